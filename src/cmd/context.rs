@@ -1,0 +1,143 @@
+//! What a command knows of the session that runs it.
+
+use std::cell::OnceCell;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use crate::out::{Fault, Format};
+use crate::sys::passwd::Users;
+
+use super::Result;
+
+/// What a command knows: how to print, the session's environment, and what its place holds.
+pub struct Context {
+    /// The command's name, for messages.
+    pub name: &'static str,
+    /// How rows are printed.
+    pub format: Format,
+    /// Whether a person reads the output on a terminal: names are quoted, columns used.
+    pub tty: bool,
+    /// Whether the output may be coloured.
+    pub color: bool,
+    /// Columns of the terminal; 80 where there is none.
+    pub width: usize,
+    /// Nothing in the container may be written.
+    pub read_only: bool,
+    /// The session's environment: the target's, and what was exported.
+    pub env: Vec<(OsString, OsString)>,
+    /// Files of the node that options named, opened by the supervisor, as pipes.
+    pub host_files: Vec<(HostFile, Option<File>)>,
+    /// For [`super::Place::Watch`]: where the container is seen from outside.
+    pub watch: Option<Watch>,
+    /// Lines of the session's history, for `history`.
+    pub history: Vec<String>,
+    /// The contents of the container's passwd and group, where they were read for the command; else they are read
+    /// on first use.
+    pub users_files: Option<(Vec<u8>, Vec<u8>)>,
+    users: OnceCell<Users>,
+    failed: bool,
+}
+
+/// A file of the node that an option names: `@host:/path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFile {
+    /// Its path on the node.
+    pub path: OsString,
+    /// Whether it is written (created, truncated) or read.
+    pub write: bool,
+}
+
+/// A container as seen from outside.
+pub struct Watch {
+    /// The root directory of a procfs of the target's PID namespace.
+    pub procfs: OwnedFd,
+    /// The target's PID in that procfs.
+    pub target: i32,
+    /// PIDs in that procfs that are nsdbg's own.
+    pub own: Vec<i32>,
+    /// A NETLINK_SOCK_DIAG socket of the target's network namespace.
+    pub sock_diag: Option<OwnedFd>,
+    /// A NETLINK_ROUTE socket of the target's network namespace.
+    pub route: Option<OwnedFd>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            name: "nsdbg",
+            format: Format::Text,
+            tty: false,
+            color: false,
+            width: 80,
+            read_only: false,
+            env: Vec::new(),
+            host_files: Vec::new(),
+            watch: None,
+            history: Vec::new(),
+            users_files: None,
+            users: OnceCell::new(),
+            failed: false,
+        }
+    }
+}
+
+impl Context {
+    /// Says a fault on stderr and goes on; the status becomes 1 unless the command says otherwise.
+    pub fn report(&mut self, fault: &Fault) {
+        self.failed = true;
+        let line = match self.format {
+            Format::Text => fault.line(self.name),
+            Format::Json => fault.json(self.name).to_string(),
+        };
+        // Where stderr is gone there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Says something that is no fault, on stderr.
+    pub fn note(&self, sentence: &str) {
+        let _ = writeln!(std::io::stderr(), "{}: {sentence}", self.name);
+    }
+
+    /// Whether a fault was reported.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// A variable of the session's environment.
+    pub fn var(&self, name: &str) -> Option<&OsStr> {
+        self.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// The container's users and groups. Inside, its files are read on first use, bounded; where they are missing or
+    /// unreadable there are no names.
+    pub fn users(&self) -> &Users {
+        self.users.get_or_init(|| match &self.users_files {
+            Some((passwd, group)) => Users::parse(passwd, group),
+            None if self.watch.is_some() => Users::default(),
+            None => Users::read(),
+        })
+    }
+
+    /// Refuses what writes in the container where the session is read-only.
+    ///
+    /// # Errors
+    /// A fault that names the option.
+    pub fn writes(&self, op: &'static str, object: impl AsRef<OsStr>) -> Result<()> {
+        if self.read_only { Err(Fault::text(op, object, "the session is --read-only")) } else { Ok(()) }
+    }
+
+    /// Takes the open file behind a `@host:` option.
+    ///
+    /// # Errors
+    /// A fault where the supervisor did not open it.
+    pub fn host_file(&mut self, path: &OsStr, write: bool) -> Result<File> {
+        let wanted = HostFile { path: path.to_owned(), write };
+        self.host_files
+            .iter_mut()
+            .find(|(file, handle)| *file == wanted && handle.is_some())
+            .and_then(|(_, handle)| handle.take())
+            .ok_or_else(|| Fault::text("open", path, "the node's file was not opened for this command"))
+    }
+}

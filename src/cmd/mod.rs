@@ -1,0 +1,294 @@
+//! Commands: the trait that each implements, how one is run, and the registry of all.
+//!
+//! A command is one file (or folder) here and one line in [`REGISTRY`].
+
+pub mod context;
+mod registry;
+
+mod cat;
+mod echo;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use clap::ArgAction;
+
+pub use context::{Context, HostFile, Watch};
+pub use registry::{REGISTRY, find, nearest};
+
+use crate::out::{Fault, Format, Output, Row};
+
+/// The exit status of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub u8);
+
+impl Status {
+    /// 0.
+    pub const OK: Self = Self(0);
+    /// Wrong use.
+    pub const USAGE: Self = Self(2);
+}
+
+/// What a command's run returns: its status, or the fault that ended it.
+pub type Result<T> = std::result::Result<T, Fault>;
+
+/// Where a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the container, as the target's user. What touches its files or talks on its network.
+    Inside,
+    /// Outside, with a procfs of the target's PID namespace and sockets of its network namespace.
+    Watch,
+    /// On the node, outside, with nothing of the container.
+    Node,
+}
+
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// It reads stdin, at least with some arguments; others get `/dev/null`.
+    pub stdin: bool,
+    /// It shows names of users: the container's passwd and group are read for it.
+    pub users: bool,
+    /// It asks netlink of the target's network namespace.
+    pub netlink: bool,
+}
+
+impl Needs {
+    /// Nothing.
+    pub const NONE: Self = Self { stdin: false, users: false, netlink: false };
+    /// It reads stdin.
+    pub const STDIN: Self = Self { stdin: true, ..Self::NONE };
+}
+
+/// What a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prints {
+    /// Rows, or a layout rendered from them: takes `--json`, may be coloured.
+    Rows,
+    /// Bytes of files: refuses `--json`; colours in them are not ours and are shown escaped.
+    Bytes,
+    /// Bytes, or one object with `--json`.
+    BytesOrObject,
+}
+
+/// One example of a command, shown by its help and run by the tests.
+pub struct Example {
+    /// The line to type.
+    pub line: &'static str,
+    /// What it does, in a few words.
+    pub what: &'static str,
+}
+
+/// What is known when an operand is to be completed.
+pub struct Completion<'a> {
+    /// The words between the command and the cursor.
+    pub words: &'a [String],
+    /// The word at the cursor, as far as it is typed.
+    pub word: &'a str,
+}
+
+/// A command: the struct's fields are its options, its doc comments its help.
+pub trait Command: clap::Parser + Sized + 'static {
+    /// Its typed row; [`crate::out::table::NoRow`] for a command that prints bytes.
+    type Row: Row;
+    /// Where it runs.
+    const PLACE: Place;
+    /// What it needs.
+    const NEEDS: Needs = Needs::NONE;
+    /// What it prints.
+    const PRINTS: Prints = Prints::Rows;
+    /// Examples for the help.
+    const EXAMPLES: &'static [Example];
+
+    /// Rewrites old forms of arguments (`ps aux`, `head -5`) into options, before they are parsed.
+    fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
+        args
+    }
+
+    /// The node's files that its options name (`@host:/path`): opened by the supervisor, reached by
+    /// [`Context::host_file`].
+    fn host_files(&self) -> Vec<HostFile> {
+        Vec::new()
+    }
+
+    /// Runs it, in a process of its own.
+    fn run(self, cx: &mut Context, out: &mut Output<Self::Row>) -> Result<Status>;
+
+    /// Candidates for an operand; `None` completes the container's paths.
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        None
+    }
+}
+
+/// One entry of the registry: a command with its type erased.
+pub struct Entry {
+    /// What is typed.
+    pub name: &'static str,
+    /// Other names that people's fingers know.
+    pub aliases: &'static [&'static str],
+    /// Where it runs.
+    pub place: Place,
+    /// What it needs.
+    pub needs: Needs,
+    /// What it prints.
+    pub prints: Prints,
+    /// Examples for the help.
+    pub examples: &'static [Example],
+    /// Its options.
+    pub parser: fn() -> clap::Command,
+    /// Candidates for an operand.
+    pub complete: fn(&Completion) -> Option<Vec<String>>,
+    rewrite: fn(Vec<OsString>) -> Vec<OsString>,
+    host_files: fn(&clap::ArgMatches) -> Result<Vec<HostFile>>,
+    run: fn(&clap::ArgMatches, &mut Context, Box<dyn Write>) -> Result<Status>,
+}
+
+/// A registry line for the command `C`.
+pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static str]) -> Entry {
+    Entry {
+        name,
+        aliases,
+        place: C::PLACE,
+        needs: C::NEEDS,
+        prints: C::PRINTS,
+        examples: C::EXAMPLES,
+        parser: parser::<C>,
+        complete: C::complete,
+        rewrite: C::rewrite,
+        host_files: |matches| Ok(from_matches::<C>(matches)?.host_files()),
+        run: run::<C>,
+    }
+}
+
+fn parser<C: Command>() -> clap::Command {
+    C::command().no_binary_name(true).disable_help_flag(true).disable_version_flag(true)
+}
+
+fn from_matches<C: Command>(matches: &clap::ArgMatches) -> Result<C> {
+    C::from_arg_matches(matches).map_err(|error| Fault::usage(first_line(&error)))
+}
+
+fn run<C: Command>(matches: &clap::ArgMatches, cx: &mut Context, to: Box<dyn Write>) -> Result<Status> {
+    let command = from_matches::<C>(matches)?;
+    let mut out = Output::<C::Row>::new(to, cx.format, cx.tty);
+    let result = command.run(cx, &mut out);
+    match out.finish() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => result,
+        Err(error) => result.and(Err(Fault::io("write", "standard output", &error))),
+        Ok(()) => result,
+    }
+}
+
+/// Arguments that were parsed: what a command is about to do.
+pub struct Invocation {
+    matches: clap::ArgMatches,
+    /// Whether `--json` was among the command's own options.
+    pub json: bool,
+    /// Whether `--help` was.
+    pub help: bool,
+}
+
+impl Entry {
+    /// The full parser: the command's options, `--help`, and `--json` where it prints rows.
+    pub fn full_parser(&self) -> clap::Command {
+        let help = clap::Arg::new("help").long("help").action(ArgAction::SetTrue).help("Show this help");
+        let json = clap::Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON Lines");
+        let parser = (self.parser)().name(self.name).bin_name(self.name).arg(help);
+        if self.prints == Prints::Bytes { parser } else { parser.arg(json) }
+    }
+
+    /// Parses arguments (without the command's name).
+    ///
+    /// # Errors
+    /// A usage fault (status 2) that names the wrong option and the nearest one.
+    pub fn parse(&self, args: Vec<OsString>) -> Result<Invocation> {
+        if args.iter().take_while(|a| *a != "--").any(|a| a == "--help") {
+            let matches = clap::ArgMatches::default();
+            return Ok(Invocation { matches, json: false, help: true });
+        }
+        let matches = self
+            .full_parser()
+            .try_get_matches_from((self.rewrite)(args))
+            .map_err(|error| Fault::usage(first_line(&error)))?;
+        let json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
+        Ok(Invocation { matches, json, help: false })
+    }
+
+    /// The node's files that the arguments name.
+    ///
+    /// # Errors
+    /// As [`Entry::parse`].
+    pub fn host_files(&self, invocation: &Invocation) -> Result<Vec<HostFile>> {
+        if invocation.help { Ok(Vec::new()) } else { (self.host_files)(&invocation.matches) }
+    }
+
+    /// The help page: what it does, how it is used, options, examples.
+    pub fn help(&self) -> String {
+        let mut parser = self.full_parser();
+        let mut page = parser.render_long_help().to_string();
+        if !self.aliases.is_empty() {
+            page.push_str(&format!("\nAlso typed as: {}\n", self.aliases.join(", ")));
+        }
+        if !self.examples.is_empty() {
+            page.push_str("\nExamples:\n");
+            let width = self.examples.iter().map(|e| e.line.len()).max().unwrap_or(0);
+            for Example { line, what } in self.examples {
+                page.push_str(&format!("  {line:width$}  {what}\n"));
+            }
+        }
+        page
+    }
+
+    /// What the command does, in one line.
+    pub fn about(&self) -> String {
+        (self.parser)().get_about().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// Runs a command whose arguments are parsed, reports its fault, and returns its status. EPIPE is quiet.
+pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn Write>) -> Status {
+    cx.name = entry.name;
+    let result = entry.parse(args).and_then(|invocation| {
+        if invocation.help {
+            let mut to = to;
+            return to
+                .write_all(entry.help().as_bytes())
+                .map(|()| Status::OK)
+                .map_err(|error| Fault::io("write", "standard output", &error));
+        }
+        if entry.prints == Prints::Bytes && cx.format == Format::Json {
+            return Err(Fault::usage("prints bytes, not rows: it has no --json"));
+        }
+        if invocation.json {
+            cx.format = Format::Json;
+        }
+        (entry.run)(&invocation.matches, cx, to)
+    });
+    match result {
+        Ok(status) if status == Status::OK && cx.failed() => Status(1),
+        Ok(status) => status,
+        Err(fault) if fault.raw_errno() == Some(libc::EPIPE) && fault.op == "write" => Status(128 + libc::SIGPIPE as u8),
+        Err(fault) => {
+            let status = Status(fault.status);
+            cx.report(&fault);
+            status
+        }
+    }
+}
+
+/// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut parts = Vec::new();
+    for line in text.lines() {
+        let line = line.trim();
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        if !line.is_empty() {
+            parts.push(line.strip_prefix("error: ").unwrap_or(line).to_owned());
+        }
+    }
+    parts.join("; ")
+}

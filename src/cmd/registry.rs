@@ -1,0 +1,74 @@
+//! Every command, one line each.
+
+use super::{Entry, entry};
+use super::{cat, echo};
+
+/// All commands, by name.
+pub static REGISTRY: &[Entry] = &[
+    entry::<cat::Cat>("cat", &[]),
+    entry::<echo::Echo>("echo", &[]),
+];
+
+/// The command with this name or alias.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    REGISTRY.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
+}
+
+/// The command whose name is nearest to a mistyped one: at most two letters inserted, dropped, changed or swapped,
+/// and fewer than the name has.
+pub fn nearest(typed: &str, more: &[&'static str]) -> Option<&'static str> {
+    REGISTRY
+        .iter()
+        .flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases))
+        .chain(more)
+        .map(|name| (distance(typed, name), *name))
+        .filter(|(distance, name)| *distance <= 2 && *distance < name.len().min(typed.len()))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Optimal string alignment distance between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len().abs_diff(b.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(rows[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_names_are_found() {
+        assert_eq!(nearest("cta", &[]), Some("cat"));
+        assert_eq!(nearest("exot", &["exit"]), Some("exit"));
+        assert_eq!(nearest("zzz", &[]), None);
+    }
+
+    #[test]
+    fn names_and_aliases_are_unique() {
+        let mut names: Vec<_> =
+            REGISTRY.iter().flat_map(|e| std::iter::once(e.name).chain(e.aliases.iter().copied())).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

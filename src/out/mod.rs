@@ -1,0 +1,13 @@
+//! What commands say: rows, tables, JSON Lines, faults, and the filter in front of the terminal.
+
+pub mod fault;
+pub mod filter;
+pub mod name;
+pub mod output;
+pub mod table;
+pub mod units;
+
+pub use fault::Fault;
+pub use name::Name;
+pub use output::{Format, Output};
+pub use table::{Align, Column, Row, Table};

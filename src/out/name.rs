@@ -1,0 +1,170 @@
+//! Names from the container: raw bytes that need not be UTF-8 and may hold anything.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use serde::{Serialize, Serializer};
+
+/// A file name, path or argument as raw bytes.
+///
+/// In JSON it is a string. Where the bytes are not UTF-8, or begin with `$'`, it is spelled `$'…'` with `\xHH` for
+/// each byte that is not printable ASCII, `\\` and `\'`: one spelling a name, and the prompt reads it back as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Name(Vec<u8>);
+
+impl Name {
+    /// The raw bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As the system calls take it.
+    pub fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
+    }
+
+    /// The JSON spelling, as a string.
+    pub fn spelled(&self) -> String {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) if !text.starts_with("$'") => text.to_owned(),
+            _ => dollar_quoted(&self.0),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Name {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<&[u8]> for Name {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<OsString> for Name {
+    fn from(text: OsString) -> Self {
+        Self(text.into_vec())
+    }
+}
+
+impl From<&OsStr> for Name {
+    fn from(text: &OsStr) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.spelled())
+    }
+}
+
+/// `$'…'` with every byte outside printable ASCII as `\xHH` (newline and tab as `\n`, `\t`).
+pub fn dollar_quoted(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 8);
+    text.push_str("$'");
+    for &byte in bytes {
+        match byte {
+            b'\n' => text.push_str("\\n"),
+            b'\t' => text.push_str("\\t"),
+            b'\\' => text.push_str("\\\\"),
+            b'\'' => text.push_str("\\'"),
+            0x20..=0x7e => text.push(char::from(byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text.push('\'');
+    text
+}
+
+/// The bytes as one line of printable text: UTF-8 as it is, control characters, bidi overrides and bytes that are not
+/// UTF-8 as `\xHH`, `\n`, `\t`, `\u{202e}`.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for ch in chunk.valid().chars() {
+            match ch {
+                '\n' => text.push_str("\\n"),
+                '\t' => text.push_str("\\t"),
+                _ if is_unprintable(ch) => match u32::from(ch) {
+                    code @ 0..=0x7f => text.push_str(&format!("\\x{code:02x}")),
+                    code => text.push_str(&format!("\\u{{{code:x}}}")),
+                },
+                _ => text.push(ch),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// How a shell would be given the name: as it is where that is safe, else in quotes; control characters and bytes that
+/// are not UTF-8 in `$'…'`. What `ls` shows on a terminal; the prompt reads it back.
+pub fn shell_quoted(bytes: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(bytes) else { return dollar_quoted(bytes) };
+    if text.chars().any(is_unprintable) {
+        return dollar_quoted(bytes);
+    }
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ',' | ':' | '@' | '%' | '+' | '=' | ']' | '^');
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else if !text.contains('\'') {
+        format!("'{text}'")
+    } else if !text.contains(['"', '$', '`', '\\', '!']) {
+        format!("\"{text}\"")
+    } else {
+        dollar_quoted(bytes)
+    }
+}
+
+/// Whether a character could steer a terminal or hide text: controls (C0, DEL, C1), bidi embeddings, overrides and
+/// isolates, line and paragraph separators, zero-width and tag characters.
+pub fn is_unprintable(ch: char) -> bool {
+    ch.is_control()
+        || matches!(u32::from(ch),
+            0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_spelling_is_unambiguous() {
+        for (bytes, spelled) in [
+            (&b"plain"[..], "plain"),
+            (b"two\nlines", "two\nlines"),
+            (b"\xff\x1b'", "$'\\xff\\x1b\\''"),
+            (b"$'x'", "$'$\\'x\\''"),
+            ("é".as_bytes(), "é"),
+        ] {
+            assert_eq!(Name::from(bytes).spelled(), spelled);
+        }
+    }
+
+    #[test]
+    fn escape_leaves_no_control_character() {
+        assert_eq!(escape(b"a\x1b[0m\n\xff\xe2\x80\xae."), "a\\x1b[0m\\n\\xff\\u{202e}.");
+    }
+
+    #[test]
+    fn quoting_is_only_where_needed() {
+        for (name, quoted) in
+            [("a.txt", "a.txt"), ("a b", "'a b'"), ("it's", "\"it's\""), ("a\nb", "$'a\\nb'"), ("", "''"), ("~a", "'~a'")]
+        {
+            assert_eq!(shell_quoted(name.as_bytes()), quoted);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Rows in columns for people. Widths come from a sample at the start, so that memory stays bounded.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::name::escape;
+
+/// One typed record of a command. `serde` gives its JSON, `COLUMNS` its table.
+pub trait Row: serde::Serialize + Sized + 'static {
+    /// The columns of the table, left to right.
+    const COLUMNS: &'static [Column<Self>];
+}
+
+/// A row for commands that print bytes only: it has no values.
+#[derive(serde::Serialize)]
+pub enum NoRow {}
+
+impl Row for NoRow {
+    const COLUMNS: &'static [Column<Self>] = &[];
+}
+
+/// One column of a typed row.
+pub struct Column<R> {
+    /// The header as the table shows it.
+    pub header: &'static str,
+    /// Where text stands in its column.
+    pub align: Align,
+    /// The cell's text, for people.
+    pub cell: fn(&R) -> String,
+}
+
+/// Where text stands in its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Rows that set the column widths; later ones that are wider are shown whole and push the rest of their line.
+const SAMPLE: usize = 2000;
+
+/// Lays cells out in columns, two spaces apart, the last one unpadded.
+pub struct Table {
+    aligns: Vec<Align>,
+    widths: Vec<usize>,
+    held: Vec<Vec<String>>,
+    streaming: bool,
+    escape: bool,
+    gap: usize,
+    limit: usize,
+}
+
+impl Table {
+    /// A table with these columns. Empty `headers` print no header line. `escape` is for a terminal: control
+    /// characters in cells are shown, not sent.
+    pub fn new(columns: &[(&str, Align)], escape: bool) -> Self {
+        let mut table = Self {
+            aligns: columns.iter().map(|c| c.1).collect(),
+            widths: vec![0; columns.len()],
+            held: Vec::new(),
+            streaming: false,
+            escape,
+            gap: 2,
+            limit: usize::MAX,
+        };
+        if columns.iter().any(|c| !c.0.is_empty()) {
+            table.hold(columns.iter().map(|c| c.0.to_owned()).collect());
+        }
+        table
+    }
+
+    /// The same table with `gap` spaces between columns.
+    #[must_use]
+    pub fn gap(mut self, gap: usize) -> Self {
+        self.gap = gap;
+        self
+    }
+
+    /// The same table with lines cut at `columns` (0: not cut).
+    #[must_use]
+    pub fn cut_at(mut self, columns: usize) -> Self {
+        self.limit = if columns == 0 { usize::MAX } else { columns };
+        self
+    }
+
+    /// Adds a line.
+    pub fn row(&mut self, cells: Vec<String>, to: &mut dyn Write) -> io::Result<()> {
+        let cells = if self.escape {
+            cells.into_iter().map(|cell| escape(cell.as_bytes())).collect()
+        } else {
+            cells
+        };
+        if self.streaming {
+            return self.print(&cells, to);
+        }
+        self.hold(cells);
+        if self.held.len() > SAMPLE { self.finish(to) } else { Ok(()) }
+    }
+
+    /// Prints what is held back. To be called after the last row.
+    pub fn finish(&mut self, to: &mut dyn Write) -> io::Result<()> {
+        self.streaming = true;
+        for cells in std::mem::take(&mut self.held) {
+            self.print(&cells, to)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, cells: Vec<String>) {
+        for (width, cell) in self.widths.iter_mut().zip(&cells) {
+            *width = (*width).max(cell.width());
+        }
+        self.held.push(cells);
+    }
+
+    fn print(&self, cells: &[String], to: &mut dyn Write) -> io::Result<()> {
+        let mut line = String::new();
+        let last = cells.len().saturating_sub(1);
+        for (i, cell) in cells.iter().enumerate() {
+            let pad = self.widths.get(i).copied().unwrap_or(0).saturating_sub(cell.width());
+            if self.aligns.get(i) == Some(&Align::Right) {
+                line.extend(std::iter::repeat_n(' ', pad));
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                if i != last {
+                    line.extend(std::iter::repeat_n(' ', pad));
+                }
+            }
+            if i != last {
+                line.extend(std::iter::repeat_n(' ', self.gap));
+            }
+        }
+        let mut line = cut(line.trim_end_matches(' '), self.limit).into_owned();
+        line.push('\n');
+        to.write_all(line.as_bytes())
+    }
+}
+
+/// The text cut to so many terminal columns.
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.len() <= columns || text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut width = 0;
+    let mut end = 0;
+    for (at, ch) in text.char_indices() {
+        width += unicode_width::UnicodeWidthChar::width(ch).unwrap_or(0);
+        if width > columns {
+            break;
+        }
+        end = at + ch.len_utf8();
+    }
+    Cow::Owned(text[..end].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_control_characters_are_shown() {
+        let mut out = Vec::new();
+        let mut table = Table::new(&[("PID", Align::Right), ("NAME", Align::Left)], true);
+        table.row(vec!["1".into(), "a\x1bb".into()], &mut out).unwrap();
+        table.row(vec!["12345".into(), "é".into()], &mut out).unwrap();
+        table.finish(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "  PID  NAME\n    1  a\\x1bb\n12345  é\n");
+    }
+
+    #[test]
+    fn lines_are_cut_by_columns_not_bytes() {
+        assert_eq!(cut("ééééé", 3), "ééé");
+        assert_eq!(cut("漢字漢字", 5), "漢字");
+    }
+}

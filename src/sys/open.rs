@@ -1,0 +1,70 @@
+//! Opening files of a container that may be hostile: FIFOs, devices and sockets are not opened unasked.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+
+/// Why a file was not opened.
+#[derive(Debug)]
+pub enum Refused {
+    /// The kernel said no.
+    Io(io::Error),
+    /// It is no regular file: what it is (`a FIFO`).
+    Kind(&'static str),
+}
+
+impl From<nix::errno::Errno> for Refused {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+/// Opens a regular file for reading. What it is, is asked of an O_PATH descriptor first, since opening a FIFO can
+/// block and opening a device can act; then the file is opened without blocking and must still be the same one.
+///
+/// # Errors
+/// [`Refused::Kind`] for anything but a regular file, also when it was swapped in between.
+pub fn regular(path: &OsStr) -> Result<(File, FileStat), Refused> {
+    let looked_at = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let before = fstat(&looked_at)?;
+    if let Some(kind) = special(&before) {
+        return Err(Refused::Kind(kind));
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = openat(AT_FDCWD, path, flags, Mode::empty())?;
+    let after = fstat(&file)?;
+    if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino) {
+        return Err(Refused::Kind(special(&after).unwrap_or("a file that was swapped while it was opened")));
+    }
+    Ok((file.into(), after))
+}
+
+/// What a file is, where it is not a regular one.
+pub fn special(stat: &FileStat) -> Option<&'static str> {
+    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFREG => None,
+        SFlag::S_IFDIR => Some("a directory"),
+        SFlag::S_IFIFO => Some("a FIFO"),
+        SFlag::S_IFSOCK => Some("a socket"),
+        SFlag::S_IFCHR => Some("a character device"),
+        SFlag::S_IFBLK => Some("a block device"),
+        _ => Some("not a file"),
+    }
+}
+
+/// Reads a small regular file whole, up to `limit` bytes.
+///
+/// # Errors
+/// As [`regular`]; a longer file is `FileTooLarge`.
+pub fn read_bounded(path: &OsStr, limit: usize) -> Result<Vec<u8>, Refused> {
+    let (file, _) = regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    if bytes.len() > limit {
+        return Err(Refused::Io(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(bytes)
+}
