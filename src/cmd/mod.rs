@@ -207,6 +207,9 @@ impl Entry {
             let matches = clap::ArgMatches::default();
             return Ok(Invocation { matches, json: false, help: true });
         }
+        if self.prints == Prints::Bytes && args.iter().take_while(|a| *a != "--").any(|a| a == "--json") {
+            return Err(Fault::usage("prints bytes, not rows: it has no --json"));
+        }
         let matches = self
             .full_parser()
             .try_get_matches_from((self.rewrite)(args))
@@ -226,7 +229,7 @@ impl Entry {
     /// The help page: what it does, how it is used, options, examples.
     pub fn help(&self) -> String {
         let mut parser = self.full_parser();
-        let mut page = parser.render_long_help().to_string();
+        let mut page = parser.render_help().to_string();
         if !self.aliases.is_empty() {
             page.push_str(&format!("\nAlso typed as: {}\n", self.aliases.join(", ")));
         }
@@ -268,7 +271,9 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
     match result {
         Ok(status) if status == Status::OK && cx.failed() => Status(1),
         Ok(status) => status,
-        Err(fault) if fault.raw_errno() == Some(libc::EPIPE) && fault.op == "write" => Status(128 + libc::SIGPIPE as u8),
+        Err(fault) if fault.raw_errno() == Some(libc::EPIPE) && fault.op == "write" => {
+            Status(128 + libc::SIGPIPE as u8)
+        }
         Err(fault) => {
             let status = Status(fault.status);
             cx.report(&fault);

@@ -4,10 +4,7 @@ use super::{Entry, entry};
 use super::{cat, echo};
 
 /// All commands, by name.
-pub static REGISTRY: &[Entry] = &[
-    entry::<cat::Cat>("cat", &[]),
-    entry::<echo::Echo>("echo", &[]),
-];
+pub static REGISTRY: &[Entry] = &[entry::<cat::Cat>("cat", &[]), entry::<echo::Echo>("echo", &[])];
 
 /// The command with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {

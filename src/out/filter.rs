@@ -181,7 +181,10 @@ mod tests {
 
     #[test]
     fn only_text_tab_and_newline_pass() {
-        assert_eq!(filtered(false, &[b"a\tb\n\x1b[31mx\x07\r\x9b\xc2\x9b"]), "a\tb\n^[[31mx^G^M\\x9b<U+009B>");
+        assert_eq!(
+            filtered(false, &[b"a\tb\n\x1b[31mx\x07\r\x9b\xc2\x9b"]),
+            "a\tb\n^[[31mx^G^M\\x9b<U+009B>"
+        );
         assert_eq!(filtered(false, &["x\u{202e}y é 漢".as_bytes()]), "x<U+202E>y é 漢");
         assert_eq!(filtered(false, &[b"HTTP\r\nx\r"]), "HTTP\nx^M");
     }
@@ -190,7 +193,15 @@ mod tests {
     fn colours_pass_where_allowed_but_conceal_never() {
         assert_eq!(filtered(true, &[b"\x1b[1;34mdir\x1b[0m"]), "\x1b[1;34mdir\x1b[0m");
         assert_eq!(filtered(true, &[b"\x1b[38;5;8mgrey"]), "\x1b[38;5;8mgrey");
-        for bad in [&b"\x1b[8mx"[..], b"\x1b[08mx", b"\x1b[1;8mx", b"\x1b[2J", b"\x1b]0;t\x07", b"\x1b[38;8mx", b"\x1b[?8m"] {
+        for bad in [
+            &b"\x1b[8mx"[..],
+            b"\x1b[08mx",
+            b"\x1b[1;8mx",
+            b"\x1b[2J",
+            b"\x1b]0;t\x07",
+            b"\x1b[38;8mx",
+            b"\x1b[?8m",
+        ] {
             assert!(!filtered(true, &[bad]).contains('\x1b'), "{bad:?}");
         }
     }

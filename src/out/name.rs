@@ -116,8 +116,10 @@ pub fn shell_quoted(bytes: &[u8]) -> String {
     if text.chars().any(is_unprintable) {
         return dollar_quoted(bytes);
     }
-    let plain =
-        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ',' | ':' | '@' | '%' | '+' | '=' | ']' | '^');
+    let plain = |c: char| {
+        c.is_alphanumeric()
+            || matches!(c, '_' | '-' | '.' | '/' | ',' | ':' | '@' | '%' | '+' | '=' | ']' | '^')
+    };
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
     } else if !text.contains('\'') {
@@ -161,9 +163,14 @@ mod tests {
 
     #[test]
     fn quoting_is_only_where_needed() {
-        for (name, quoted) in
-            [("a.txt", "a.txt"), ("a b", "'a b'"), ("it's", "\"it's\""), ("a\nb", "$'a\\nb'"), ("", "''"), ("~a", "'~a'")]
-        {
+        for (name, quoted) in [
+            ("a.txt", "a.txt"),
+            ("a b", "'a b'"),
+            ("it's", "\"it's\""),
+            ("a\nb", "$'a\\nb'"),
+            ("", "''"),
+            ("~a", "'~a'"),
+        ] {
             assert_eq!(shell_quoted(name.as_bytes()), quoted);
         }
     }

@@ -89,11 +89,8 @@ impl Table {
 
     /// Adds a line.
     pub fn row(&mut self, cells: Vec<String>, to: &mut dyn Write) -> io::Result<()> {
-        let cells = if self.escape {
-            cells.into_iter().map(|cell| escape(cell.as_bytes())).collect()
-        } else {
-            cells
-        };
+        let cells =
+            if self.escape { cells.into_iter().map(|cell| escape(cell.as_bytes())).collect() } else { cells };
         if self.streaming {
             return self.print(&cells, to);
         }

@@ -115,7 +115,9 @@ impl Users {
 fn records(bytes: &[u8]) -> impl Iterator<Item = Vec<String>> + '_ {
     bytes
         .split(|b| *b == b'\n')
-        .filter(|line| !line.is_empty() && line.len() <= 4096 && !matches!(line[0], b'#' | b'+' | b'-' | b':'))
+        .filter(|line| {
+            !line.is_empty() && line.len() <= 4096 && !matches!(line[0], b'#' | b'+' | b'-' | b':')
+        })
         .map(|line| String::from_utf8_lossy(line).split(':').map(str::to_owned).collect())
 }
 
