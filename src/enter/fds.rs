@@ -1,0 +1,128 @@
+//! Which descriptors a process keeps, and how they travel between our processes.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    socketpair,
+};
+
+use crate::sys::syscall::{close_range, dup_to};
+
+/// Descriptors that one message can carry.
+const MAX_FDS: usize = 16;
+
+/// The longest message. Longer data travels in a memfd.
+const MAX_MESSAGE: usize = 64 * 1024;
+
+/// A pair of connected SOCK_SEQPACKET sockets, close-on-exec.
+///
+/// # Errors
+/// As socketpair(2).
+pub fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+}
+
+/// Sends one message with descriptors.
+///
+/// # Errors
+/// As sendmsg(2); EPIPE where the peer is gone.
+pub fn send(socket: BorrowedFd, message: &[u8], fds: &[RawFd]) -> nix::Result<()> {
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
+    loop {
+        match sendmsg::<UnixAddr>(
+            socket.as_raw_fd(),
+            &[IoSlice::new(message)],
+            control,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        ) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Receives one message with descriptors. An empty message is the end.
+///
+/// # Errors
+/// As recvmsg(2); EMSGSIZE for a message that was cut.
+pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut buffer = vec![0; MAX_MESSAGE];
+    let mut control = cmsg_space!([RawFd; MAX_FDS]);
+    let (length, fds, flags) = loop {
+        let mut slices = [IoSliceMut::new(&mut buffer)];
+        match recvmsg::<UnixAddr>(
+            socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::MSG_CMSG_CLOEXEC,
+        ) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(message) => {
+                let mut fds = Vec::new();
+                for part in message.cmsgs()? {
+                    if let ControlMessageOwned::ScmRights(raw) = part {
+                        // SAFETY: the kernel has just installed these descriptors for us.
+                        fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                    }
+                }
+                break (message.bytes, fds, message.flags);
+            }
+        }
+    };
+    if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
+        return Err(Errno::EMSGSIZE);
+    }
+    buffer.truncate(length);
+    Ok((buffer, fds))
+}
+
+/// Moves the given descriptors to 0, 1, 2, … in their order and closes every other one. What is moved must be owned
+/// by nobody in this process any more.
+///
+/// # Errors
+/// As dup2(2), or of closing.
+pub fn keep_only(fds: &[RawFd]) -> nix::Result<()> {
+    let count = fds.len() as RawFd;
+    // First above all the wanted places, so that no move overwrites a descriptor that is still to be moved.
+    let mut high = Vec::with_capacity(fds.len());
+    for &fd in fds {
+        // SAFETY: F_DUPFD only makes a new descriptor.
+        high.push(Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, count) })?);
+    }
+    for (place, fd) in high.into_iter().enumerate() {
+        dup_to(fd, place as RawFd)?;
+    }
+    close_from(count)
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// # Errors
+/// Where /proc/self/fd can't be listed on a kernel without close_range(2).
+pub fn close_from(first: RawFd) -> nix::Result<()> {
+    match close_range(first as u32, u32::MAX) {
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => close_listed(first),
+        result => result,
+    }
+}
+
+/// The fallback: every descriptor that /proc/self/fd lists. Host side only, where /proc is the host's own.
+fn close_listed(first: RawFd) -> nix::Result<()> {
+    let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&fd| fd >= first)
+        .collect();
+    for fd in numbers {
+        // The listing's own descriptor is among them and is closed already.
+        let _ = nix::unistd::close(fd);
+    }
+    Ok(())
+}
