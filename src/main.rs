@@ -1,8 +1,10 @@
 //! nsdbg looks into a running container that has no shell, no libc and no tools.
 
 mod cmd;
+mod enter;
 mod out;
 mod sys;
+mod target;
 
 fn main() {
     // Development entry until the session stands: runs a command in place.

@@ -25,8 +25,7 @@ use crate::sys::syscall::{self, MOUNT_ATTR_RDONLY};
 const STARTUP_FD: RawFd = 3;
 
 /// The variables of the operator that nsdbg itself wants.
-const WANTED: [&str; 7] =
-    ["TERM", "COLORTERM", "NO_COLOR", "HOME", "XDG_STATE_HOME", "COLUMNS", "LINES"];
+const WANTED: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "HOME", "XDG_STATE_HOME", "COLUMNS", "LINES"];
 
 /// What the operator typed, and what is kept of the environment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -40,7 +39,10 @@ pub struct Startup {
 impl Startup {
     /// A variable of the operator, if it is set and not empty.
     pub fn var(&self, name: &str) -> Option<&OsStr> {
-        self.vars.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_os_str())
+        self.vars
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_os_str())
     }
 
     fn encode(&self) -> Vec<u8> {

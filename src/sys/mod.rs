@@ -2,3 +2,4 @@
 
 pub mod open;
 pub mod passwd;
+pub mod syscall;

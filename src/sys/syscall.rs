@@ -102,7 +102,8 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 pub fn pidfd_send_signal(pidfd: BorrowedFd, signal: i32) -> Result<()> {
     let none: *const libc::siginfo_t = std::ptr::null();
     // SAFETY: a null siginfo is allowed.
-    Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) })
+        .map(drop)
 }
 
 /// Joins namespaces: of a process by its pidfd and several flags, or one by its own descriptor.
@@ -130,7 +131,8 @@ pub fn close_range(first: u32, last: u32) -> Result<()> {
 pub fn join_new_session_keyring() -> Result<()> {
     let anonymous: *const libc::c_char = std::ptr::null();
     // SAFETY: a null name asks for an anonymous keyring.
-    Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous) })
+        .map(drop)
 }
 
 /// A context for a new procfs.
@@ -169,9 +171,8 @@ pub fn fsconfig_pidns(context: BorrowedFd, pidns: BorrowedFd) -> Result<()> {
 pub fn fsconfig_create(context: BorrowedFd) -> Result<()> {
     let none: *const libc::c_char = std::ptr::null();
     // SAFETY: CMD_CREATE takes neither key nor value.
-    let raw = unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), FSCONFIG_CMD_CREATE, none, none, 0)
-    };
+    let raw =
+        unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), FSCONFIG_CMD_CREATE, none, none, 0) };
     Errno::result(raw).map(drop)
 }
 
@@ -200,7 +201,8 @@ pub fn prctl(option: libc::c_int, a: libc::c_ulong, b: libc::c_ulong) -> Result<
 pub fn seccomp_filter(program: &[libc::sock_filter]) -> Result<()> {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
     // SAFETY: the kernel copies the program, which outlives the call, and does not write to it.
-    let raw = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0) };
+    let raw =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0) };
     Errno::result(raw).map(drop)
 }
 

@@ -1,0 +1,209 @@
+//! The launcher: forked right after start, before anything is read. Its memory holds nothing of the operator, and so
+//! does that of every worker, which are all forked from it.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::stat::Mode;
+
+use super::plan::Plan;
+use super::wire::{Reader, Writer};
+use super::worker::{self, Want, Work};
+use super::{Result, Step, fds};
+use crate::sys::syscall::{self, prctl};
+
+const TARGET: u64 = 0;
+const DIRECTORY: u64 = 1;
+const SPAWN: u64 = 2;
+
+/// The supervisor's end of the launcher.
+#[derive(Debug)]
+pub struct Launcher {
+    socket: OwnedFd,
+    /// The launcher's PID.
+    pub pid: i32,
+}
+
+impl Launcher {
+    /// Forks the launcher. `run` is what a command's process does.
+    ///
+    /// # Errors
+    /// As socketpair(2) and fork(2).
+    pub fn fork(run: fn(usize) -> u8) -> Result<Self> {
+        let (ours, theirs) = fds::channel().step("socketpair", "launcher")?;
+        let supervisor = std::process::id() as i32;
+        match syscall::fork().step("fork", "launcher")? {
+            Some(pid) => Ok(Self { socket: ours, pid }),
+            None => {
+                let status = match become_launcher(&theirs, supervisor) {
+                    Ok(socket) => serve(&socket, run),
+                    Err(_) => 125,
+                };
+                syscall::exit_now(status)
+            }
+        }
+    }
+
+    /// Names the target of the workers to come, and who they become.
+    ///
+    /// # Errors
+    /// As sendmsg(2).
+    pub fn set_target(&self, plan: &Plan, proc: &OwnedFd, pidfd: &OwnedFd) -> Result<()> {
+        let mut message = Writer::new();
+        message.number(TARGET);
+        plan.encode(&mut message);
+        self.send(&message.finish(), &[proc.as_raw_fd(), pidfd.as_raw_fd()])
+    }
+
+    /// Sets the directory in which commands start. The launcher holds it, and lets go of it when the target ends.
+    ///
+    /// # Errors
+    /// As sendmsg(2).
+    pub fn set_directory(&self, directory: &OwnedFd) -> Result<()> {
+        self.send(&Writer::new().number(DIRECTORY).finish(), &[directory.as_raw_fd()])
+    }
+
+    /// Forks a worker. `last`: there will be no other, so the launcher becomes it.
+    ///
+    /// # Errors
+    /// As sendmsg(2).
+    pub fn spawn(&self, want: Want, last: bool, report: &OwnedFd, command: &[RawFd]) -> Result<()> {
+        let want = match want {
+            Want::Command => 0,
+            Want::Sockets => 1,
+            Want::ProcfsContext => 2,
+        };
+        let mut all = vec![report.as_raw_fd()];
+        all.extend_from_slice(command);
+        self.send(&Writer::new().number(SPAWN).number(want).number(last.into()).finish(), &all)
+    }
+
+    fn send(&self, message: &[u8], descriptors: &[RawFd]) -> Result<()> {
+        fds::send(self.socket.as_fd(), message, descriptors).step("send", "launcher")
+    }
+}
+
+/// Leaves the terminal, the session, and every descriptor but its socket behind.
+fn become_launcher(socket: &OwnedFd, supervisor: i32) -> Result<OwnedFd> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
+    if nix::unistd::getppid().as_raw() != supervisor {
+        return Err(super::Failure::new("getppid", "", Errno::ESRCH));
+    }
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
+    nix::unistd::setsid().step("setsid", "")?;
+    let null =
+        open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("open", "/dev/null")?;
+    let null = null.as_raw_fd();
+    fds::keep_only(&[null, null, null, socket.as_raw_fd()]).step("close", "inherited descriptors")?;
+    // A directory of the node would be held by the target's root after chroot, and be ours to lose.
+    nix::unistd::chdir("/").step("chdir", "/")?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).step("sigprocmask", "")?;
+    for default in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
+        set_signal(default, SigHandler::SigDfl)?;
+    }
+    syscall::own_fd(3).step("fcntl", "launcher")
+}
+
+fn set_signal(which: Signal, handler: SigHandler) -> Result<()> {
+    // SAFETY: default and ignore run no code of ours.
+    unsafe { signal(which, handler) }.step("signal", which.as_str()).map(drop)
+}
+
+struct Session {
+    plan: Plan,
+    proc: OwnedFd,
+    pidfd: OwnedFd,
+    directory: Option<OwnedFd>,
+}
+
+/// Serves the supervisor until it goes. Returns the exit status.
+fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> u8 {
+    let mut session: Option<Session> = None;
+    // Workers are reaped by the kernel; nobody waits for them.
+    if set_signal(Signal::SIGCHLD, SigHandler::SigIgn).is_err() {
+        return 125;
+    }
+    loop {
+        let mut polled = vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        // Nothing of an ended target is held: its file systems can be unmounted.
+        if let Some(held) = session.as_ref().filter(|session| session.directory.is_some()) {
+            polled.push(PollFd::new(held.pidfd.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(_) => return 125,
+        }
+        let target_ended = polled.get(1).and_then(PollFd::revents).is_some_and(|r| !r.is_empty());
+        let asked = polled[0].revents().is_some_and(|r| !r.is_empty());
+        if target_ended && let Some(session) = &mut session {
+            session.directory = None;
+        }
+        if !asked {
+            continue;
+        }
+        let Ok((message, descriptors)) = fds::receive(socket.as_fd()) else { return 125 };
+        if message.is_empty() {
+            return 0;
+        }
+        if handle(&message, descriptors, &mut session, run).is_none() {
+            return 125;
+        }
+    }
+}
+
+/// Handles one message; `None` at one that is not the supervisor's.
+fn handle(
+    message: &[u8],
+    descriptors: Vec<OwnedFd>,
+    session: &mut Option<Session>,
+    run: fn(usize) -> u8,
+) -> Option<()> {
+    let mut reader = Reader::new(message);
+    match reader.number()? {
+        TARGET => {
+            let plan = Plan::decode(&mut reader)?;
+            let [proc, pidfd] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
+            *session = Some(Session { plan, proc, pidfd, directory: None });
+        }
+        DIRECTORY => session.as_mut()?.directory = Some(descriptors.into_iter().next()?),
+        SPAWN => {
+            let want = match reader.number()? {
+                0 => Want::Command,
+                1 => Want::Sockets,
+                _ => Want::ProcfsContext,
+            };
+            let last = reader.flag()?;
+            let session = session.as_ref()?;
+            let mut descriptors = descriptors.into_iter();
+            let report = descriptors.next()?;
+            let command: Vec<_> = descriptors.collect();
+            let launcher = std::process::id() as i32;
+            // A failed fork is told by the closed report.
+            let is_worker = last || matches!(syscall::fork(), Ok(None));
+            if is_worker {
+                let ready = set_signal(Signal::SIGCHLD, SigHandler::SigDfl).is_ok()
+                    && prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok()
+                    && (last || nix::unistd::getppid().as_raw() == launcher);
+                if !ready {
+                    syscall::exit_now(125);
+                }
+                worker::work(Work {
+                    plan: &session.plan,
+                    want,
+                    proc: session.proc.as_fd(),
+                    pidfd: session.pidfd.as_fd(),
+                    directory: session.directory.as_ref().map(AsFd::as_fd),
+                    report,
+                    command,
+                    run,
+                });
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}

@@ -1,0 +1,56 @@
+//! Confinement of the processes that stay outside: those that watch the target through a procfs and sockets, and those
+//! that work on the node's own behalf.
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+use super::{Result, Step, privileges, seccomp};
+use crate::sys::syscall::prctl;
+
+/// CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: reading what procfs shows of processes of any user.
+const WATCHING: u64 = 1 << 2 | 1 << 19;
+
+/// The overflow ids: a user that owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// Confines this process to watching: no ids, and of all capabilities the two that reading procfs takes. Returns those
+/// of the two that we lack ourselves.
+///
+/// # Errors
+/// The step that fails.
+pub fn confine_watcher() -> Result<u64> {
+    let own = privileges::own()?;
+    confine(own & WATCHING)?;
+    Ok(WATCHING & !own)
+}
+
+/// Confines this process to what it has open: no ids and no capabilities.
+///
+/// # Errors
+/// The step that fails.
+pub fn confine_idle() -> Result<()> {
+    confine(0)
+}
+
+fn confine(capabilities: u64) -> Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
+    nix::unistd::setsid().step("setsid", "")?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).step("sigprocmask", "")?;
+    for default in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { signal(default, SigHandler::SigDfl) }.step("signal", default.as_str())?;
+    }
+    prctl(libc::PR_SET_KEEPCAPS, 1, 0).step("prctl", "keep capabilities")?;
+    setgroups(&[]).step("setgroups", "")?;
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    setresgid(gid, gid, gid).step("setresgid", "65534")?;
+    setresuid(uid, uid, uid).step("setresuid", "65534")?;
+    // The change of ids has emptied the effective set; the permitted one is kept.
+    caps::set(None, caps::CapSet::Effective, &privileges::set(privileges::own()?))
+        .map_err(|_| super::Failure::new("capset", "effective", nix::errno::Errno::last()))?;
+    privileges::drop_to(capabilities, 0)?;
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).step("prctl", "no_new_privs")?;
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
+    seccomp::confine(false)
+}

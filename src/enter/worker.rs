@@ -1,0 +1,274 @@
+//! A worker: one for each command's process. It joins the target's namespaces, becomes the target's user, forks the
+//! one process that runs the command, and waits for it from outside the target's PID namespace.
+//!
+//! At the fork it holds nothing but what that process is given, and a socket on which nothing but this process's end
+//! can be reported: whoever takes the process over in its first moment gets that and no more.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::stat::Mode;
+
+use super::plan::Plan;
+use super::report::Report;
+use super::{Failure, Result, Step, fds, join, privileges, seccomp};
+use crate::sys::syscall::{self, pidfd_open, pidfd_send_signal, prctl};
+
+/// Seconds that entering may take.
+pub const ENTRY_LIMIT: u32 = 10;
+
+/// Milliseconds that a killed process is waited for.
+const REAP_LIMIT: u16 = 2000;
+
+/// Where a command's process finds its descriptors, after 0, 1 and 2.
+pub const JOB: RawFd = 3;
+/// The directory to start in (O_PATH), or /dev/null's where there is none.
+pub const DIRECTORY: RawFd = 4;
+/// The first of the pipes to and from the node's files.
+pub const EXTRA: RawFd = 5;
+
+/// What a worker is forked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// A process that runs a command.
+    Command,
+    /// Netlink sockets of the target's network namespace: NETLINK_SOCK_DIAG and NETLINK_ROUTE.
+    Sockets,
+    /// A context for a procfs of the target's PID namespace (see [`super::procfs`]).
+    ProcfsContext,
+}
+
+/// What a worker is given.
+pub struct Work<'a> {
+    /// Who to become and where.
+    pub plan: &'a Plan,
+    /// What for.
+    pub want: Want,
+    /// The target's directory in the node's procfs.
+    pub proc: BorrowedFd<'a>,
+    /// The target's pidfd.
+    pub pidfd: BorrowedFd<'a>,
+    /// The session's directory, where it is not the target's own.
+    pub directory: Option<BorrowedFd<'a>>,
+    /// Where to report.
+    pub report: OwnedFd,
+    /// Stdin, stdout, stderr, the job, and pipes to and from the node's files; empty unless a command is wanted.
+    pub command: Vec<OwnedFd>,
+    /// The command's process: its end of the work. Returns its exit status.
+    pub run: fn(extra: usize) -> u8,
+}
+
+/// Does the work and ends this process.
+pub fn work(work: Work) -> ! {
+    // A step that never returns (a root on a dead network mount) ends here.
+    nix::unistd::alarm::set(ENTRY_LIMIT);
+    let report = work.report.as_raw_fd();
+    if let Err(failure) = enter(work) {
+        // Entering replaced the descriptors, or not yet: the report is at one of two numbers.
+        for number in [REPORT, report] {
+            // SAFETY: only used for the send below; this process ends right after.
+            let socket = unsafe { BorrowedFd::borrow_raw(number) };
+            if fds::send(socket, &Report::Failed(failure.clone()).encode(), &[]).is_ok() {
+                break;
+            }
+        }
+        syscall::exit_now(125);
+    }
+    syscall::exit_now(0)
+}
+
+/// Where the report socket is after [`fds::keep_only`], from the end of the extra pipes on.
+const REPORT: RawFd = 24;
+const PIDFD: RawFd = REPORT + 1;
+const PROC: RawFd = REPORT + 2;
+const ROOT: RawFd = REPORT + 3;
+const OWN: RawFd = REPORT + 4;
+const LABEL: RawFd = REPORT + 5;
+
+/// Pipes to and from the node's files that one command may have.
+pub const MAX_EXTRA: usize = (REPORT - EXTRA) as usize;
+
+fn enter(work: Work) -> Result<()> {
+    let Work { plan, want, run, .. } = work;
+    let extra = work.command.len().saturating_sub(4);
+    lay_out(work)?;
+    let fd = |number| {
+        // SAFETY: laid out just now, open until they are closed by number below, and not used after.
+        unsafe { BorrowedFd::borrow_raw(number) }
+    };
+    match syscall::join_new_session_keyring() {
+        // A kernel without keys has none to protect.
+        Ok(()) | Err(Errno::ENOSYS) => {}
+        Err(errno) => return Err(Failure::new("keyctl", "new session keyring", errno)),
+    }
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
+    privileges::take_ids(plan)?;
+    join::join(plan, fd(PIDFD), fd(PROC))?;
+    join::change_root(fd(ROOT))?;
+    join::verify(plan, fd(OWN))?;
+    privileges::drop_capabilities(plan)?;
+    take_label(plan, fd(LABEL), fd(REPORT))?;
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).step("prctl", "no_new_privs")?;
+    // A change of ids has reset both.
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
+    // The node's procfs goes before anything of the target's PID namespace exists.
+    for number in [PROC, ROOT, OWN, LABEL] {
+        nix::unistd::close(number).step("close", "a descriptor of the node")?;
+    }
+    match want {
+        Want::Command => {
+            seccomp::confine(plan.read_only)?;
+            let child = start(extra, run)?;
+            serve(child, fd(REPORT), fd(PIDFD))
+        }
+        Want::Sockets => send_sockets(fd(REPORT)),
+        Want::ProcfsContext => super::procfs::send_context(fd(REPORT)),
+    }
+}
+
+/// Opens what the node shows of the target, then gives every descriptor its number and closes all others.
+fn lay_out(work: Work) -> Result<()> {
+    let Work { plan, proc, directory, report, command, pidfd, want, .. } = work;
+    let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(proc, c"root", path, Mode::empty()).step("open", "the target's root")?;
+    let null =
+        open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("open", "/dev/null")?;
+    let own = open("/proc/self", path, Mode::empty()).step("open", "/proc/self")?;
+    let label = if plan.label.is_empty() {
+        None
+    } else {
+        openat(&own, c"attr/current", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+    };
+    // Gone where the target's directory was removed with its file system; the command then starts at the root.
+    let start = match (directory, want) {
+        (None, Want::Command) => openat(proc, c"cwd", path, Mode::empty()).ok(),
+        _ => None,
+    };
+    let null = null.as_raw_fd();
+    let mut order = vec![null; LABEL as usize + 1];
+    for (place, fd) in command.iter().enumerate() {
+        // Stdio and the job, then, after the directory, the pipes of the node's files.
+        order[if place as RawFd <= JOB { place } else { place + 1 }] = fd.as_raw_fd();
+    }
+    let directory = directory.or_else(|| start.as_ref().map(AsFd::as_fd));
+    order[DIRECTORY as usize] = directory.map_or(null, |fd| fd.as_raw_fd());
+    order[REPORT as usize] = report.as_raw_fd();
+    order[PIDFD as usize] = pidfd.as_raw_fd();
+    order[PROC as usize] = proc.as_raw_fd();
+    order[ROOT as usize] = root.as_raw_fd();
+    order[OWN as usize] = own.as_raw_fd();
+    order[LABEL as usize] = label.as_ref().map_or(null, |fd| fd.as_raw_fd());
+    let result = fds::keep_only(&order).step("close", "inherited descriptors");
+    // Their numbers mean other files now, or none.
+    std::mem::forget((root, own, label, start, report, command));
+    result
+}
+
+fn take_label(plan: &Plan, label: BorrowedFd, report: BorrowedFd) -> Result<()> {
+    if plan.label.is_empty() {
+        return Ok(());
+    }
+    // AppArmor: "profile (mode)" is taken by a changeprofile command. SELinux: the context as it is.
+    let text = match plan.label.rsplit_once(" (") {
+        Some((profile, _)) => format!("changeprofile {profile}"),
+        None => plan.label.clone(),
+    };
+    match nix::unistd::write(label, text.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(errno) if plan.strict => {
+            Err(Failure::new("write", format!("security label {}", plan.label), errno))
+        }
+        Err(errno) => fds::send(report, &Report::LabelRefused(errno).encode(), &[]).step("send", "report"),
+    }
+}
+
+/// Forks the process that runs the command. It is the only one of ours that the target can see.
+fn start(extra: usize, run: fn(usize) -> u8) -> Result<i32> {
+    match syscall::fork().step("fork", "into the target's PID namespace")? {
+        Some(child) => Ok(child),
+        None => {
+            let kept = EXTRA + extra as RawFd;
+            let status = match fds::close_from(kept) {
+                Ok(()) if prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok() => {
+                    run(extra)
+                }
+                _ => 125,
+            };
+            syscall::exit_now(status)
+        }
+    }
+}
+
+/// Waits for the command's process, without ever blocking in waitpid: who traces it can hold its exit back. Ends it
+/// when the supervisor or the target goes; then reaps it, since the target's PID 1 might not.
+fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
+    nix::unistd::alarm::cancel();
+    let child_fd = pidfd_open(child).step("pidfd_open", "the command's process")?;
+    // From here on this process ends by itself, after the one it waits for.
+    prctl(libc::PR_SET_PDEATHSIG, 0, 0).step("prctl", "parent death signal")?;
+    for number in 0..REPORT {
+        let _ = nix::unistd::close(number);
+    }
+    let tell = |what: Report| fds::send(report, &what.encode(), &[]);
+    let mut leaving = tell(Report::Started(child)).is_err();
+    loop {
+        if leaving {
+            let _ = pidfd_send_signal(child_fd.as_fd(), libc::SIGKILL);
+        }
+        let mut polled = [
+            PollFd::new(child_fd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(report, PollFlags::POLLIN),
+            PollFd::new(target, PollFlags::POLLIN),
+        ];
+        let (watched, limit) = if leaving {
+            (&mut polled[..1], PollTimeout::from(REAP_LIMIT))
+        } else {
+            (&mut polled[..], PollTimeout::NONE)
+        };
+        match poll(watched, limit) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Failure::new("poll", "", errno)),
+        }
+        let [child_ended, said, target_ended] = polled.map(|p| p.revents().is_some_and(|r| !r.is_empty()));
+        if child_ended {
+            match syscall::reap(child) {
+                Ok(Some(status)) => {
+                    let _ = tell(Report::Ended(status));
+                    return Ok(());
+                }
+                // Its tracer has its exit first.
+                Ok(None) if leaving => return Ok(()),
+                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(20)),
+                Err(errno) => return Err(Failure::new("waitpid", "the command's process", errno)),
+            }
+        } else if leaving {
+            continue;
+        }
+        if said {
+            match fds::receive(report) {
+                Ok((message, _)) if message.len() == 1 => {
+                    let _ = pidfd_send_signal(child_fd.as_fd(), i32::from(message[0]));
+                }
+                _ => leaving = true,
+            }
+        } else if target_ended && !leaving {
+            let _ = tell(Report::TargetEnded);
+            leaving = true;
+        }
+    }
+}
+
+fn send_sockets(report: BorrowedFd) -> Result<()> {
+    let netlink = |protocol, object| {
+        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).step("socket", object)
+    };
+    let diag = netlink(SockProtocol::NetlinkSockDiag, "NETLINK_SOCK_DIAG")?;
+    let route = netlink(SockProtocol::NetlinkRoute, "NETLINK_ROUTE")?;
+    fds::send(report, &Report::Descriptors.encode(), &[diag.as_raw_fd(), route.as_raw_fd()])
+        .step("send", "sockets")
+}

@@ -1,0 +1,96 @@
+//! From what the operator names to one process, held by a pidfd, and the facts of it.
+
+pub mod facts;
+pub mod namespace;
+pub mod selector;
+
+use std::ffi::{CStr, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+
+use crate::out::Fault;
+use crate::sys::syscall::pidfd_open;
+
+pub use facts::Facts;
+
+/// One process of the node: what nsdbg looks into.
+#[derive(Debug)]
+pub struct Target {
+    /// Its PID on the node.
+    pub pid: i32,
+    /// Keeps the PID from meaning another process.
+    pub pidfd: OwnedFd,
+    /// Its directory in the node's procfs.
+    pub proc: OwnedFd,
+    /// What was read of it.
+    pub facts: Facts,
+}
+
+impl Target {
+    /// Opens a process by its PID and reads its facts.
+    ///
+    /// # Errors
+    /// With status 125: no such process, a thread, a zombie, a kernel thread, a process that changes or ends
+    /// meanwhile.
+    pub fn open(pid: i32) -> Result<Self, Fault> {
+        let object = pid.to_string();
+        let fault = |cause: String| Fault::text("find process", &object, cause).with_status(125);
+        let pidfd = match pidfd_open(pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::ENOSYS) => return Err(fault("this kernel is older than 5.4".into())),
+            Err(_) => {
+                return Err(facts::thread_of(pid).map_or_else(
+                    || fault("no such process in nsdbg's PID namespace".into()),
+                    |process| {
+                        fault(format!("it is a thread of process {process}"))
+                            .with_hint(format!("nsdbg --pid {process}"))
+                    },
+                ));
+            }
+        };
+        let path = format!("/proc/{pid}");
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let proc = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
+            .map_err(|errno| Fault::errno("open", &path, errno).with_status(125))?;
+        // Since the process still lives, the directory is that of the process behind the pidfd.
+        if has_ended(&pidfd) {
+            return Err(fault("it has ended".into()));
+        }
+        if let Some(process) = facts::thread_of(pid).filter(|process| *process != pid) {
+            return Err(fault(format!("it is a thread of process {process}"))
+                .with_hint(format!("nsdbg --pid {process}")));
+        }
+        let facts = Facts::read(&proc, pid)?;
+        if has_ended(&pidfd) {
+            return Err(fault("it ended while it was looked at".into()));
+        }
+        Ok(Self { pid, pidfd, proc, facts })
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        has_ended(&self.pidfd)
+    }
+
+    /// Opens something in its directory of the node's procfs.
+    ///
+    /// # Errors
+    /// As openat(2).
+    pub fn open_in_proc(&self, name: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
+        openat(&self.proc, name, flags | OFlag::O_CLOEXEC, Mode::empty())
+    }
+
+    /// A variable of the target's environment.
+    pub fn var(&self, name: &str) -> Option<&OsStr> {
+        self.facts.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
