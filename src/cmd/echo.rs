@@ -20,7 +20,7 @@ pub struct Echo {
 
 impl Command for Echo {
     type Row = NoRow;
-    const PLACE: Place = Place::Node;
+    const PLACE: Place = Place::Inside;
     const PRINTS: Prints = Prints::Bytes;
     const EXAMPLES: &'static [Example] = &[Example { line: "echo $HOME", what: "a variable of the target" }];
 

@@ -106,6 +106,11 @@ pub trait Command: clap::Parser + Sized + 'static {
         args
     }
 
+    /// Whether it reads stdin with these arguments.
+    fn reads_stdin(&self) -> bool {
+        Self::NEEDS.stdin
+    }
+
     /// The node's files that its options name (`@host:/path`): opened by the supervisor, reached by
     /// [`Context::host_file`].
     fn host_files(&self) -> Vec<HostFile> {
@@ -140,7 +145,7 @@ pub struct Entry {
     /// Candidates for an operand.
     pub complete: fn(&Completion) -> Option<Vec<String>>,
     rewrite: fn(Vec<OsString>) -> Vec<OsString>,
-    host_files: fn(&clap::ArgMatches) -> Result<Vec<HostFile>>,
+    wants: fn(&clap::ArgMatches) -> Result<Wants>,
     run: fn(&clap::ArgMatches, &mut Context, Box<dyn Write>) -> Result<Status>,
 }
 
@@ -156,7 +161,10 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         parser: parser::<C>,
         complete: C::complete,
         rewrite: C::rewrite,
-        host_files: |matches| Ok(from_matches::<C>(matches)?.host_files()),
+        wants: |matches| {
+            let command = from_matches::<C>(matches)?;
+            Ok(Wants { stdin: command.reads_stdin(), host_files: command.host_files() })
+        },
         run: run::<C>,
     }
 }
@@ -166,7 +174,7 @@ fn parser<C: Command>() -> clap::Command {
 }
 
 fn from_matches<C: Command>(matches: &clap::ArgMatches) -> Result<C> {
-    C::from_arg_matches(matches).map_err(|error| Fault::usage(first_line(&error)))
+    C::from_arg_matches(matches).map_err(|error| Fault::usage(sentence(&error)))
 }
 
 fn run<C: Command>(matches: &clap::ArgMatches, cx: &mut Context, to: Box<dyn Write>) -> Result<Status> {
@@ -178,6 +186,15 @@ fn run<C: Command>(matches: &clap::ArgMatches, cx: &mut Context, to: Box<dyn Wri
         Err(error) => result.and(Err(Fault::io("write", "standard output", &error))),
         Ok(()) => result,
     }
+}
+
+/// What a command with its arguments wants of the supervisor.
+#[derive(Debug, Default)]
+pub struct Wants {
+    /// The operator's stdin.
+    pub stdin: bool,
+    /// Files of the node.
+    pub host_files: Vec<HostFile>,
 }
 
 /// Arguments that were parsed: what a command is about to do.
@@ -213,17 +230,18 @@ impl Entry {
         let matches = self
             .full_parser()
             .try_get_matches_from((self.rewrite)(args))
-            .map_err(|error| Fault::usage(first_line(&error)))?;
+            .map_err(|error| Fault::usage(sentence(&error)))?;
         let json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
         Ok(Invocation { matches, json, help: false })
     }
 
-    /// The node's files that the arguments name.
+    /// What the supervisor must provide for these arguments.
     ///
     /// # Errors
     /// As [`Entry::parse`].
-    pub fn host_files(&self, invocation: &Invocation) -> Result<Vec<HostFile>> {
-        if invocation.help { Ok(Vec::new()) } else { (self.host_files)(&invocation.matches) }
+    pub fn wants(&self, args: Vec<OsString>) -> Result<Wants> {
+        let invocation = self.parse(args)?;
+        if invocation.help { Ok(Wants::default()) } else { (self.wants)(&invocation.matches) }
     }
 
     /// The help page: what it does, how it is used, options, examples.
@@ -283,7 +301,7 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
 }
 
 /// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
-fn first_line(error: &clap::Error) -> String {
+pub fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let mut parts = Vec::new();
     for line in text.lines() {

@@ -25,7 +25,7 @@ const REAP_LIMIT: u16 = 2000;
 
 /// Where a command's process finds its descriptors, after 0, 1 and 2.
 pub const JOB: RawFd = 3;
-/// The directory to start in (O_PATH), or /dev/null's where there is none.
+/// The directory to start in (O_PATH); where there is none, something that is no directory.
 pub const DIRECTORY: RawFd = 4;
 /// The first of the pipes to and from the node's files.
 pub const EXTRA: RawFd = 5;
@@ -148,20 +148,21 @@ fn lay_out(work: Work) -> Result<()> {
         (None, Want::Command) => openat(proc, c"cwd", path, Mode::empty()).ok(),
         _ => None,
     };
-    let null = null.as_raw_fd();
-    let mut order = vec![null; LABEL as usize + 1];
+    // Places without a descriptor of their own get one that the command's process has anyway, never one of the node.
+    let filler = command.first().unwrap_or(&report).as_raw_fd();
+    let mut order = vec![filler; LABEL as usize + 1];
     for (place, fd) in command.iter().enumerate() {
         // Stdio and the job, then, after the directory, the pipes of the node's files.
         order[if place as RawFd <= JOB { place } else { place + 1 }] = fd.as_raw_fd();
     }
     let directory = directory.or_else(|| start.as_ref().map(AsFd::as_fd));
-    order[DIRECTORY as usize] = directory.map_or(null, |fd| fd.as_raw_fd());
+    order[DIRECTORY as usize] = directory.map_or(filler, |fd| fd.as_raw_fd());
     order[REPORT as usize] = report.as_raw_fd();
     order[PIDFD as usize] = pidfd.as_raw_fd();
     order[PROC as usize] = proc.as_raw_fd();
     order[ROOT as usize] = root.as_raw_fd();
     order[OWN as usize] = own.as_raw_fd();
-    order[LABEL as usize] = label.as_ref().map_or(null, |fd| fd.as_raw_fd());
+    order[LABEL as usize] = label.as_ref().map_or(filler, |fd| fd.as_raw_fd());
     let result = fds::keep_only(&order).step("close", "inherited descriptors");
     // Their numbers mean other files now, or none.
     std::mem::forget((root, own, label, start, report, command));

@@ -1,0 +1,276 @@
+//! The process in the container that runs one command: reads its job, goes to its directory, opens its redirections,
+//! and runs it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+
+use super::job::{Argument, Job, Redirection, Task};
+use crate::cmd::{self, Context};
+use crate::enter::fds;
+use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
+use crate::out::{Fault, Format};
+use crate::shell;
+use crate::sys::{open, passwd, syscall};
+
+/// The longest job: a command line and an environment.
+const JOB_LIMIT: u64 = 64 << 20;
+
+/// Names that one glob may expand to.
+const GLOB_LIMIT: usize = 100_000;
+
+/// Names that completion is given.
+const CANDIDATES_LIMIT: usize = 1000;
+
+/// Runs the job at its descriptor; `extra` descriptors belong to the node's files. Returns the exit status.
+pub fn run(extra: usize) -> u8 {
+    install_panic_hook();
+    let Some(job) = read_job() else {
+        let _ = writeln!(io::stderr(), "nsdbg: the job could not be read");
+        return 125;
+    };
+    let moved = enter_directory();
+    if moved.is_err() && matches!(job.task, Task::Command(_)) {
+        let _ = writeln!(io::stderr(), "nsdbg: the working directory can't be reached: starting at /");
+    }
+    match perform(job, extra) {
+        Ok(status) => status,
+        Err((name, format, fault)) => {
+            let line = match format {
+                Format::Text => fault.line(&name),
+                Format::Json => fault.json(&name).to_string(),
+            };
+            let _ = writeln!(io::stderr(), "{line}");
+            fault.status
+        }
+    }
+}
+
+/// A panic costs one command, says where, and opens nothing: no backtrace, no debug files.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(io::stderr(), "nsdbg: internal error at {place}: the command was ended");
+        syscall::exit_now(125);
+    }));
+}
+
+fn read_job() -> Option<Job> {
+    let mut file = File::from(syscall::own_fd(JOB).ok()?);
+    io::Seek::rewind(&mut file).ok()?;
+    let mut bytes = Vec::new();
+    file.take(JOB_LIMIT).read_to_end(&mut bytes).ok()?;
+    Job::decode(&bytes)
+}
+
+/// Goes to the session's directory; to the root where that is gone or outside of the root.
+fn enter_directory() -> nix::Result<()> {
+    let directory = syscall::own_fd(DIRECTORY)?;
+    let reached = nix::unistd::fchdir(&directory).and_then(|()| working_directory());
+    if reached.is_err() {
+        nix::unistd::chdir("/")?;
+    }
+    reached.map(drop)
+}
+
+/// The working directory; an error where it is not below the root.
+fn working_directory() -> nix::Result<Vec<u8>> {
+    let path = nix::unistd::getcwd()?.into_os_string().into_vec();
+    if path.starts_with(b"/") { Ok(path) } else { Err(nix::errno::Errno::ENOENT) }
+}
+
+type Outcome = std::result::Result<u8, (String, Format, Fault)>;
+
+fn perform(job: Job, extra: usize) -> Outcome {
+    let format = job.format;
+    let inner = |result: std::result::Result<(), Fault>| match result {
+        Ok(()) => Ok(0),
+        Err(fault) => Err((String::from("nsdbg"), format, fault)),
+    };
+    match &job.task {
+        Task::Command(name) => {
+            let name = name.clone();
+            command(job, &name, extra).map_err(|fault| (name, format, fault))
+        }
+        Task::Hello => inner(hello()),
+        Task::Directory(path) => {
+            directory(OsStr::from_bytes(path)).map(|()| 0).map_err(|fault| ("cd".into(), format, fault))
+        }
+        Task::Candidates { directory, prefix } => inner(candidates(directory, prefix)),
+        Task::Write { path, append } => inner(redirect_to(path, *append, job.read_only).and_then(|file| {
+            copy(&mut io::stdin(), &mut File::from(file), path)
+        })),
+        Task::Read(path) => inner(redirect_from(path).and_then(|file| {
+            copy(&mut File::from(file), &mut io::stdout(), path)
+        })),
+    }
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, path: &[u8]) -> std::result::Result<(), Fault> {
+    match io::copy(from, to).and_then(|_| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fault::io("copy", OsStr::from_bytes(path), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault> {
+    let entry = cmd::find(name).ok_or_else(|| Fault::say("no such command").with_status(127))?;
+    let mut args = Vec::new();
+    for argument in &job.arguments {
+        args.extend(expand(argument)?.into_iter().map(OsString::from_vec));
+    }
+    for redirection in &job.redirections {
+        redirect(redirection, job.read_only)?;
+    }
+    let host_files = (0..extra)
+        .map(|at| syscall::own_fd(EXTRA + at as RawFd).ok().map(File::from))
+        .zip(job.host_files)
+        .map(|(file, named)| (named, file))
+        .collect();
+    let mut cx = Context {
+        format: job.format,
+        tty: job.tty,
+        color: job.color,
+        width: job.width,
+        read_only: job.read_only,
+        env: job.environment,
+        host_files,
+        ..Context::default()
+    };
+    let status = cmd::execute(entry, args, &mut cx, Box::new(io::stdout()));
+    Ok(status.0)
+}
+
+/// The container's directories, as globs see them.
+struct Container;
+
+impl shell::Directory for Container {
+    fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let directory = if directory.is_empty() { &b"."[..] } else { directory };
+        std::fs::read_dir(OsStr::from_bytes(directory))?
+            .take(GLOB_LIMIT * 10)
+            .map(|entry| Ok(entry?.file_name().into_vec()))
+            .collect()
+    }
+
+    fn exists(&self, path: &[u8]) -> bool {
+        std::fs::symlink_metadata(OsStr::from_bytes(path)).is_ok()
+    }
+
+    fn is_dir(&self, path: &[u8]) -> bool {
+        std::fs::metadata(OsStr::from_bytes(path)).is_ok_and(|metadata| metadata.is_dir())
+    }
+}
+
+fn expand(argument: &Argument) -> std::result::Result<Vec<Vec<u8>>, Fault> {
+    match argument {
+        Argument::Word(word) => Ok(vec![word.clone()]),
+        Argument::Pattern(encoded) => {
+            let pattern = shell::Pattern::from_bytes(encoded)
+                .ok_or_else(|| Fault::say("the glob could not be read").with_status(125))?;
+            shell::glob(&pattern, &Container, GLOB_LIMIT).map_err(|error| Fault::say(error.to_string()))
+        }
+    }
+}
+
+fn redirect(redirection: &Redirection, read_only: bool) -> std::result::Result<(), Fault> {
+    let Some(path) = &redirection.path else {
+        return syscall::dup_to(1, 2).map_err(|errno| Fault::errno("dup2", "standard error", errno));
+    };
+    let mut names = expand(path)?;
+    let (Some(name), true) = (names.pop(), names.is_empty()) else {
+        return Err(Fault::say("a redirection needs one file, its glob matches several"));
+    };
+    let file = match redirection.number {
+        0 => redirect_from(&name)?,
+        _ => redirect_to(&name, redirection.append, read_only)?,
+    };
+    syscall::dup_to(file.as_raw_fd(), redirection.number).map_err(|errno| Fault::errno("dup2", "", errno))
+}
+
+fn redirect_from(path: &[u8]) -> std::result::Result<OwnedFd, Fault> {
+    let path = OsStr::from_bytes(path);
+    match open::regular(path) {
+        Ok((file, _)) => Ok(file.into()),
+        Err(open::Refused::Io(error)) => Err(Fault::io("open", path, &error)),
+        Err(open::Refused::Kind(kind)) => Err(Fault::text("open", path, kind)),
+    }
+}
+
+/// Opens for writing. /dev/null is the one device that is; a FIFO or another device is refused.
+fn redirect_to(path: &[u8], append: bool, read_only: bool) -> std::result::Result<OwnedFd, Fault> {
+    let path = OsStr::from_bytes(path);
+    if read_only {
+        return Err(Fault::text("open", path, "the session is --read-only"));
+    }
+    let looked_at = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+    if let Ok(stat) = looked_at.and_then(nix::sys::stat::fstat)
+        && let Some(kind) = open::special(&stat)
+        && stat.st_rdev != libc::makedev(1, 3)
+    {
+        return Err(Fault::text("open", path, kind));
+    }
+    let how = if append { OFlag::O_APPEND } else { OFlag::O_TRUNC };
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | how;
+    openat(AT_FDCWD, path, flags, Mode::from_bits_truncate(0o644))
+        .map_err(|errno| Fault::errno("open", path, errno))
+}
+
+/// Four fields, each ended by NUL: directory, uid and gid as the container counts, then passwd and group whole.
+fn hello() -> std::result::Result<(), Fault> {
+    let directory = working_directory().unwrap_or_else(|_| b"/".to_vec());
+    let [passwd, group] = passwd::Users::read_files();
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let mut message = directory;
+    message.extend_from_slice(format!("\0{uid}\0{gid}\0{}\0", passwd.len()).as_bytes());
+    message.extend_from_slice(&passwd);
+    message.extend_from_slice(&group);
+    io::stdout().write_all(&message).map_err(|error| Fault::io("write", "", &error))
+}
+
+/// Opens a directory, sends it through the descriptor after the directory's, and prints its path.
+fn directory(path: &OsStr) -> std::result::Result<(), Fault> {
+    let fault = |op, errno| Fault::errno(op, path, errno);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let fd = openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|errno| fault("open", errno))?;
+    nix::unistd::fchdir(&fd).map_err(|errno| fault("chdir", errno))?;
+    let absolute = working_directory().map_err(|errno| fault("getcwd", errno))?;
+    let socket = syscall::own_fd(EXTRA).map_err(|errno| fault("send", errno))?;
+    fds::send(std::os::fd::AsFd::as_fd(&socket), b"d", &[fd.as_raw_fd()]).map_err(|errno| fault("send", errno))?;
+    io::stdout().write_all(&absolute).map_err(|error| Fault::io("write", "", &error))
+}
+
+/// Prints the names in a directory that begin with a prefix, each after `d` or `f` and ended by NUL.
+fn candidates(directory: &[u8], prefix: &[u8]) -> std::result::Result<(), Fault> {
+    let path = if directory.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(directory) };
+    let mut message = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(path).map_err(|error| Fault::io("open", path, &error))?.take(1_000_000) {
+        let Ok(entry) = entry else { break };
+        let name = entry.file_name();
+        let hidden = name.as_bytes().starts_with(b".") && !prefix.starts_with(b".");
+        if hidden || !name.as_bytes().starts_with(prefix) {
+            continue;
+        }
+        let is_directory = match entry.file_type() {
+            Ok(kind) if kind.is_symlink() => std::fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()),
+            Ok(kind) => kind.is_dir(),
+            Err(_) => false,
+        };
+        message.push(if is_directory { b'd' } else { b'f' });
+        message.extend_from_slice(name.as_bytes());
+        message.push(0);
+        count += 1;
+        if count == CANDIDATES_LIMIT {
+            break;
+        }
+    }
+    io::stdout().write_all(&message).map_err(|error| Fault::io("write", "", &error))
+}

@@ -1,0 +1,219 @@
+//! What a command's process is told to do: written by the supervisor into a memfd, read by the process itself, so that
+//! nothing else of ours ever holds it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::cmd::HostFile;
+use crate::enter::wire::{Reader, Writer};
+use crate::out::Format;
+
+/// What to do inside the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// Run a command of the registry.
+    Command(String),
+    /// Say the working directory and the names of the users' files: what a session starts with.
+    Hello,
+    /// Open a directory and send it back.
+    Directory(Vec<u8>),
+    /// List a directory's entries that begin with a prefix.
+    Candidates {
+        /// The directory.
+        directory: Vec<u8>,
+        /// What the names begin with.
+        prefix: Vec<u8>,
+    },
+    /// Copy stdin into a file.
+    Write {
+        /// The file.
+        path: Vec<u8>,
+        /// Whether to keep what it holds.
+        append: bool,
+    },
+    /// Copy a file to stdout.
+    Read(Vec<u8>),
+}
+
+/// A word of the command line that is expanded inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// As it is.
+    Word(Vec<u8>),
+    /// A glob, encoded by the shell.
+    Pattern(Vec<u8>),
+}
+
+/// A redirection to or from a file of the container, opened inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirection {
+    /// 0, 1 or 2.
+    pub number: i32,
+    /// The file, or `None` for `2>&1`.
+    pub path: Option<Argument>,
+    /// Whether to keep what the file holds.
+    pub append: bool,
+}
+
+/// A job, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// What to do.
+    pub task: Task,
+    /// The arguments of a command.
+    pub arguments: Vec<Argument>,
+    /// Its redirections, in order.
+    pub redirections: Vec<Redirection>,
+    /// The session's environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The node's files that it was given, in the order of their descriptors.
+    pub host_files: Vec<HostFile>,
+    /// How rows are printed.
+    pub format: Format,
+    /// Whether a person reads the output on a terminal.
+    pub tty: bool,
+    /// Whether the output may be coloured.
+    pub color: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether writing in the container is refused.
+    pub read_only: bool,
+}
+
+impl Job {
+    /// A job without arguments whose output is captured.
+    pub fn inner(task: Task) -> Self {
+        Self {
+            task,
+            arguments: Vec::new(),
+            redirections: Vec::new(),
+            environment: Vec::new(),
+            host_files: Vec::new(),
+            format: Format::Text,
+            tty: false,
+            color: false,
+            width: 80,
+            read_only: false,
+        }
+    }
+
+    /// As bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::new();
+        match &self.task {
+            Task::Command(name) => to.number(0).bytes(name.as_bytes()),
+            Task::Hello => to.number(1),
+            Task::Directory(path) => to.number(2).bytes(path),
+            Task::Candidates { directory, prefix } => to.number(3).bytes(directory).bytes(prefix),
+            Task::Write { path, append } => to.number(4).bytes(path).number((*append).into()),
+            Task::Read(path) => to.number(5).bytes(path),
+        };
+        to.number(self.arguments.len() as u64);
+        for argument in &self.arguments {
+            encode_argument(argument, &mut to);
+        }
+        to.number(self.redirections.len() as u64);
+        for redirection in &self.redirections {
+            to.number(redirection.number as u64).number(redirection.append.into());
+            to.number(redirection.path.is_some().into());
+            if let Some(path) = &redirection.path {
+                encode_argument(path, &mut to);
+            }
+        }
+        to.number(self.environment.len() as u64);
+        for (name, value) in &self.environment {
+            to.bytes(name.as_bytes()).bytes(value.as_bytes());
+        }
+        to.number(self.host_files.len() as u64);
+        for file in &self.host_files {
+            to.bytes(file.path.as_bytes()).number(file.write.into());
+        }
+        to.number((self.format == Format::Json).into()).number(self.tty.into()).number(self.color.into());
+        to.number(self.width as u64).number(self.read_only.into());
+        to.finish()
+    }
+
+    /// From bytes; `None` if they are no job.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let from = &mut Reader::new(bytes);
+        let task = match from.number()? {
+            0 => Task::Command(String::from_utf8(from.bytes()?.to_vec()).ok()?),
+            1 => Task::Hello,
+            2 => Task::Directory(from.bytes()?.to_vec()),
+            3 => Task::Candidates { directory: from.bytes()?.to_vec(), prefix: from.bytes()?.to_vec() },
+            4 => Task::Write { path: from.bytes()?.to_vec(), append: from.flag()? },
+            5 => Task::Read(from.bytes()?.to_vec()),
+            _ => return None,
+        };
+        let arguments = (0..from.number()?).map(|_| decode_argument(from)).collect::<Option<_>>()?;
+        let redirections = (0..from.number()?)
+            .map(|_| {
+                let (number, append, named) = (from.small()?, from.flag()?, from.flag()?);
+                let path = if named { Some(decode_argument(from)?) } else { None };
+                Some(Redirection { number, path, append })
+            })
+            .collect::<Option<_>>()?;
+        let text = |from: &mut Reader| Some(OsString::from_vec(from.bytes()?.to_vec()));
+        let environment =
+            (0..from.number()?).map(|_| Some((text(from)?, text(from)?))).collect::<Option<_>>()?;
+        let host_files = (0..from.number()?)
+            .map(|_| Some(HostFile { path: text(from)?, write: from.flag()? }))
+            .collect::<Option<_>>()?;
+        let format = if from.flag()? { Format::Json } else { Format::Text };
+        let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
+        Some(Self {
+            task,
+            arguments,
+            redirections,
+            environment,
+            host_files,
+            format,
+            tty,
+            color,
+            width,
+            read_only,
+        })
+    }
+}
+
+fn encode_argument(argument: &Argument, to: &mut Writer) {
+    match argument {
+        Argument::Word(bytes) => to.number(0).bytes(bytes),
+        Argument::Pattern(bytes) => to.number(1).bytes(bytes),
+    };
+}
+
+fn decode_argument(from: &mut Reader) -> Option<Argument> {
+    let kind = from.number()?;
+    let bytes = from.bytes()?.to_vec();
+    match kind {
+        0 => Some(Argument::Word(bytes)),
+        1 => Some(Argument::Pattern(bytes)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_the_memfd() {
+        let job = Job {
+            task: Task::Command("cat".into()),
+            arguments: vec![Argument::Word(b"-n".to_vec()), Argument::Pattern(vec![0xff])],
+            redirections: vec![
+                Redirection { number: 1, path: Some(Argument::Word(b"/tmp/x".to_vec())), append: true },
+                Redirection { number: 2, path: None, append: false },
+            ],
+            environment: vec![("A".into(), "b".into())],
+            host_files: vec![HostFile { path: "/etc/hosts".into(), write: false }],
+            tty: true,
+            width: 132,
+            ..Job::inner(Task::Hello)
+        };
+        let bytes = job.encode();
+        assert_eq!(Job::decode(&bytes), Some(job));
+        assert_eq!(Job::decode(&bytes[..bytes.len() - 1]), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! Running a pipeline's processes to their end: relaying, Ctrl-C, time limits. Every wait has a limit.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signalfd::SignalFd;
+
+use super::relay::Pump;
+use super::stage::Stage;
+use crate::out::Fault;
+
+/// After Ctrl-C: SIGKILL.
+const KILL_AFTER: Duration = Duration::from_secs(1);
+/// After Ctrl-C: the command is given up, and named.
+const ABANDON_AFTER: Duration = Duration::from_secs(2);
+
+/// What came of a pipeline.
+#[derive(Default)]
+pub struct Outcome {
+    /// Status of the last stage, or 124, 125, 130.
+    pub status: u8,
+    /// Entering failed.
+    pub failure: Option<Fault>,
+    /// The target ended.
+    pub target_ended: bool,
+    /// The security label could not be taken.
+    pub label_refused: Option<Errno>,
+    /// Ended by Ctrl-C.
+    pub interrupted: bool,
+    /// Ended by the time limit.
+    pub timed_out: bool,
+    /// Commands that did not even end by SIGKILL: name and PID on the node.
+    pub abandoned: Vec<(String, Option<i32>)>,
+    /// Descriptors that were sent.
+    pub descriptors: Vec<OwnedFd>,
+    /// Writing the output failed.
+    pub output_error: Option<Errno>,
+}
+
+/// The processes and streams of one pipeline.
+#[derive(Default)]
+pub struct Pipeline {
+    /// Its processes, first to last.
+    pub stages: Vec<Stage>,
+    /// Its streams.
+    pub pumps: Vec<Pump>,
+    /// The stream from the operator's stdin, which ends with the processes.
+    pub input: Option<Pump>,
+}
+
+/// What may end a pipeline early.
+pub struct Limits<'a> {
+    /// SIGINT is read here.
+    pub signals: &'a SignalFd,
+    /// The time limit of a command.
+    pub timeout: Option<Duration>,
+}
+
+impl Pipeline {
+    /// Waits until every process in the container runs or has failed to.
+    pub fn wait_started(&mut self, outcome: &mut Outcome) {
+        while let Some(until) = self.stages.iter().filter_map(Stage::entering_until).min() {
+            if Instant::now() >= until {
+                return;
+            }
+            let polled: Vec<usize> =
+                (0..self.stages.len()).filter(|i| self.stages[*i].entering_until().is_some()).collect();
+            let ready = {
+                let mut fds: Vec<PollFd> = polled.iter().filter_map(|i| self.stages[*i].poll_fd()).collect();
+                match poll(&mut fds, until_timeout(Some(until))) {
+                    Ok(_) | Err(Errno::EINTR) => {}
+                    Err(_) => return,
+                }
+                fds.iter().map(is_ready).collect::<Vec<_>>()
+            };
+            for (i, ready) in polled.into_iter().zip(ready) {
+                if ready {
+                    self.stages[i].step(outcome);
+                }
+            }
+        }
+    }
+
+    /// Runs it to its end.
+    pub fn run(&mut self, limits: &Limits, outcome: &mut Outcome) {
+        let deadline = limits.timeout.map(|timeout| Instant::now() + timeout);
+        let mut ending: Option<Ending> = None;
+        loop {
+            let running = self.stages.iter().any(|stage| stage.status.is_none());
+            if !running {
+                self.input = None;
+                if self.pumps.iter().all(Pump::is_done) {
+                    break;
+                }
+            }
+            let now = Instant::now();
+            if let Some(ending) = &mut ending {
+                if ending.advance(now, &self.stages) {
+                    outcome.abandoned =
+                        self.stages.iter().filter(|s| s.status.is_none()).map(|s| (s.name.clone(), s.pid_inside())).collect();
+                    break;
+                }
+            } else if deadline.is_some_and(|deadline| now >= deadline) {
+                outcome.timed_out = true;
+                ending = Some(Ending::begin(now, &self.stages));
+            }
+            for stage in &mut self.stages {
+                if stage.entering_until().is_some_and(|until| now >= until) {
+                    let cause = "it did not end within its limit";
+                    outcome.failure.get_or_insert(Fault::text("enter", "", cause).with_status(125));
+                    stage.status = Some(125);
+                }
+            }
+            let next = [ending.as_ref().map(Ending::next), if ending.is_some() { None } else { deadline }]
+                .into_iter()
+                .flatten()
+                .chain(self.stages.iter().filter_map(Stage::entering_until))
+                .min();
+            if self.wait(limits.signals, next, outcome) {
+                match &mut ending {
+                    None => {
+                        outcome.interrupted = true;
+                        ending = Some(Ending::begin(now, &self.stages));
+                    }
+                    // A second Ctrl-C does not wait.
+                    Some(ending) => ending.hurry(now, &self.stages),
+                }
+            }
+        }
+        outcome.output_error = self.pumps.iter().find_map(|pump| pump.error);
+        let last = self.stages.iter().rfind(|stage| !stage.auxiliary).and_then(|stage| stage.status);
+        let auxiliary = self.stages.iter().filter(|s| s.auxiliary).filter_map(|s| s.status).find(|s| *s != 0);
+        outcome.status = match () {
+            () if outcome.timed_out => 124,
+            () if outcome.failure.is_some() || outcome.target_ended => 125,
+            () if outcome.interrupted => 130,
+            () => match last.unwrap_or(137) {
+                0 => auxiliary.unwrap_or(0),
+                status => status,
+            },
+        };
+    }
+
+    /// Waits for something to happen until `next`, and lets it. Says whether SIGINT came.
+    fn wait(&mut self, signals: &SignalFd, next: Option<Instant>, outcome: &mut Outcome) -> bool {
+        let stages: Vec<usize> = (0..self.stages.len()).filter(|i| self.stages[*i].status.is_none()).collect();
+        let pumps: Vec<usize> = (0..self.pumps.len()).filter(|i| !self.pumps[*i].is_done()).collect();
+        let ready = {
+            let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            fds.extend(self.input.as_ref().filter(|input| !input.is_done()).map(Pump::poll_fd));
+            let has_input = fds.len() == 2;
+            fds.extend(stages.iter().filter_map(|i| self.stages[*i].poll_fd()));
+            fds.extend(pumps.iter().map(|i| self.pumps[*i].poll_fd()));
+            match poll(&mut fds, until_timeout(next)) {
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+            let mut ready: Vec<bool> = fds.iter().map(is_ready).collect();
+            if !has_input {
+                ready.insert(1, false);
+            }
+            ready
+        };
+        let (head, rest) = ready.split_at(2);
+        let (of_stages, of_pumps) = rest.split_at(stages.len());
+        if head[1]
+            && let Some(input) = &mut self.input
+        {
+            input.step();
+        }
+        for (i, ready) in pumps.into_iter().zip(of_pumps) {
+            if *ready {
+                self.pumps[i].step();
+            }
+        }
+        for (i, ready) in stages.into_iter().zip(of_stages) {
+            if *ready {
+                self.stages[i].step(outcome);
+            }
+        }
+        head[0] && matches!(signals.read_signal(), Ok(Some(_)))
+    }
+}
+
+/// A pipeline that is being ended: SIGINT, then SIGKILL, then it is given up.
+struct Ending {
+    begun: Instant,
+    killed: bool,
+}
+
+impl Ending {
+    fn begin(now: Instant, stages: &[Stage]) -> Self {
+        stages.iter().for_each(|stage| stage.signal(libc::SIGINT));
+        Self { begun: now, killed: false }
+    }
+
+    fn hurry(&mut self, now: Instant, stages: &[Stage]) {
+        self.killed = true;
+        stages.iter().for_each(|stage| stage.signal(libc::SIGKILL));
+        self.begun = now.checked_sub(KILL_AFTER).unwrap_or(now);
+    }
+
+    /// Does what is due. Says whether to give up.
+    fn advance(&mut self, now: Instant, stages: &[Stage]) -> bool {
+        if !self.killed && now >= self.begun + KILL_AFTER {
+            self.killed = true;
+            stages.iter().for_each(|stage| stage.signal(libc::SIGKILL));
+        }
+        now >= self.begun + ABANDON_AFTER
+    }
+
+    fn next(&self) -> Instant {
+        self.begun + if self.killed { ABANDON_AFTER } else { KILL_AFTER }
+    }
+}
+
+fn is_ready(fd: &PollFd) -> bool {
+    fd.revents().is_some_and(|events| !events.is_empty())
+}
+
+/// Milliseconds until then, rounded up; none where there is no limit.
+fn until_timeout(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else { return PollTimeout::NONE };
+    let left = until.saturating_duration_since(Instant::now()).as_millis() + 1;
+    PollTimeout::try_from(left.min(60_000) as i32).unwrap_or(PollTimeout::MAX)
+}
