@@ -6,7 +6,7 @@ use caps::Capability;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use crate::cli::Options;
+use super::Options;
 use crate::enter::{plan::Plan, privileges};
 use crate::out::Fault;
 use crate::sys::idmap::IdMap;
@@ -156,19 +156,19 @@ fn choose_user(
 fn become_user(plan: &mut Plan, target: &Target, uid: u32, gid: u32, groups: Vec<u32>) -> Result<(), Fault> {
     let map = |file: &str| {
         let path = format!("/proc/{}/{file}", target.pid);
-        std::fs::read_to_string(&path)
-            .map(|text| IdMap::parse(&text))
+        std::fs::read(&path)
+            .map(|bytes| IdMap::parse(&bytes))
             .map_err(|error| Fault::io("open", &path, &error).with_status(125))
     };
     let (uids, gids) = (map("uid_map")?, map("gid_map")?);
     let unmapped = |kind: &'static str, id: u32| {
         Fault::text(kind, id.to_string(), "is not mapped in the target's user namespace").with_status(125)
     };
-    plan.uid = uids.to_host(uid).ok_or_else(|| unmapped("uid", uid))?;
-    plan.gid = gids.to_host(gid).ok_or_else(|| unmapped("gid", gid))?;
+    plan.uid = uids.outside(uid).ok_or_else(|| unmapped("uid", uid))?;
+    plan.gid = gids.outside(gid).ok_or_else(|| unmapped("gid", gid))?;
     plan.groups = groups
         .into_iter()
-        .map(|group| gids.to_host(group).ok_or_else(|| unmapped("gid", group)))
+        .map(|group| gids.outside(group).ok_or_else(|| unmapped("gid", group)))
         .collect::<Result<_, _>>()?;
     Ok(())
 }

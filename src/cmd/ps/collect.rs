@@ -1,0 +1,308 @@
+//! Reads processes, only the files that the columns need, in two threads.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use nix::errno::Errno;
+
+use super::Only;
+use super::columns::Reads;
+use crate::sys::idmap::IdMap;
+use crate::sys::passwd::Users;
+use crate::sys::proc::stat::Stat;
+use crate::sys::proc::{Procfs, Reader, System};
+
+/// A command line is read up to this.
+const ARGS_LIMIT: usize = 128 * 1024;
+/// All command lines that are held together; later ones are read up to [`ARGS_SHORT`].
+const ARGS_BUDGET: usize = 64 << 20;
+const ARGS_SHORT: usize = 4096;
+/// Threads of one process that are listed.
+const THREADS: usize = 100_000;
+
+/// One process or thread. Ids are the container's.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// PID: of a thread, its process'.
+    pub pid: i32,
+    /// The thread, where threads are listed; else the PID.
+    pub tid: i32,
+    pub stat: Stat,
+    pub uid: u32,
+    pub gid: u32,
+    pub ruid: u32,
+    pub rgid: u32,
+    /// Memory is locked (`L` of STAT).
+    pub locked: bool,
+    /// Arguments as the kernel has them: each ends with NUL.
+    pub args: Vec<u8>,
+    pub wchan: Vec<u8>,
+    /// None where the kernel refused it.
+    pub exe: Option<Vec<u8>>,
+    pub cgroup: Vec<u8>,
+    /// How deep in the forest, as text before the command.
+    pub branch: String,
+}
+
+/// What was left out.
+#[derive(Debug, Default)]
+pub struct Budget {
+    held: AtomicUsize,
+    holding: AtomicBool,
+    pub cut: AtomicBool,
+    pub refused: AtomicBool,
+    pub many: AtomicBool,
+}
+
+impl Budget {
+    /// From now on what is read stays in memory.
+    pub fn hold(&self) {
+        self.holding.store(true, Ordering::Relaxed);
+    }
+
+    fn args_limit(&self) -> usize {
+        if self.held.load(Ordering::Relaxed) < ARGS_BUDGET { ARGS_LIMIT } else { ARGS_SHORT }
+    }
+
+    fn take(&self, bytes: usize, limit: usize) {
+        if self.holding.load(Ordering::Relaxed) {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if bytes >= limit {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What to tell of it.
+    pub fn sentences(&self) -> Vec<&'static str> {
+        let mut all = Vec::new();
+        if self.refused.load(Ordering::Relaxed) {
+            all.push("'-' in EXE or WCHAN: the kernel refused it, since nsdbg lacks CAP_SYS_PTRACE here");
+        }
+        if self.cut.load(Ordering::Relaxed) {
+            all.push("long command lines are cut");
+        }
+        if self.many.load(Ordering::Relaxed) {
+            all.push("there are more processes than are sorted; the rest is left out");
+        }
+        all
+    }
+}
+
+/// Reads processes.
+pub struct Collector<'a> {
+    pub procfs: Procfs<'a>,
+    pub system: System,
+    pub uids: IdMap,
+    pub gids: IdMap,
+    pub users: &'a Users,
+    pub needs: Reads,
+    pub threads: bool,
+    pub only: &'a Only,
+    pub budget: Budget,
+}
+
+impl Collector<'_> {
+    /// Reads these PIDs in two threads and makes something of each process there (rendering it counts as much as
+    /// reading it). The result is in the order of `pids`.
+    pub fn map<T: Send>(&self, pids: &[i32], make: impl Fn(&Self, Process, &mut T) + Sync) -> (T, T)
+    where
+        T: Default,
+    {
+        let half = |pids: &[i32]| {
+            let mut reader = self.procfs.reader();
+            let mut made = T::default();
+            for pid in pids {
+                self.process(*pid, &mut reader, &mut |process| make(self, process, &mut made));
+            }
+            made
+        };
+        if pids.len() < 64 {
+            return (half(pids), T::default());
+        }
+        let (first, second) = pids.split_at(pids.len() / 2);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| half(second));
+            let mine = half(first);
+            // A panic of the other half ends this command as one here would.
+            (mine, other.join().unwrap_or_default())
+        })
+    }
+
+    /// One process, or its threads; nothing where it is gone or not asked for.
+    fn process(&self, pid: i32, reader: &mut Reader, made: &mut dyn FnMut(Process)) {
+        let Some(mut process) = self.read(pid, pid, "", reader) else { return };
+        if !self.only.takes(&process) {
+            return;
+        }
+        if self.needs.args && !process.stat.is_kernel() {
+            let limit = self.budget.args_limit();
+            if let Ok(args) = reader.read(pid, "cmdline", limit) {
+                self.budget.take(args.len(), limit);
+                process.args = args.to_vec();
+            }
+        }
+        if !self.threads {
+            made(process);
+            return;
+        }
+        for tid in self.procfs.threads(pid).unwrap_or_default().into_iter().take(THREADS) {
+            if let Some(mut thread) = self.read(pid, tid, &format!("task/{tid}/"), reader) {
+                thread.args.clone_from(&process.args);
+                made(thread);
+            }
+        }
+    }
+
+    fn read(&self, pid: i32, tid: i32, folder: &str, reader: &mut Reader) -> Option<Process> {
+        let stat = if folder.is_empty() {
+            reader.read(pid, "stat", 4096)
+        } else {
+            reader.read(pid, &format!("{folder}stat"), 4096)
+        };
+        let stat = Stat::parse(stat.ok()?)?;
+        let mut process = Process { pid, tid, stat, ..Process::default() };
+        if self.needs.owner {
+            let (uid, gid) = reader.owner(pid).ok()?;
+            (process.uid, process.gid) = (self.uids.inside(uid), self.gids.inside(gid));
+        }
+        if self.needs.status {
+            let status = reader.read(pid, &format!("{folder}status"), 16 * 1024).ok()?;
+            self.status(status, &mut process);
+        }
+        if self.needs.wchan {
+            match reader.read(pid, &format!("{folder}wchan"), 256) {
+                Ok(name) => process.wchan = name.to_vec(),
+                Err(error) => self.refused(error),
+            }
+        }
+        if self.needs.exe && !process.stat.is_kernel() {
+            match reader.link(pid, "exe") {
+                Ok(path) => process.exe = Some(std::os::unix::ffi::OsStringExt::into_vec(path)),
+                Err(error) => self.refused(error),
+            }
+        }
+        if self.needs.cgroup {
+            process.cgroup = reader.read_all(pid, "cgroup", 16 * 1024).unwrap_or_default();
+        }
+        Some(process)
+    }
+
+    fn refused(&self, error: Errno) {
+        if matches!(error, Errno::EACCES | Errno::EPERM) {
+            self.budget.refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The real ids and whether memory is locked. By hand: procfs-core's status wants every one of its 50 lines to
+    /// read as it expects.
+    fn status(&self, status: &[u8], process: &mut Process) {
+        let first = |rest: &[u8]| {
+            let word = rest.trim_ascii_start().split(|b| b.is_ascii_whitespace()).next().unwrap_or_default();
+            std::str::from_utf8(word).ok().and_then(|w| w.parse::<u32>().ok())
+        };
+        // The name is the first line, its newlines escaped by the kernel, so that no line below is forged.
+        for line in status.split(|b| *b == b'\n').skip(1) {
+            if let Some(uid) = line.strip_prefix(b"Uid:").and_then(first) {
+                process.ruid = self.uids.inside(uid);
+            } else if let Some(gid) = line.strip_prefix(b"Gid:").and_then(first) {
+                process.rgid = self.gids.inside(gid);
+            } else if let Some(locked) = line.strip_prefix(b"VmLck:").and_then(first) {
+                process.locked = locked > 0;
+                break;
+            }
+        }
+    }
+}
+
+impl Process {
+    /// CPU time in ticks.
+    pub fn ticks(&self) -> u64 {
+        self.stat.utime.saturating_add(self.stat.stime)
+    }
+
+    /// Seconds since it was started.
+    pub fn elapsed(&self, system: &System) -> f64 {
+        (system.uptime - self.stat.starttime as f64 / system.hz as f64).max(0.0)
+    }
+
+    /// When it was started, seconds since 1970.
+    pub fn started(&self, system: &System) -> i64 {
+        system.boot.saturating_add(i64::try_from(self.stat.starttime / system.hz).unwrap_or(0))
+    }
+
+    /// CPU time over time since the start, in percent, as procps counts.
+    pub fn cpu_percent(&self, system: &System) -> f64 {
+        let seconds = self.elapsed(system);
+        if seconds < 0.01 { 0.0 } else { self.ticks() as f64 / system.hz as f64 * 100.0 / seconds }
+    }
+
+    /// Resident memory in bytes.
+    pub fn rss(&self, system: &System) -> u64 {
+        self.stat.rss.saturating_mul(system.page)
+    }
+
+    /// Resident memory as a share of the node's.
+    pub fn mem_percent(&self, system: &System) -> f64 {
+        if system.memory == 0 { 0.0 } else { self.rss(system) as f64 * 100.0 / system.memory as f64 }
+    }
+
+    /// Whether it has ended and nobody has asked for its status.
+    pub fn is_zombie(&self) -> bool {
+        self.stat.state == b'Z'
+    }
+
+    /// The arguments without the NUL at the end.
+    pub fn args(&self) -> &[u8] {
+        let end = self.args.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+        self.args.get(..end).unwrap_or_default()
+    }
+
+    /// The command line as it is shown: arguments and a space between them, else the name in brackets.
+    pub fn command(&self, to: &mut Vec<u8>) {
+        if !self.args().is_empty() && !self.is_zombie() {
+            to.extend(self.args().iter().map(|b| if *b == 0 { b' ' } else { *b }));
+            return;
+        }
+        to.push(b'[');
+        to.extend_from_slice(&self.stat.comm);
+        to.push(b']');
+        if self.is_zombie() {
+            to.extend_from_slice(b" <defunct>");
+        }
+    }
+
+    /// The terminal: `pts/0`, `tty1`, `?`. Majors after the kernel's devices.txt.
+    pub fn tty(&self) -> String {
+        let device = self.stat.tty_nr as u32;
+        let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
+        match major {
+            0 => "?".to_owned(),
+            4 if minor < 64 => format!("tty{minor}"),
+            4 => format!("ttyS{}", minor - 64),
+            5 if minor == 1 => "console".to_owned(),
+            136..=143 => format!("pts/{}", (major - 136) * 256 + minor),
+            204 if (64..80).contains(&minor) => format!("ttyAMA{}", minor - 64),
+            229 => format!("hvc{minor}"),
+            _ => format!("{major}:{minor}"),
+        }
+    }
+
+    /// procps' STAT: the state and its marks.
+    pub fn marks(&self) -> String {
+        let stat = &self.stat;
+        let mut text = String::from(char::from(stat.state));
+        for (mark, is) in [
+            ('<', stat.nice < 0),
+            ('N', stat.nice > 0),
+            ('L', self.locked),
+            ('s', stat.session == self.pid),
+            ('l', stat.num_threads > 1),
+            ('+', stat.tpgid > 0 && stat.tpgid == stat.pgrp),
+        ] {
+            if is {
+                text.push(mark);
+            }
+        }
+        text
+    }
+}

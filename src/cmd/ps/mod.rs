@@ -1,0 +1,266 @@
+//! `ps`.
+
+mod args;
+mod cells;
+mod collect;
+mod columns;
+mod forest;
+mod json;
+mod print;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::Output;
+use crate::out::table::NoRow;
+use crate::sys::idmap::IdMap;
+use crate::sys::proc::Procfs;
+
+use collect::{Collector, Process};
+use columns::{Chosen, Column, Sorting};
+
+/// List the processes of the container.
+///
+/// All of them, by the PIDs that the container counts, read from outside: neither a hidden nor a faked /proc of the
+/// container changes it. nsdbg's own processes are left out. Users are the container's; an id that it does not map is
+/// shown as the host counts it. Times are UTC. BSD's words are taken too: `ps aux`, `ps axf`, `ps axo pid,args`.
+#[derive(clap::Parser)]
+pub struct Ps {
+    /// All processes; that is the default.
+    #[arg(short = 'e', short_alias = 'A')]
+    every: bool,
+    /// Columns UID PID PPID C STIME TTY TIME CMD.
+    #[arg(short = 'f')]
+    full: bool,
+    /// Columns F S UID PID PPID C PRI NI ADDR SZ WCHAN TTY TIME CMD.
+    #[arg(short = 'l')]
+    long: bool,
+    /// Columns of `ps aux`: USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND.
+    #[arg(long = "bsd-user", hide = true)]
+    bsd_user: bool,
+    /// Columns, as `pid,ppid,args`; `pid=X` names the header, `pid=` leaves it out.
+    #[arg(short = 'o', long = "format", value_name = "LIST")]
+    format: Vec<String>,
+    /// These PIDs, as `1,7`.
+    #[arg(short = 'p', long = "pid", value_name = "LIST")]
+    pid: Vec<String>,
+    /// Children of these PIDs.
+    #[arg(long, value_name = "LIST")]
+    ppid: Vec<String>,
+    /// Processes of this name (the kernel's, 15 letters).
+    #[arg(short = 'C', value_name = "NAME")]
+    command: Vec<String>,
+    /// Processes of these users, names or ids.
+    #[arg(short = 'u', long = "user", value_name = "LIST")]
+    user: Vec<String>,
+    /// Order by columns, as `-rss,pid`: `-` is largest first.
+    #[arg(long, value_name = "KEYS", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Children below their parents.
+    #[arg(long, short = 'H')]
+    forest: bool,
+    /// Threads, with a column SPID.
+    #[arg(short = 'T')]
+    threads: bool,
+    /// Threads, with columns LWP and NLWP.
+    #[arg(short = 'L')]
+    lwp: bool,
+    /// Wide: 132 columns on a terminal, twice is unlimited.
+    #[arg(short = 'w', action = clap::ArgAction::Count)]
+    wide: u8,
+    /// Print no header.
+    #[arg(long = "no-headers", alias = "no-header", alias = "noheaders")]
+    no_headers: bool,
+    /// PIDs, as with -p.
+    #[arg(value_name = "PID")]
+    pids: Vec<String>,
+}
+
+impl Command for Ps {
+    type Row = NoRow;
+    const PLACE: Place = Place::Watch;
+    const NEEDS: Needs = Needs { users: true, ..Needs::NONE };
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "ps", what: "every process, whole command lines in a pipe" },
+        Example { line: "ps --sort -rss", what: "the largest first" },
+        Example { line: "ps -o pid,stat,wchan,args --forest", what: "who waits where, as a tree" },
+        Example { line: "ps -eLf", what: "threads" },
+    ];
+
+    fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
+        args::rewrite(args)
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let columns = self.columns()?;
+        let sorting = self.sort.as_deref().map(columns::sorting).transpose()?.unwrap_or_default();
+        let only = self.only(cx)?;
+        let Some(watch) = &cx.watch else {
+            return Err(Fault::say("the container's processes are not open to this command"));
+        };
+        let procfs = Procfs::new(&watch.procfs);
+        let system = procfs.system().map_err(|e| Fault::errno("read", "/proc/stat and uptime", e))?;
+        let mut reader = procfs.reader();
+        let map = |file: &[u8]| IdMap::parse(file);
+        let uids = reader.read(watch.target, "uid_map", 64 * 1024).map(map).unwrap_or_default();
+        let gids = reader.read(watch.target, "gid_map", 64 * 1024).map(map).unwrap_or_default();
+
+        let mut pids = match only.pids_alone() {
+            Some(pids) => pids,
+            None => procfs.pids().map_err(|e| Fault::errno("read", "/proc", e))?,
+        };
+        pids.retain(|pid| !watch.own.contains(pid));
+        let needs = if out.is_json() {
+            columns::Reads::FOR_JSON
+        } else {
+            columns
+                .iter()
+                .map(|c| c.column)
+                .chain(sorting.iter().map(|s| s.0))
+                .fold(columns::Reads::default(), |all, column| all | column.reads())
+                | only.reads()
+        };
+        let collector = Collector {
+            procfs,
+            system,
+            uids,
+            gids,
+            users: cx.users(),
+            needs,
+            threads: self.threads || self.lwp,
+            only: &only,
+            budget: collect::Budget::default(),
+        };
+        let layout = print::Layout {
+            columns: &columns,
+            header: !self.no_headers && columns.iter().any(|c| !c.header.is_empty()),
+            limit: match (cx.tty, self.wide) {
+                (true, 0) => cx.width,
+                (true, 1) => cx.width.max(132),
+                _ => usize::MAX,
+            },
+        };
+        let shown = if sorting.is_empty() && !self.forest {
+            print::streamed(&collector, &pids, &layout, out)
+        } else {
+            print::held(&collector, &pids, &layout, &sorting, self.forest, out)
+        }
+        .map_err(|e| Fault::io("write", "standard output", &e))?;
+        for sentence in collector.budget.sentences() {
+            cx.note(sentence);
+        }
+        // procps' status: 1 where nothing was selected.
+        Ok(if shown == 0 { Status(1) } else { Status::OK })
+    }
+}
+
+impl Ps {
+    fn columns(&self) -> Result<Vec<Chosen>> {
+        if !self.format.is_empty() {
+            let mut all = Vec::new();
+            for list in &self.format {
+                columns::parse(list, &mut all)?;
+            }
+            return Ok(all);
+        }
+        let list = match (self.long, self.full, self.bsd_user) {
+            (true, _, _) if self.lwp => "f,s,uid,pid,ppid,lwp,c,opri=PRI,ni,addr,sz,wchan,tty,time,comm=CMD",
+            (true, true, _) => "f,s,uname=UID,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,stime,tty,time,cmd",
+            (true, ..) => "f,s,uid,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,tty,time,comm=CMD",
+            (_, true, _) if self.lwp => "uname=UID,pid,ppid,lwp,c,nlwp,stime,tty,time,cmd",
+            (_, true, _) if self.threads => "uname=UID,pid,spid,ppid,c,stime,tty,time,cmd",
+            (_, true, _) => "uname=UID,pid,ppid,c,stime,tty,time,cmd",
+            (_, _, true) => "user,pid,%cpu,%mem,vsz,rss,tty,stat,start_time=START,bsdtime,args",
+            _ if self.lwp => "user,pid,lwp,nlwp,%cpu,time,comm",
+            _ if self.threads => "user,pid,spid,%cpu,time,comm",
+            _ => "user,pid,ppid,%cpu,size=RSS,elapsed,args",
+        };
+        let mut all = Vec::new();
+        columns::parse(list, &mut all)?;
+        Ok(all)
+    }
+
+    fn only(&self, cx: &Context) -> Result<Only> {
+        let mut only = Only::default();
+        for word in words(&self.pid).chain(words(&self.pids)) {
+            only.pids.insert(number(word, "PID")?);
+        }
+        for word in words(&self.ppid) {
+            only.ppids.insert(number(word, "PID")?);
+        }
+        for word in words(&self.user) {
+            let uid = match word.parse() {
+                Ok(uid) => uid,
+                Err(_) => cx
+                    .users()
+                    .user_named(word)
+                    .map(|user| user.uid)
+                    .ok_or_else(|| Fault::usage(format!("the container has no user {word}")))?,
+            };
+            only.uids.insert(uid);
+        }
+        only.names
+            .extend(self.command.iter().flat_map(|list| list.split(',')).map(|n| n.as_bytes().to_vec()));
+        Ok(only)
+    }
+}
+
+fn words(lists: &[String]) -> impl Iterator<Item = &str> {
+    lists.iter().flat_map(|list| list.split([',', ' '])).filter(|word| !word.is_empty())
+}
+
+fn number(word: &str, what: &str) -> Result<i32> {
+    let number = word.parse().ok().filter(|n| *n > 0);
+    number
+        .ok_or_else(|| Fault::usage(format!("'{}' is no {what}", crate::out::name::escape(word.as_bytes()))))
+}
+
+/// Which processes are asked for: any that one of the sets names; all where all are empty.
+#[derive(Debug, Default)]
+pub struct Only {
+    pids: HashSet<i32>,
+    ppids: HashSet<i32>,
+    uids: HashSet<u32>,
+    names: Vec<Vec<u8>>,
+}
+
+impl Only {
+    fn everything(&self) -> bool {
+        self.pids.is_empty() && self.ppids.is_empty() && self.uids.is_empty() && self.names.is_empty()
+    }
+
+    /// The PIDs, ascending, where nothing else is asked for: then the others need not be read.
+    fn pids_alone(&self) -> Option<Vec<i32>> {
+        let alone =
+            !self.pids.is_empty() && self.ppids.is_empty() && self.uids.is_empty() && self.names.is_empty();
+        alone.then(|| {
+            let mut pids: Vec<_> = self.pids.iter().copied().collect();
+            pids.sort_unstable();
+            pids
+        })
+    }
+
+    fn reads(&self) -> columns::Reads {
+        columns::Reads { owner: !self.uids.is_empty(), ..columns::Reads::default() }
+    }
+
+    fn takes(&self, process: &Process) -> bool {
+        // The kernel keeps 15 bytes of a name.
+        let named = |name: &Vec<u8>| {
+            *name == process.stat.comm || name.len() > 15 && name.get(..15) == Some(&process.stat.comm)
+        };
+        self.everything()
+            || self.pids.contains(&process.pid)
+            || self.ppids.contains(&process.stat.ppid)
+            || self.uids.contains(&process.uid)
+            || self.names.iter().any(named)
+    }
+}
+
+/// Columns that order and how: see [`columns::sorting`].
+type Order = [(Column, Sorting)];

@@ -1,0 +1,78 @@
+//! How the operator wants a session to be.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// Options of a session; nsdbg's own options beside its target.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A command and its arguments, as they are: nothing in them is expanded
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+    /// Run one line, as at the prompt
+    #[arg(short = 'c', value_name = "LINE", conflicts_with = "command")]
+    pub line: Option<OsString>,
+    /// With lines on standard input: stop at the first that fails
+    #[arg(short = 'e')]
+    pub stop_at_failure: bool,
+    /// Print rows as JSON Lines, and errors as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// End each command after this time (30, 1.5s, 2m, 1h); status 124
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub timeout: Option<Duration>,
+    /// Be another user: UID, UID:GID or NAME, as the container counts them
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Be uid 0 of the container, with all the capabilities that it may have
+    #[arg(long, conflicts_with = "user")]
+    pub root: bool,
+    /// Hold further capabilities: NET_RAW,SYS_PTRACE or ALL
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub cap_add: Vec<String>,
+    /// Leave namespaces out: -pid,-net (of cgroup, ipc, net, pid, time, uts)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    pub ns: Vec<String>,
+    /// Refuse everything that writes in the container
+    #[arg(long)]
+    pub read_only: bool,
+    /// Fail where the target's security label can't be taken
+    #[arg(long)]
+    pub strict: bool,
+    /// Let colours in files and bodies through to the terminal
+    #[arg(long)]
+    pub raw_color: bool,
+}
+
+/// A time: seconds, or a number with ms, s, m or h.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        unit => return Err(format!("no unit of time: {unit} (ms, s, m, h)")),
+    };
+    match digits.parse::<f64>() {
+        Ok(number) if number > 0.0 && number * scale <= 31_536_000.0 => {
+            Ok(Duration::from_secs_f64(number * scale))
+        }
+        _ => Err("not a time: above 0, at most a year (30, 1.5s, 2m)".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(parse_time("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_time("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["0", "-1", "x", "1d", "", "inf", "nan", "1e99"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A procfs as a directory descriptor: its PIDs, and files of processes, read bounded into one reused buffer.
+
+pub mod stat;
+
+use std::ffi::CStr;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, fstatat};
+use procfs_core::{ExplicitSystemInfo, FromBufReadSI, FromRead, KernelStats, Meminfo, Uptime};
+
+pub use stat::Stat;
+
+/// A procfs.
+#[derive(Clone, Copy)]
+pub struct Procfs<'a>(BorrowedFd<'a>);
+
+/// What times and sizes of processes are relative to.
+///
+/// In a time namespace of its own the reader would see other values of both; nsdbg reads from the host's, and so do
+/// `stat` and `uptime` agree.
+#[derive(Debug, Clone, Copy)]
+pub struct System {
+    /// When the kernel was started, seconds since 1970.
+    pub boot: i64,
+    /// Seconds since then.
+    pub uptime: f64,
+    /// Now, seconds since 1970.
+    pub now: i64,
+    /// Clock ticks a second, the unit of CPU and start times.
+    pub hz: u64,
+    /// Bytes of a page.
+    pub page: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+/// More PIDs are not listed: pid_max cannot be larger.
+const MAX_PIDS: usize = 4 << 20;
+/// Bound for files of the whole system (`stat` has a line for each CPU).
+const SYSTEM_LIMIT: usize = 4 << 20;
+
+impl<'a> Procfs<'a> {
+    /// The procfs whose root directory this is.
+    pub fn new(root: &'a impl AsFd) -> Self {
+        Self(root.as_fd())
+    }
+
+    /// All PIDs, in the kernel's order, which is ascending.
+    ///
+    /// # Errors
+    /// What the kernel says to opening or reading the root.
+    pub fn pids(&self) -> nix::Result<Vec<i32>> {
+        self.numbers(c".")
+    }
+
+    /// The thread ids of a process.
+    ///
+    /// # Errors
+    /// What the kernel says to opening or reading `PID/task`.
+    pub fn threads(&self, pid: i32) -> nix::Result<Vec<i32>> {
+        let mut path = Path::default();
+        self.numbers(path.of(pid, "task"))
+    }
+
+    fn numbers(&self, path: &CStr) -> nix::Result<Vec<i32>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut dir = Dir::openat(self.0, path, flags, Mode::empty())?;
+        let mut numbers = Vec::new();
+        for entry in dir.iter() {
+            let number: Option<i32> =
+                std::str::from_utf8(entry?.file_name().to_bytes()).ok().and_then(|n| n.parse().ok());
+            numbers.extend(number);
+            if numbers.len() >= MAX_PIDS {
+                break;
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// A reader with a buffer of its own; one a thread.
+    pub fn reader(&self) -> Reader<'a> {
+        Reader { root: self.0, path: Path::default(), buffer: Vec::new() }
+    }
+
+    /// A file of the whole system, up to 4 MiB.
+    ///
+    /// # Errors
+    /// What the kernel says to opening or reading it.
+    pub fn file(&self, name: &CStr) -> nix::Result<Vec<u8>> {
+        read_whole(&open(self.0, name)?, SYSTEM_LIMIT)
+    }
+
+    /// Boot time, clock, memory.
+    ///
+    /// # Errors
+    /// What the kernel says to reading `stat` or `uptime`; EINVAL where they read otherwise than procfs writes them.
+    pub fn system(&self) -> nix::Result<System> {
+        let hz = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100).max(1) as u64;
+        let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096).max(1) as u64;
+        let facts = ExplicitSystemInfo {
+            boot_time_secs: 0,
+            ticks_per_second: hz,
+            page_size: page,
+            is_little_endian: cfg!(target_endian = "little"),
+        };
+        let stat = self.file(c"stat")?;
+        let stat = KernelStats::from_buf_read(stat.as_slice(), &facts).map_err(|_| Errno::EINVAL)?;
+        let uptime = Uptime::from_read(self.file(c"uptime")?.as_slice()).map_err(|_| Errno::EINVAL)?;
+        // Only shares of memory need it.
+        let memory = self.file(c"meminfo").ok().and_then(|m| Meminfo::from_read(m.as_slice()).ok());
+        Ok(System {
+            boot: i64::try_from(stat.btime).unwrap_or(0),
+            uptime: uptime.uptime,
+            now: std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0)),
+            hz,
+            page,
+            memory: memory.map_or(0, |m| m.mem_total),
+        })
+    }
+}
+
+/// Reads files of processes.
+pub struct Reader<'a> {
+    root: BorrowedFd<'a>,
+    path: Path,
+    buffer: Vec<u8>,
+}
+
+impl Reader<'_> {
+    /// `PID/NAME`, up to `limit` bytes. procfs fills a buffer that is large enough in one read, so that there is no
+    /// second one to find the end.
+    ///
+    /// # Errors
+    /// What the kernel says; ENOENT or ESRCH where the process is gone.
+    pub fn read(&mut self, pid: i32, name: &str, limit: usize) -> nix::Result<&[u8]> {
+        let file = open(self.root, self.path.of(pid, name))?;
+        if self.buffer.len() < limit {
+            self.buffer.resize(limit, 0);
+        }
+        let space = self.buffer.get_mut(..limit).unwrap_or_default();
+        let count = nix::unistd::read(&file, space)?;
+        Ok(self.buffer.get(..count).unwrap_or_default())
+    }
+
+    /// `PID/NAME` by as many reads as it takes, up to `limit` bytes: for files that come in pages.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_all(&mut self, pid: i32, name: &str, limit: usize) -> nix::Result<Vec<u8>> {
+        read_whole(&open(self.root, self.path.of(pid, name))?, limit)
+    }
+
+    /// Where the link `PID/NAME` points.
+    ///
+    /// # Errors
+    /// What the kernel says; EACCES without CAP_SYS_PTRACE over the process.
+    pub fn link(&mut self, pid: i32, name: &str) -> nix::Result<std::ffi::OsString> {
+        readlinkat(self.root, self.path.of(pid, name))
+    }
+
+    /// The owner of a process, its effective user and group: those of its directory. Unlike the files in it the
+    /// directory keeps them when the process is not dumpable.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn owner(&mut self, pid: i32) -> nix::Result<(u32, u32)> {
+        let stat: FileStat = fstatat(self.root, self.path.of(pid, ""), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        Ok((stat.st_uid, stat.st_gid))
+    }
+}
+
+fn open(root: BorrowedFd, path: &CStr) -> nix::Result<OwnedFd> {
+    openat(
+        root,
+        path,
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK,
+        Mode::empty(),
+    )
+}
+
+fn read_whole(file: &OwnedFd, limit: usize) -> nix::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; limit.min(64 * 1024)];
+    while bytes.len() < limit {
+        let want = (limit - bytes.len()).min(chunk.len());
+        let count = nix::unistd::read(file, chunk.get_mut(..want).unwrap_or_default())?;
+        if count == 0 {
+            break;
+        }
+        bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
+    }
+    Ok(bytes)
+}
+
+/// A path below the root, built in place: there are three a process.
+#[derive(Default)]
+struct Path(Vec<u8>);
+
+impl Path {
+    fn of(&mut self, pid: i32, name: &str) -> &CStr {
+        self.0.clear();
+        // Writing to memory cannot fail.
+        let _ = if name.is_empty() { write!(self.0, "{pid}\0") } else { write!(self.0, "{pid}/{name}\0") };
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
+}
