@@ -1,0 +1,445 @@
+//! Starting the processes of a pipeline: pipes between them, jobs, redirections, and who reads and writes where.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::Session;
+use super::job::{Argument, Job, Redirection, Task};
+use super::relay::{self, Pump, Sink};
+use super::run::{Outcome, Pipeline};
+use super::stage::Stage;
+use crate::cmd::{self, Context, Entry, HostFile, Place, Prints, Wants, Watch};
+use crate::enter::worker::{MAX_EXTRA, Want};
+use crate::enter::{fds, watch};
+use crate::out::filter::TerminalFilter;
+use crate::out::{Fault, Format};
+use crate::sys::syscall::{self, pidfd_open};
+
+/// A command that is ready to be started.
+pub struct Prepared {
+    /// Which command.
+    pub entry: &'static Entry,
+    /// Its arguments.
+    pub arguments: Vec<Argument>,
+    /// Its redirections, in order.
+    pub redirects: Vec<Redirect>,
+}
+
+/// A redirection: to a file of the container, or of the node.
+pub enum Redirect {
+    /// Opened inside.
+    Inside(Redirection),
+    /// Opened by the supervisor: 0, 1 or 2, the path, whether to append.
+    Node(i32, OsString, bool),
+}
+
+/// Where the streams of a pipeline's ends go.
+pub struct Streams {
+    /// Whether the first stage may read the operator's stdin.
+    pub stdin: bool,
+    /// Where the last one's stdout goes.
+    pub stdout: Target,
+}
+
+/// Where stdout goes.
+pub enum Target {
+    /// The operator's stdout.
+    Operator,
+    /// Memory, so many bytes at most.
+    Memory(usize),
+}
+
+fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
+    move |errno| Fault::errno(step, "", errno).with_status(125)
+}
+
+/// A pipe whose other end is closed already: reads nothing. Not the node's /dev/null, which a target that takes the
+/// process over could change.
+fn empty_input() -> Result<OwnedFd, Fault> {
+    relay::pipe().map(|(reader, _)| reader).map_err(fault("pipe"))
+}
+
+impl Session {
+    /// Starts a pipeline.
+    ///
+    /// # Errors
+    /// Where a pipe can't be made, or a file of the node can't be opened. What was started ends with its pipes.
+    pub fn start(
+        &mut self,
+        commands: Vec<Prepared>,
+        streams: &Streams,
+        outcome: &mut Outcome,
+    ) -> Result<Pipeline, Fault> {
+        let mut pipeline = Pipeline::default();
+        let count = commands.len();
+        let (errors, all_errors) = relay::pipe().map_err(fault("pipe"))?;
+        pipeline.pumps.push(Pump::new(errors, self.error_sink()?));
+        let mut outside = Vec::new();
+        let mut input: Option<OwnedFd> = None;
+        for (at, command) in commands.into_iter().enumerate() {
+            let wants = self.wants(&command);
+            let stdin = match input.take() {
+                Some(previous) => previous,
+                None if at == 0 && wants.stdin && streams.stdin => self.operators_input(&mut pipeline)?,
+                None => empty_input()?,
+            };
+            let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
+            if at + 1 == count {
+                let sink = self.output_sink(&command, &streams.stdout)?;
+                pipeline.pumps.push(Pump::new(reader, sink));
+            } else {
+                input = Some(reader);
+            }
+            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+            let to_terminal = at + 1 == count && self.shows_to_person(&command, &streams.stdout);
+            let mut job = self.job(&command, to_terminal);
+            let stdio = self.redirect(command.redirects, command.entry, &mut job, [stdin, stdout, stderr], &mut pipeline)?;
+            let extra = self.open_host_files(&wants.host_files, &mut pipeline)?;
+            job.host_files = wants.host_files;
+            if command.entry.place == Place::Inside {
+                // The last one of a one-shot run takes the launcher along.
+                let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty();
+                let stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
+                pipeline.stages.push(stage);
+            } else {
+                outside.push((pipeline.stages.len(), command.entry, job, stdio));
+            }
+        }
+        drop(all_errors);
+        if !outside.is_empty() {
+            // Those that watch are told which processes are ours, so all of these must run by now.
+            pipeline.wait_started(outcome);
+        }
+        for (shift, (place, entry, job, stdio)) in outside.into_iter().enumerate() {
+            let stage = self.spawn_outside(entry, job, stdio, &pipeline, outcome)?;
+            pipeline.stages.insert(place + shift, stage);
+        }
+        Ok(pipeline)
+    }
+
+    /// Runs a job inside and collects what it prints. `socket` is given to it after its directory.
+    ///
+    /// # Errors
+    /// Where entering fails, or the job does: then with what it said.
+    pub fn run_inner(&mut self, task: Task, limit: usize, socket: Option<OwnedFd>) -> Result<Vec<u8>, Fault> {
+        let mut pipeline = Pipeline::default();
+        let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
+        let (errors, stderr) = relay::pipe().map_err(fault("pipe"))?;
+        let stdio = [empty_input()?, stdout, stderr];
+        let stage = self.spawn_inside("nsdbg", &Job::inner(task), stdio, socket.into_iter().collect(), false)?;
+        pipeline.stages.push(stage);
+        pipeline.pumps.push(Pump::new(reader, Sink::Memory(Vec::new(), limit)));
+        pipeline.pumps.push(Pump::new(errors, Sink::Memory(Vec::new(), 4096)));
+        let mut outcome = Outcome::default();
+        pipeline.run(&self.inner_limits(), &mut outcome);
+        let said: Vec<Vec<u8>> = pipeline.pumps.into_iter().map(Pump::into_memory).collect();
+        self.target_ended |= outcome.target_ended;
+        if let Some(failure) = outcome.failure {
+            return Err(failure);
+        }
+        if outcome.status != 0 {
+            let text = String::from_utf8_lossy(said.get(1).map_or(&[], Vec::as_slice)).trim_end().to_owned();
+            let text = match () {
+                () if outcome.timed_out => "it took too long".to_owned(),
+                () if outcome.target_ended => "the target has ended".to_owned(),
+                () if text.is_empty() => format!("it ended with status {}", outcome.status),
+                () => text,
+            };
+            return Err(Fault::say(text));
+        }
+        self.note_label(&outcome);
+        Ok(said.into_iter().next().unwrap_or_default())
+    }
+
+    /// Asks a worker for descriptors.
+    ///
+    /// # Errors
+    /// Where entering fails or they can't be made.
+    pub fn descriptors(&mut self, want: Want) -> Result<Vec<OwnedFd>, Fault> {
+        let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
+        self.launcher.spawn(want, false, &theirs, &[])?;
+        drop(theirs);
+        let mut pipeline = Pipeline { stages: vec![Stage::inside("nsdbg", ours)], ..Pipeline::default() };
+        let mut outcome = Outcome::default();
+        pipeline.run(&self.inner_limits(), &mut outcome);
+        match outcome.failure {
+            Some(failure) => Err(failure),
+            None if outcome.descriptors.is_empty() => Err(Fault::say("the worker sent nothing").with_status(125)),
+            None => Ok(outcome.descriptors),
+        }
+    }
+
+    fn wants(&self, command: &Prepared) -> Wants {
+        let placeholder = |argument: &Argument| match argument {
+            Argument::Word(word) => OsString::from_vec(word.clone()),
+            Argument::Pattern(_) => OsString::from("*"),
+        };
+        // Wrong arguments are told by the command's own process.
+        command.entry.wants(command.arguments.iter().map(placeholder).collect()).unwrap_or_default()
+    }
+
+    fn shows_to_person(&self, command: &Prepared, stdout: &Target) -> bool {
+        let redirected = command.redirects.iter().any(|redirect| {
+            matches!(redirect, Redirect::Inside(Redirection { number: 1, .. }) | Redirect::Node(1, ..))
+        });
+        matches!(stdout, Target::Operator) && self.terminal.stdout && !redirected
+    }
+
+    fn job(&self, command: &Prepared, to_terminal: bool) -> Job {
+        let bytes_only = command.entry.prints == Prints::Bytes;
+        Job {
+            task: Task::Command(command.entry.name.to_owned()),
+            arguments: command.arguments.clone(),
+            redirections: Vec::new(),
+            environment: self.variables.all().to_vec(),
+            host_files: Vec::new(),
+            format: if self.options.json && !(bytes_only && self.is_prompt) { Format::Json } else { Format::Text },
+            tty: to_terminal,
+            color: to_terminal && self.terminal.color,
+            width: self.terminal.width(),
+            read_only: self.options.read_only,
+        }
+    }
+
+    /// Applies redirections. Those that Inside opens go into the job; for a command that runs outside, a process
+    /// inside copies.
+    fn redirect(
+        &mut self,
+        redirects: Vec<Redirect>,
+        entry: &Entry,
+        job: &mut Job,
+        mut stdio: [OwnedFd; 3],
+        pipeline: &mut Pipeline,
+    ) -> Result<[OwnedFd; 3], Fault> {
+        for redirect in redirects {
+            match redirect {
+                Redirect::Inside(redirection) if entry.place == Place::Inside => job.redirections.push(redirection),
+                Redirect::Inside(Redirection { path: None, .. }) => {
+                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                }
+                Redirect::Inside(Redirection { number, path: Some(path), append }) => {
+                    let Argument::Word(path) = path else {
+                        return Err(Fault::say("a glob can't name the file of this redirection").with_status(2));
+                    };
+                    let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
+                    let (errors, stderr) = relay::pipe().map_err(fault("pipe"))?;
+                    pipeline.pumps.push(Pump::new(errors, self.error_sink()?));
+                    let (task, inner) = if number == 0 {
+                        stdio[0] = reader;
+                        (Task::Read(path), [empty_input()?, writer, stderr])
+                    } else {
+                        let (unread, nowhere) = relay::pipe().map_err(fault("pipe"))?;
+                        drop(unread);
+                        stdio[number as usize] = writer;
+                        (Task::Write { path, append }, [reader, nowhere, stderr])
+                    };
+                    let mut job = Job::inner(task);
+                    job.read_only = self.options.read_only;
+                    let mut stage = self.spawn_inside(entry.name, &job, inner, Vec::new(), false)?;
+                    stage.auxiliary = true;
+                    pipeline.stages.push(stage);
+                }
+                Redirect::Node(number, path, append) => {
+                    let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
+                    if number == 0 {
+                        let file = std::fs::File::open(&path).map_err(|e| Fault::io("open", &path, &e))?;
+                        stdio[0] = reader;
+                        pipeline.pumps.push(Pump::new(file.into(), Sink::Descriptor(writer)));
+                    } else {
+                        let file = node_output(&path, append)?;
+                        stdio[number as usize] = writer;
+                        pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(file)));
+                    }
+                }
+            }
+        }
+        Ok(stdio)
+    }
+
+    /// Opens the node's files that options name; the process gets pipes.
+    fn open_host_files(&self, files: &[HostFile], pipeline: &mut Pipeline) -> Result<Vec<OwnedFd>, Fault> {
+        if files.len() > MAX_EXTRA {
+            return Err(Fault::usage(format!("at most {MAX_EXTRA} files of the node")));
+        }
+        let mut ends = Vec::new();
+        for HostFile { path, write } in files {
+            let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
+            if *write {
+                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(node_output(path, false)?)));
+                ends.push(writer);
+            } else {
+                let file = std::fs::File::open(path).map_err(|e| Fault::io("open", path, &e))?;
+                pipeline.pumps.push(Pump::new(file.into(), Sink::Descriptor(writer)));
+                ends.push(reader);
+            }
+        }
+        Ok(ends)
+    }
+
+    fn spawn_inside(
+        &self,
+        name: &str,
+        job: &Job,
+        stdio: [OwnedFd; 3],
+        extra: Vec<OwnedFd>,
+        last: bool,
+    ) -> Result<Stage, Fault> {
+        let memfd = memfd_create(c"job", MFdFlags::MFD_CLOEXEC).map_err(fault("memfd_create"))?;
+        let mut memfd = std::fs::File::from(memfd);
+        memfd.write_all(&job.encode()).map_err(|e| Fault::io("write", "job", &e).with_status(125))?;
+        let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
+        let mut all: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
+        all.push(memfd.as_raw_fd());
+        all.extend(extra.iter().map(AsRawFd::as_raw_fd));
+        self.launcher.spawn(Want::Command, last, &theirs, &all)?;
+        Ok(Stage::inside(name, ours))
+    }
+
+    /// Forks a child that stays outside: it watches, or works for the node.
+    fn spawn_outside(
+        &mut self,
+        entry: &'static Entry,
+        job: Job,
+        stdio: [OwnedFd; 3],
+        pipeline: &Pipeline,
+        outcome: &mut Outcome,
+    ) -> Result<Stage, Fault> {
+        let watching = entry.place == Place::Watch;
+        let mut sockets = Vec::new();
+        if watching {
+            self.procfs()?;
+            if entry.needs.netlink {
+                sockets = self.descriptors(Want::Sockets)?;
+            }
+        }
+        let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
+        let own = if watching { self.own_pids(pipeline) } else { Vec::new() };
+        let history = self.history.clone();
+        let Some(pid) = syscall::fork().map_err(fault("fork"))? else {
+            let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
+            keep.extend(self.procfs.iter().filter(|_| watching).map(AsRawFd::as_raw_fd));
+            keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
+            let status = outside_main(entry, job, &keep, own, users_files, self.target.facts.pid_inside, history);
+            syscall::exit_now(status);
+        };
+        let pidfd = pidfd_open(pid).map_err(fault("pidfd_open"))?;
+        let _ = outcome;
+        Ok(Stage::outside(entry.name, pid, pidfd))
+    }
+
+    /// The PIDs, in the procfs that is watched, of the processes that are ours.
+    fn own_pids(&self, pipeline: &Pipeline) -> Vec<i32> {
+        let mut own: Vec<i32> = pipeline.stages.iter().filter_map(Stage::pid_inside).filter_map(innermost_pid).collect();
+        if self.shares_pid_namespace() {
+            own.push(self.launcher.pid);
+            own.extend(children_of(self.launcher.pid));
+            own.extend(children_of(std::process::id() as i32));
+        }
+        own
+    }
+
+    fn error_sink(&self) -> Result<Sink, Fault> {
+        let fd = relay::duplicate(std::io::stderr().as_fd()).map_err(fault("dup"))?;
+        Ok(if self.terminal.stderr { Sink::Terminal(fd, TerminalFilter::new(false)) } else { Sink::Descriptor(fd) })
+    }
+
+    fn output_sink(&self, command: &Prepared, stdout: &Target) -> Result<Sink, Fault> {
+        if let Target::Memory(limit) = stdout {
+            return Ok(Sink::Memory(Vec::new(), *limit));
+        }
+        let fd = relay::duplicate(std::io::stdout().as_fd()).map_err(fault("dup"))?;
+        if !self.terminal.stdout {
+            relay::enlarge(fd.as_fd());
+            return Ok(Sink::Descriptor(fd));
+        }
+        let rendered = command.entry.prints == Prints::Rows;
+        Ok(Sink::Terminal(fd, TerminalFilter::new(rendered || self.options.raw_color)))
+    }
+
+    fn operators_input(&self, pipeline: &mut Pipeline) -> Result<OwnedFd, Fault> {
+        let fd = relay::duplicate(std::io::stdin().as_fd()).map_err(fault("dup"))?;
+        let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
+        pipeline.input = Some(Pump::new(fd, Sink::Descriptor(writer)));
+        Ok(reader)
+    }
+}
+
+fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .append(append)
+        .truncate(!append)
+        .open(path)
+        .map(OwnedFd::from)
+        .map_err(|error| Fault::io("open", path, &error))
+}
+
+/// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
+fn outside_main(
+    entry: &'static Entry,
+    job: Job,
+    keep: &[RawFd],
+    own: Vec<i32>,
+    users_files: Option<(Vec<u8>, Vec<u8>)>,
+    target: i32,
+    history: Vec<String>,
+) -> u8 {
+    super::child::install_panic_hook();
+    let watching = entry.place == Place::Watch;
+    let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
+        if watching { Ok(watch::confine_watcher()?) } else { watch::confine_idle().map(|()| 0).map_err(Fault::from) }
+    });
+    let mut cx = Context {
+        name: entry.name,
+        format: job.format,
+        tty: job.tty,
+        color: job.color,
+        width: job.width,
+        read_only: job.read_only,
+        env: job.environment,
+        history,
+        users_files,
+        ..Context::default()
+    };
+    if let Err(fault) = &confined {
+        cx.report(fault);
+        return 125;
+    }
+    if watching {
+        let take = |number| syscall::own_fd(number).ok();
+        let Some(procfs) = take(3) else { return 125 };
+        cx.watch = Some(Watch { procfs, target, own, sock_diag: take(4), route: take(5) });
+    }
+    let mut args = Vec::new();
+    for argument in job.arguments {
+        match argument {
+            Argument::Word(word) => args.push(OsString::from_vec(word)),
+            Argument::Pattern(_) => {
+                cx.report(&Fault::usage("takes no globs: put it in quotes"));
+                return 2;
+            }
+        }
+    }
+    cmd::execute(entry, args, &mut cx, Box::new(std::io::stdout())).0
+}
+
+/// The PID in its own PID namespace of a process of the node.
+fn innermost_pid(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().last()?.parse().ok()
+}
+
+fn children_of(pid: i32) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// A path of the node in a redirection or an option: what follows `@host:`.
+pub fn node_path(word: &[u8]) -> Option<OsString> {
+    word.strip_prefix(b"@host:").map(|path| OsStr::from_bytes(path).to_owned())
+}
