@@ -93,10 +93,11 @@ fn missing_dashes(args: &[OsString]) -> Option<Fault> {
     let words = |words: &[OsString]| {
         words.iter().map(|word| shell_quoted(word.as_bytes())).collect::<Vec<_>>().join(" ")
     };
-    Some(
-        Fault::usage("a command comes after --")
-            .with_hint(format!("nsdbg {} -- {}", words(head), words(command))),
-    )
+    Some(Fault::usage("a command comes after --").with_hint(format!(
+        "nsdbg {} -- {}",
+        words(head),
+        words(command)
+    )))
 }
 
 #[cfg(test)]

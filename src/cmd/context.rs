@@ -36,8 +36,10 @@ pub struct Context {
     /// The contents of the container's passwd and group, where they were read for the command; else they are read
     /// on first use.
     pub users_files: Option<(Vec<u8>, Vec<u8>)>,
-    users: OnceCell<Users>,
-    failed: bool,
+    /// What was parsed of them.
+    pub(crate) users: OnceCell<Users>,
+    /// Whether a fault was reported.
+    pub(crate) failed: bool,
 }
 
 /// A file of the node that an option names: `@host:/path`.

@@ -4,11 +4,8 @@ use super::{Entry, entry};
 use super::{cat, echo, ps};
 
 /// All commands, by name.
-pub static REGISTRY: &[Entry] = &[
-    entry::<cat::Cat>("cat", &[]),
-    entry::<echo::Echo>("echo", &[]),
-    entry::<ps::Ps>("ps", &[]),
-];
+pub static REGISTRY: &[Entry] =
+    &[entry::<cat::Cat>("cat", &[]), entry::<echo::Echo>("echo", &[]), entry::<ps::Ps>("ps", &[])];
 
 /// The command with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {

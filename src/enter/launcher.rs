@@ -96,7 +96,8 @@ fn become_launcher(socket: &OwnedFd, supervisor: i32) -> Result<OwnedFd> {
     nix::unistd::setsid().step("setsid", "")?;
     let null =
         open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("open", "/dev/null")?;
-    let null = null.as_raw_fd();
+    // Closed with everything else.
+    let null = std::os::fd::IntoRawFd::into_raw_fd(null);
     fds::keep_only(&[null, null, null, socket.as_raw_fd()]).step("close", "inherited descriptors")?;
     // A directory of the node would be held by the target's root after chroot, and be ours to lose.
     nix::unistd::chdir("/").step("chdir", "/")?;

@@ -80,6 +80,11 @@ pub fn send_context(report: BorrowedFd) -> Result<()> {
     }
 }
 
+/// The failure of a caller that has no context to give.
+pub fn no_context() -> Failure {
+    Failure::new("fsopen", "proc, in the target's PID namespace", Errno::EOPNOTSUPP)
+}
+
 /// Whether a procfs is of the target's PID namespace.
 fn shows(procfs: &OwnedFd, target: &Target) -> bool {
     openat(procfs, c"1", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())

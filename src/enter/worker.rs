@@ -135,8 +135,6 @@ fn lay_out(work: Work) -> Result<()> {
     let Work { plan, proc, directory, report, command, pidfd, want, .. } = work;
     let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = openat(proc, c"root", path, Mode::empty()).step("open", "the target's root")?;
-    let null =
-        open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("open", "/dev/null")?;
     let own = open("/proc/self", path, Mode::empty()).step("open", "/proc/self")?;
     let label = if plan.label.is_empty() {
         None

@@ -102,12 +102,13 @@ fn perform(job: Job, extra: usize) -> Outcome {
             directory(OsStr::from_bytes(path)).map(|()| 0).map_err(|fault| ("cd".into(), format, fault))
         }
         Task::Candidates { directory, prefix } => inner(candidates(directory, prefix)),
-        Task::Write { path, append } => inner(redirect_to(path, *append, job.read_only).and_then(|file| {
-            copy(&mut io::stdin(), &mut File::from(file), path)
-        })),
-        Task::Read(path) => inner(redirect_from(path).and_then(|file| {
-            copy(&mut File::from(file), &mut io::stdout(), path)
-        })),
+        Task::Write { path, append } => inner(
+            redirect_to(path, *append, job.read_only)
+                .and_then(|file| copy(&mut io::stdin(), &mut File::from(file), path)),
+        ),
+        Task::Read(path) => {
+            inner(redirect_from(path).and_then(|file| copy(&mut File::from(file), &mut io::stdout(), path)))
+        }
     }
 }
 
@@ -218,7 +219,8 @@ fn redirect_to(path: &[u8], append: bool, read_only: bool) -> std::result::Resul
         return Err(Fault::text("open", path, kind));
     }
     let how = if append { OFlag::O_APPEND } else { OFlag::O_TRUNC };
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | how;
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | how;
     openat(AT_FDCWD, path, flags, Mode::from_bits_truncate(0o644))
         .map_err(|errno| Fault::errno("open", path, errno))
 }
@@ -243,7 +245,8 @@ fn directory(path: &OsStr) -> std::result::Result<(), Fault> {
     nix::unistd::fchdir(&fd).map_err(|errno| fault("chdir", errno))?;
     let absolute = working_directory().map_err(|errno| fault("getcwd", errno))?;
     let socket = syscall::own_fd(EXTRA).map_err(|errno| fault("send", errno))?;
-    fds::send(std::os::fd::AsFd::as_fd(&socket), b"d", &[fd.as_raw_fd()]).map_err(|errno| fault("send", errno))?;
+    fds::send(std::os::fd::AsFd::as_fd(&socket), b"d", &[fd.as_raw_fd()])
+        .map_err(|errno| fault("send", errno))?;
     io::stdout().write_all(&absolute).map_err(|error| Fault::io("write", "", &error))
 }
 

@@ -11,8 +11,8 @@ use crate::enter::{plan::Plan, privileges};
 use crate::out::Fault;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
-use crate::target::namespace::{self, KINDS};
 use crate::target::Target;
+use crate::target::namespace::{self, KINDS};
 
 /// The plan, and what the person should know of it.
 pub struct Identity {
@@ -86,7 +86,9 @@ fn namespaces(target: &Target, left_out: &[String]) -> Result<Vec<(usize, u64)>,
             Some(_) if matches!(name, "user" | "mnt") => {
                 return fault("is never left out: nsdbg would be root of the node");
             }
-            Some(_) if !word.starts_with('-') => return fault("only leaves namespaces out: write a - before it"),
+            Some(_) if !word.starts_with('-') => {
+                return fault("only leaves namespaces out: write a - before it");
+            }
             Some(kind) => skip.push(kind.name),
         }
     }
@@ -108,7 +110,11 @@ fn namespaces(target: &Target, left_out: &[String]) -> Result<Vec<(usize, u64)>,
 fn wanted_label(target: &str) -> String {
     let own = std::fs::read_to_string("/proc/self/attr/current").unwrap_or_default();
     let own = own.trim_end_matches(['\n', '\0']);
-    if target == own || target.is_empty() || target == "unconfined" { String::new() } else { target.to_owned() }
+    if target == own || target.is_empty() || target == "unconfined" {
+        String::new()
+    } else {
+        target.to_owned()
+    }
 }
 
 /// `UID`, `UID:GID` or `NAME`, as the container counts.
@@ -131,7 +137,10 @@ fn choose_user(
     };
     let (uid, gid, groups) = if let Some(uid) = number(uid) {
         // A number alone has group 0, as runtimes do it, unless passwd knows better.
-        match (explicit, users().ok().and_then(|users| users.user(uid).map(|u| (u.gid, users.groups_of(&u.name))))) {
+        match (
+            explicit,
+            users().ok().and_then(|users| users.user(uid).map(|u| (u.gid, users.groups_of(&u.name)))),
+        ) {
             (Some(gid), _) => (uid, gid, Vec::new()),
             (None, Some((gid, groups))) => (uid, gid, groups),
             (None, None) => (uid, 0, Vec::new()),
@@ -181,8 +190,9 @@ fn parse_capabilities(names: &[String]) -> Result<u64, Fault> {
             return Ok(privileges::known());
         }
         let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-        let capability = Capability::from_str(&full)
-            .map_err(|_| Fault::text("--cap-add", name, "no capability: as in capabilities(7)").with_status(2))?;
+        let capability = Capability::from_str(&full).map_err(|_| {
+            Fault::text("--cap-add", name, "no capability: as in capabilities(7)").with_status(2)
+        })?;
         mask |= capability.bitmask();
     }
     Ok(mask)
@@ -194,7 +204,8 @@ mod tests {
 
     #[test]
     fn capabilities_by_any_spelling() {
-        let parse = |names: &[&str]| parse_capabilities(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        let parse =
+            |names: &[&str]| parse_capabilities(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
         assert_eq!(parse(&["net_raw", "CAP_CHOWN"]), Ok(1 << 13 | 1));
         assert_eq!(parse(&["nope"]).unwrap_err().status, 2);
     }

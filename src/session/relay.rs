@@ -229,11 +229,8 @@ mod tests {
             let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
             let to = nix::sys::memfd::memfd_create(name, flags).unwrap();
             let mut copy = std::fs::File::from(to.try_clone().unwrap());
-            let sink = if terminal {
-                Sink::Terminal(to, TerminalFilter::new(false))
-            } else {
-                Sink::Descriptor(to)
-            };
+            let sink =
+                if terminal { Sink::Terminal(to, TerminalFilter::new(false)) } else { Sink::Descriptor(to) };
             drain(&mut Pump::new(reader, sink));
             let mut bytes = Vec::new();
             copy.rewind().unwrap();

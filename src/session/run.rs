@@ -98,8 +98,12 @@ impl Pipeline {
             let now = Instant::now();
             if let Some(ending) = &mut ending {
                 if ending.advance(now, &self.stages) {
-                    outcome.abandoned =
-                        self.stages.iter().filter(|s| s.status.is_none()).map(|s| (s.name.clone(), s.pid_inside())).collect();
+                    outcome.abandoned = self
+                        .stages
+                        .iter()
+                        .filter(|s| s.status.is_none())
+                        .map(|s| (s.name.clone(), s.pid_inside()))
+                        .collect();
                     break;
                 }
             } else if deadline.is_some_and(|deadline| now >= deadline) {
@@ -145,7 +149,8 @@ impl Pipeline {
 
     /// Waits for something to happen until `next`, and lets it. Says whether SIGINT came.
     fn wait(&mut self, signals: &SignalFd, next: Option<Instant>, outcome: &mut Outcome) -> bool {
-        let stages: Vec<usize> = (0..self.stages.len()).filter(|i| self.stages[*i].status.is_none()).collect();
+        let stages: Vec<usize> =
+            (0..self.stages.len()).filter(|i| self.stages[*i].status.is_none()).collect();
         let pumps: Vec<usize> = (0..self.pumps.len()).filter(|i| !self.pumps[*i].is_done()).collect();
         let ready = {
             let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];

@@ -97,7 +97,13 @@ impl Session {
             let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
             let to_terminal = at + 1 == count && self.shows_to_person(&command, &streams.stdout);
             let mut job = self.job(&command, to_terminal);
-            let stdio = self.redirect(command.redirects, command.entry, &mut job, [stdin, stdout, stderr], &mut pipeline)?;
+            let stdio = self.redirect(
+                command.redirects,
+                command.entry,
+                &mut job,
+                [stdin, stdout, stderr],
+                &mut pipeline,
+            )?;
             let extra = self.open_host_files(&wants.host_files, &mut pipeline)?;
             job.host_files = wants.host_files;
             if command.entry.place == Place::Inside {
@@ -130,7 +136,8 @@ impl Session {
         let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
         let (errors, stderr) = relay::pipe().map_err(fault("pipe"))?;
         let stdio = [empty_input()?, stdout, stderr];
-        let stage = self.spawn_inside("nsdbg", &Job::inner(task), stdio, socket.into_iter().collect(), false)?;
+        let stage =
+            self.spawn_inside("nsdbg", &Job::inner(task), stdio, socket.into_iter().collect(), false)?;
         pipeline.stages.push(stage);
         pipeline.pumps.push(Pump::new(reader, Sink::Memory(Vec::new(), limit)));
         pipeline.pumps.push(Pump::new(errors, Sink::Memory(Vec::new(), 4096)));
@@ -168,7 +175,9 @@ impl Session {
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
             Some(failure) => Err(failure),
-            None if outcome.descriptors.is_empty() => Err(Fault::say("the worker sent nothing").with_status(125)),
+            None if outcome.descriptors.is_empty() => {
+                Err(Fault::say("the worker sent nothing").with_status(125))
+            }
             None => Ok(outcome.descriptors),
         }
     }
@@ -197,7 +206,11 @@ impl Session {
             redirections: Vec::new(),
             environment: self.variables.all().to_vec(),
             host_files: Vec::new(),
-            format: if self.options.json && !(bytes_only && self.is_prompt) { Format::Json } else { Format::Text },
+            format: if self.options.json && !(bytes_only && self.is_prompt) {
+                Format::Json
+            } else {
+                Format::Text
+            },
             tty: to_terminal,
             color: to_terminal && self.terminal.color,
             width: self.terminal.width(),
@@ -217,13 +230,17 @@ impl Session {
     ) -> Result<[OwnedFd; 3], Fault> {
         for redirect in redirects {
             match redirect {
-                Redirect::Inside(redirection) if entry.place == Place::Inside => job.redirections.push(redirection),
+                Redirect::Inside(redirection) if entry.place == Place::Inside => {
+                    job.redirections.push(redirection)
+                }
                 Redirect::Inside(Redirection { path: None, .. }) => {
                     stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e))?;
                 }
                 Redirect::Inside(Redirection { number, path: Some(path), append }) => {
                     let Argument::Word(path) = path else {
-                        return Err(Fault::say("a glob can't name the file of this redirection").with_status(2));
+                        return Err(
+                            Fault::say("a glob can't name the file of this redirection").with_status(2)
+                        );
                     };
                     let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
                     let (errors, stderr) = relay::pipe().map_err(fault("pipe"))?;
@@ -323,7 +340,8 @@ impl Session {
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
             keep.extend(self.procfs.iter().filter(|_| watching).map(AsRawFd::as_raw_fd));
             keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
-            let status = outside_main(entry, job, &keep, own, users_files, self.target.facts.pid_inside, history);
+            let status =
+                outside_main(entry, job, &keep, own, users_files, self.target.facts.pid_inside, history);
             syscall::exit_now(status);
         };
         let pidfd = pidfd_open(pid).map_err(fault("pidfd_open"))?;
@@ -333,7 +351,8 @@ impl Session {
 
     /// The PIDs, in the procfs that is watched, of the processes that are ours.
     fn own_pids(&self, pipeline: &Pipeline) -> Vec<i32> {
-        let mut own: Vec<i32> = pipeline.stages.iter().filter_map(Stage::pid_inside).filter_map(innermost_pid).collect();
+        let mut own: Vec<i32> =
+            pipeline.stages.iter().filter_map(Stage::pid_inside).filter_map(innermost_pid).collect();
         if self.shares_pid_namespace() {
             own.push(self.launcher.pid);
             own.extend(children_of(self.launcher.pid));
@@ -344,7 +363,11 @@ impl Session {
 
     fn error_sink(&self) -> Result<Sink, Fault> {
         let fd = relay::duplicate(std::io::stderr().as_fd()).map_err(fault("dup"))?;
-        Ok(if self.terminal.stderr { Sink::Terminal(fd, TerminalFilter::new(false)) } else { Sink::Descriptor(fd) })
+        Ok(if self.terminal.stderr {
+            Sink::Terminal(fd, TerminalFilter::new(false))
+        } else {
+            Sink::Descriptor(fd)
+        })
     }
 
     fn output_sink(&self, command: &Prepared, stdout: &Target) -> Result<Sink, Fault> {
@@ -392,7 +415,11 @@ fn outside_main(
     super::child::install_panic_hook();
     let watching = entry.place == Place::Watch;
     let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
-        if watching { Ok(watch::confine_watcher()?) } else { watch::confine_idle().map(|()| 0).map_err(Fault::from) }
+        if watching {
+            Ok(watch::confine_watcher()?)
+        } else {
+            watch::confine_idle().map(|()| 0).map_err(Fault::from)
+        }
     });
     let mut cx = Context {
         name: entry.name,

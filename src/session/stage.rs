@@ -51,7 +51,12 @@ impl Stage {
 
     /// A child of ours.
     pub fn outside(name: &str, pid: i32, pidfd: OwnedFd) -> Self {
-        Self { name: name.to_owned(), status: None, auxiliary: false, process: Process::Outside { pid, pidfd } }
+        Self {
+            name: name.to_owned(),
+            status: None,
+            auxiliary: false,
+            process: Process::Outside { pid, pidfd },
+        }
     }
 
     /// The PID on the node of the process in the container, once it runs.

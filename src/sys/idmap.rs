@@ -66,7 +66,10 @@ mod tests {
         {
             assert_eq!(map.mapped(outside), inside);
         }
-        assert_eq!((map.outside(0), map.outside(70_000), map.outside(65_536)), (Some(100_000), Some(5), None));
+        assert_eq!(
+            (map.outside(0), map.outside(70_000), map.outside(65_536)),
+            (Some(100_000), Some(5), None)
+        );
         assert_eq!(map.inside(7), 7);
         assert_eq!(IdMap::parse(b"0 0 4294967295").mapped(4_294_967_294), Some(4_294_967_294));
         assert_eq!(IdMap::parse(b"4294967295 0 9").mapped(3), None);

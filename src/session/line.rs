@@ -1,0 +1,209 @@
+//! Running a line: its pipelines one after the other, each of commands or one builtin.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Instant;
+
+use super::job::{Argument, Redirection};
+use super::run::{Limits, Outcome};
+use super::spawn::{Prepared, Redirect, Streams, Target, node_path};
+use super::{Session, builtins, unknown};
+use crate::cmd;
+use crate::out::Fault;
+use crate::shell::{self, Expanded, Joint, Pipeline, Simple, Word};
+
+impl Session {
+    /// Runs a line and returns its status. `stdin`: whether its first command may read the operator's stdin.
+    pub(super) fn run_line(&mut self, line: &[u8], stdin: bool) -> u8 {
+        let line = match shell::parse(line) {
+            Ok(line) => line,
+            Err(syntax) => {
+                self.report(&Fault::usage(syntax.to_string()));
+                self.variables.status = 2;
+                return 2;
+            }
+        };
+        for (joint, pipeline) in line.pipelines {
+            let succeeded = self.variables.status == 0;
+            if matches!((joint, succeeded), (Joint::And, false) | (Joint::Or, true)) {
+                continue;
+            }
+            self.variables.status = self.run_pipeline(&pipeline, stdin);
+            if self.leave.is_some() || self.target_ended {
+                break;
+            }
+        }
+        self.variables.status
+    }
+
+    /// Runs one command whose arguments are as they are.
+    pub(super) fn run_command(&mut self, name: &OsStr, args: Vec<OsString>) -> u8 {
+        let arguments = args.into_iter().map(|arg| Argument::Word(arg.into_vec())).collect();
+        match self.command(name.as_bytes(), arguments, Vec::new()) {
+            Ok(Command::Builtin(name, args)) => self.run_builtin(name, args),
+            Ok(Command::Run(prepared)) => self.run_prepared(vec![prepared], true),
+            Err(fault) => {
+                self.report(&fault);
+                fault.status
+            }
+        }
+    }
+
+    fn run_pipeline(&mut self, pipeline: &Pipeline, stdin: bool) -> u8 {
+        // `time` before a pipeline times all of it.
+        let mut stages = pipeline.stages.clone();
+        let timed = stages.first().is_some_and(|first| is_word(first.words.first(), b"time"));
+        if timed {
+            stages[0].words.remove(0);
+            if stages[0].words.is_empty() {
+                self.report_of("time", &Fault::usage("a command comes after it"));
+                return 2;
+            }
+        }
+        let begin = Instant::now();
+        let status = self.run_stages(&stages, stdin);
+        if timed {
+            self.say(&format!("real {:.3} s", begin.elapsed().as_secs_f64()));
+        }
+        status
+    }
+
+    fn run_stages(&mut self, stages: &[Simple], stdin: bool) -> u8 {
+        let mut prepared = Vec::new();
+        for stage in stages {
+            match self.prepare(stage) {
+                Ok(None) => return 0,
+                Ok(Some(Command::Run(command))) => prepared.push(command),
+                Ok(Some(Command::Builtin(name, _))) if stages.len() > 1 || !stage.redirects.is_empty() => {
+                    let cause = "changes the session: it stands alone, without pipes and redirections";
+                    self.report_of(name, &Fault::usage(cause));
+                    return 2;
+                }
+                Ok(Some(Command::Builtin(name, args))) => return self.run_builtin(name, args),
+                Err(fault) => {
+                    self.report(&fault);
+                    return fault.status;
+                }
+            }
+        }
+        self.run_prepared(prepared, stdin)
+    }
+
+    /// Starts commands, waits for their end, and says what must be said.
+    fn run_prepared(&mut self, commands: Vec<Prepared>, stdin: bool) -> u8 {
+        let name = commands.last().map_or("nsdbg", |command| command.entry.name);
+        let mut outcome = Outcome::default();
+        let streams = Streams { stdin, stdout: Target::Operator };
+        let mut pipeline = match self.start(commands, &streams, &mut outcome) {
+            Ok(pipeline) => pipeline,
+            Err(fault) => {
+                self.report_of(name, &fault);
+                return fault.status;
+            }
+        };
+        pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, &mut outcome);
+        self.conclude(name, &outcome)
+    }
+
+    fn conclude(&mut self, name: &str, outcome: &Outcome) -> u8 {
+        self.note_label(outcome);
+        self.target_ended |= outcome.target_ended;
+        if outcome.target_ended || (outcome.failure.is_some() && self.target.has_ended()) {
+            self.target_ended = true;
+            self.report(&Fault::say(format!("the target has ended: process {}", self.target.pid)));
+            return 125;
+        }
+        if let Some(failure) = &outcome.failure {
+            self.report(failure);
+        }
+        if outcome.timed_out {
+            let limit = self.options.timeout.unwrap_or_default();
+            self.report_of(name, &Fault::say(format!("ended: the time limit of {limit:?} is over")));
+        }
+        for (name, pid) in &outcome.abandoned {
+            let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));
+            self.report_of(name, &Fault::say(format!("given up: it does not end, not even by SIGKILL{pid}")));
+        }
+        if let Some(errno) = outcome.output_error {
+            self.report_of(name, &Fault::errno("write", "output", errno));
+            return outcome.status.max(1);
+        }
+        if outcome.interrupted && self.terminal.stderr && self.is_prompt {
+            self.say("");
+        }
+        outcome.status
+    }
+
+    /// Expands a simple command. Nothing where all of its words were empty variables.
+    fn prepare(&self, simple: &Simple) -> Result<Option<Command>, Fault> {
+        let mut words = simple.words.iter().filter_map(|word| shell::expand(word, &self.variables));
+        let name = match words.next() {
+            None => return Ok(None),
+            Some(Expanded::Word(name)) => name,
+            Some(Expanded::Pattern(_)) => return Err(Fault::usage("a command's name can't be a glob")),
+        };
+        let arguments = words.map(argument).collect();
+        let redirects =
+            simple.redirects.iter().map(|redirect| self.redirection(redirect)).collect::<Result<_, _>>()?;
+        self.command(&name, arguments, redirects).map(Some)
+    }
+
+    fn command(
+        &self,
+        name: &[u8],
+        arguments: Vec<Argument>,
+        redirects: Vec<Redirect>,
+    ) -> Result<Command, Fault> {
+        let text = String::from_utf8_lossy(name);
+        if let Some(builtin) = builtins::NAMES.iter().find(|builtin| **builtin == text) {
+            let args = arguments
+                .into_iter()
+                .map(|argument| match argument {
+                    Argument::Word(word) => Ok(OsString::from_vec(word)),
+                    Argument::Pattern(_) => Err(Fault::usage(format!("{builtin} takes no globs"))),
+                })
+                .collect::<Result<_, _>>()?;
+            return Ok(Command::Builtin(builtin, args));
+        }
+        let entry = cmd::find(&text).ok_or_else(|| unknown(&text))?;
+        Ok(Command::Run(Prepared { entry, arguments, redirects }))
+    }
+
+    fn redirection(&self, redirect: &shell::Redirect) -> Result<Redirect, Fault> {
+        let (number, word, append) = match redirect {
+            shell::Redirect::Stdin(word) => (0, word, false),
+            shell::Redirect::Stdout(word, append) => (1, word, *append),
+            shell::Redirect::Stderr(word, append) => (2, word, *append),
+            shell::Redirect::StderrToStdout => {
+                return Ok(Redirect::Inside(Redirection { number: 2, path: None, append: false }));
+            }
+        };
+        let expanded = shell::expand(word, &self.variables)
+            .ok_or_else(|| Fault::usage(format!("column {}: the file's name is empty", word.column)))?;
+        if let Expanded::Word(name) = &expanded
+            && let Some(path) = node_path(name)
+        {
+            return Ok(Redirect::Node(number, path, append));
+        }
+        Ok(Redirect::Inside(Redirection { number, path: Some(argument(expanded)), append }))
+    }
+}
+
+/// What a simple command is.
+enum Command {
+    /// It changes the session, and runs in it.
+    Builtin(&'static str, Vec<OsString>),
+    /// It is run in a process of its own.
+    Run(Prepared),
+}
+
+fn argument(expanded: Expanded) -> Argument {
+    match expanded {
+        Expanded::Word(word) => Argument::Word(word),
+        Expanded::Pattern(pattern) => Argument::Pattern(pattern.to_bytes()),
+    }
+}
+
+fn is_word(word: Option<&Word>, text: &[u8]) -> bool {
+    word.is_some_and(|word| !word.quoted && word.pieces == [shell::Piece::Literal(text.to_vec())])
+}

@@ -1,0 +1,355 @@
+//! A session: one target, one plan, and the lines that are run in it.
+
+mod builtins;
+pub mod child;
+mod complete;
+mod history;
+mod identity;
+mod job;
+mod line;
+mod options;
+mod prompt;
+mod relay;
+mod run;
+mod spawn;
+mod stage;
+mod terminal;
+mod variables;
+
+use std::ffi::OsString;
+use std::io::{BufRead, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::cmd;
+use crate::enter::image::Startup;
+use crate::enter::launcher::Launcher;
+use crate::enter::plan::Plan;
+use crate::enter::worker::Want;
+use crate::enter::{fds, procfs};
+use crate::out::Fault;
+use crate::sys::passwd::Users;
+use crate::target::Target;
+
+pub use options::Options;
+
+use identity::Identity;
+use job::Task;
+use run::{Limits, Outcome};
+use terminal::Terminal;
+use variables::Session as Variables;
+
+/// The time limit of what nsdbg itself asks inside.
+const INNER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The time limit of completion: a slow directory must not hold the prompt.
+const COMPLETION_LIMIT: Duration = Duration::from_millis(500);
+
+/// What a session knows of its container at its start.
+#[derive(Debug, Default, Clone)]
+struct Hello {
+    directory: Vec<u8>,
+    uid: u32,
+    passwd: Vec<u8>,
+    group: Vec<u8>,
+}
+
+/// A session with a target.
+pub struct Session {
+    target: Target,
+    launcher: Launcher,
+    plan: Plan,
+    options: Options,
+    terminal: Terminal,
+    startup: Startup,
+    signals: SignalFd,
+    variables: Variables,
+    history: Vec<String>,
+    hello: Option<Hello>,
+    procfs: Option<OwnedFd>,
+    inner_limit: Duration,
+    is_one_shot: bool,
+    is_prompt: bool,
+    target_ended: bool,
+    label_noted: bool,
+    leave: Option<u8>,
+}
+
+impl Session {
+    /// Opens a session: decides who to be and tells the launcher.
+    ///
+    /// # Errors
+    /// Options that can't be met, with status 2 or 125.
+    pub fn open(
+        target: Target,
+        launcher: Launcher,
+        options: Options,
+        startup: Startup,
+    ) -> Result<Self, Fault> {
+        let mut interrupt = SigSet::empty();
+        interrupt.add(Signal::SIGINT);
+        let failed = |step: &'static str| move |errno| Fault::errno(step, "", errno).with_status(125);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&interrupt), None).map_err(failed("sigprocmask"))?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&interrupt, flags).map_err(failed("signalfd"))?;
+        let terminal = Terminal::open(&startup);
+        let variables = Variables::new(target.facts.environment.clone());
+        let mut session = Self {
+            plan: Plan::default(),
+            target,
+            launcher,
+            options,
+            terminal,
+            startup,
+            signals,
+            variables,
+            history: Vec::new(),
+            hello: None,
+            procfs: None,
+            inner_limit: INNER_LIMIT,
+            is_one_shot: false,
+            is_prompt: false,
+            target_ended: false,
+            label_noted: false,
+            leave: None,
+        };
+        session.decide_identity()?;
+        Ok(session)
+    }
+
+    /// Decides who to be. A user's name is looked up inside, as the target's own user.
+    fn decide_identity(&mut self) -> Result<(), Fault> {
+        let wants_user = self.options.user.take();
+        let own = identity::decide(&self.target, &self.options, || Ok(Users::default()))?;
+        let decided = match wants_user {
+            None => own,
+            Some(user) => {
+                let mut first = own.plan;
+                // The container's own user looks its users up, with no more than the target has.
+                first.capabilities &= self.target.facts.capabilities.permitted;
+                self.launcher.set_target(&first, &self.target.proc, &self.target.pidfd)?;
+                let hello = self.hello();
+                self.hello = None;
+                self.options.user = Some(user);
+                identity::decide(&self.target, &self.options, || {
+                    hello.map(|hello| Users::parse(&hello.passwd, &hello.group))
+                })?
+            }
+        };
+        let Identity { plan, notes } = decided;
+        self.launcher.set_target(&plan, &self.target.proc, &self.target.pidfd)?;
+        self.plan = plan;
+        for note in notes {
+            self.note(&note);
+        }
+        Ok(())
+    }
+
+    /// Runs what the options ask for: a command, a line, lines of stdin, or the prompt. Returns the exit status.
+    pub fn run(mut self) -> u8 {
+        if let Some((name, args)) = split_command(&mut self.options.command) {
+            self.is_one_shot = true;
+            self.run_command(&name, args)
+        } else if let Some(line) = self.options.line.take() {
+            self.run_line(line.as_bytes(), true)
+        } else if self.terminal.stdin {
+            self.is_prompt = true;
+            self.prompt()
+        } else {
+            self.run_lines()
+        }
+    }
+
+    /// The lines of stdin, one after the other.
+    fn run_lines(&mut self) -> u8 {
+        let mut status = 0;
+        for line in std::io::stdin().lock().split(b'\n') {
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    self.report(&Fault::io("read", "standard input", &error));
+                    return 125;
+                }
+            };
+            status = self.run_line(&line, false);
+            if let Some(leave) = self.leave {
+                return leave;
+            }
+            if self.target_ended || (self.options.stop_at_failure && status != 0) {
+                return status;
+            }
+        }
+        status
+    }
+
+    /// Says a fault of nsdbg itself, or of a command that did not start.
+    fn report(&self, fault: &Fault) {
+        self.report_of("nsdbg", fault);
+    }
+
+    fn report_of(&self, command: &str, fault: &Fault) {
+        let line = if self.options.json { fault.json(command).to_string() } else { fault.line(command) };
+        self.say(&line);
+    }
+
+    fn note(&self, sentence: &str) {
+        self.say(&format!("nsdbg: {sentence}"));
+    }
+
+    /// A line for the operator on stderr, through the filter where that is a terminal.
+    fn say(&self, line: &str) {
+        let line = self.terminal.shown(line.as_bytes(), self.terminal.stderr);
+        let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
+    }
+
+    /// Text for the operator on stdout.
+    fn print(&self, text: &[u8]) {
+        let shown = self.terminal.shown(text, self.terminal.stdout);
+        let _ = std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush());
+    }
+
+    fn note_label(&mut self, outcome: &Outcome) {
+        if let Some(errno) = outcome.label_refused
+            && !self.label_noted
+        {
+            self.label_noted = true;
+            self.note(&format!(
+                "the security label {} can't be taken ({}): confined by identity and seccomp alone",
+                self.target.facts.label,
+                crate::out::fault::errno_text(errno as i32)
+            ));
+        }
+    }
+
+    fn inner_limits(&self) -> Limits<'_> {
+        Limits { signals: &self.signals, timeout: Some(self.inner_limit) }
+    }
+
+    /// What the container says of itself, asked once.
+    fn hello(&mut self) -> Result<Hello, Fault> {
+        if let Some(hello) = &self.hello {
+            return Ok(hello.clone());
+        }
+        let message = self.run_inner(Task::Hello, 16 << 20, None)?;
+        let hello = parse_hello(&message)
+            .ok_or_else(|| Fault::say("the container's answer is not as expected").with_status(125))?;
+        self.hello = Some(hello.clone());
+        Ok(hello)
+    }
+
+    /// The container's passwd and group; empty where they can't be read.
+    fn users_files(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.hello().map(|hello| (hello.passwd, hello.group)).unwrap_or_default()
+    }
+
+    /// Makes the procfs of the target's PID namespace, when it is first needed.
+    fn procfs(&mut self) -> Result<(), Fault> {
+        if self.procfs.is_none() {
+            let made = procfs::open_for(&self.target, || Err(procfs::no_context()));
+            let procfs = match made {
+                Ok(procfs) => procfs,
+                // A kernel that is not told the namespace: from inside.
+                Err(_) => {
+                    let context = self.descriptors(Want::ProcfsContext);
+                    procfs::open_for(&self.target, || {
+                        context.ok().and_then(|fds| fds.into_iter().next()).ok_or_else(procfs::no_context)
+                    })?
+                }
+            };
+            self.procfs = Some(procfs);
+        }
+        Ok(())
+    }
+
+    fn shares_pid_namespace(&self) -> bool {
+        !self.plan.joins("pid")
+    }
+
+    /// Changes the session's directory: a process inside opens it and sends it back.
+    fn change_directory(&mut self, path: &[u8]) -> Result<Vec<u8>, Fault> {
+        let (ours, theirs) = fds::channel().map_err(|errno| Fault::errno("socketpair", "", errno))?;
+        let directory = self.run_inner(Task::Directory(path.to_vec()), 1 << 16, Some(theirs))?;
+        let (_, mut sent) = fds::receive(ours.as_fd()).map_err(|errno| Fault::errno("receive", "", errno))?;
+        let fd = sent.pop().ok_or_else(|| Fault::say("no directory was sent"))?;
+        // It comes from inside: only what can neither be read nor written through is held.
+        let flags = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)
+            .map_err(|errno| Fault::errno("fcntl", "", errno))?;
+        if flags & libc::O_PATH == 0 {
+            return Err(Fault::say("what was sent is no directory"));
+        }
+        self.launcher.set_directory(&fd)?;
+        Ok(directory)
+    }
+}
+
+fn split_command(command: &mut Vec<OsString>) -> Option<(OsString, Vec<OsString>)> {
+    if command.is_empty() {
+        return None;
+    }
+    let rest = command.split_off(1);
+    command.pop().map(|name| (name, rest))
+}
+
+fn parse_hello(message: &[u8]) -> Option<Hello> {
+    let mut parts = message.splitn(5, |byte| *byte == 0);
+    let directory = parts.next()?.to_vec();
+    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<u32>().ok();
+    let (uid, _gid, length) = (number()?, number()?, number()?);
+    let files = parts.next()?;
+    let (passwd, group) = files.split_at_checked(length as usize)?;
+    Some(Hello { directory, uid, passwd: passwd.to_vec(), group: group.to_vec() })
+}
+
+/// The sentence for a command that there is not: the nearest one, or what to do instead.
+fn unknown(name: &str) -> Fault {
+    let instead = match name {
+        "curl" | "wget" => Some("http get URL"),
+        "ss" => Some("netstat -tan"),
+        "dig" | "nslookup" | "host" => Some("http -v get URL shows what a name resolves to"),
+        "top" | "htop" => Some("ps --sort -%cpu"),
+        "less" | "more" | "vi" | "vim" | "nano" => Some("cat FILE"),
+        "sh" | "bash" | "ash" | "zsh" | "busybox" => {
+            Some("nsdbg's prompt is the shell here: help lists its commands")
+        }
+        "apt" | "apt-get" | "apk" | "yum" | "dnf" | "pip" | "npm" => {
+            Some("nsdbg adds nothing to a container")
+        }
+        "sudo" | "su" => Some("nsdbg --root or --user"),
+        "ifconfig" => Some("netstat -i"),
+        "route" => Some("netstat -r"),
+        "whoami" | "id" => Some("the prompt shows who you are"),
+        _ => None,
+    };
+    let fault = Fault::text("", name, "no such command").with_status(127);
+    match (instead, cmd::nearest(name, builtins::NAMES)) {
+        (Some(instead), _) => fault.with_hint(instead),
+        (None, Some(near)) => fault.with_hint(format!("did you mean {near}?")),
+        (None, None) => fault.with_hint("nsdbg runs its own commands only: help lists them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hello_is_taken_apart_with_care() {
+        let hello = parse_hello(b"/app\x0065532\x000\x003\0abcdef").unwrap();
+        assert_eq!((hello.directory, hello.uid), (b"/app".to_vec(), 65532));
+        assert_eq!((hello.passwd, hello.group), (b"abc".to_vec(), b"def".to_vec()));
+        for wrong in [&b""[..], b"/", b"/\x00x\x000\x000\0", b"/\x000\x000\x009\0ab"] {
+            assert!(parse_hello(wrong).is_none());
+        }
+    }
+
+    #[test]
+    fn unknown_commands_get_an_answer() {
+        assert_eq!(unknown("curl").hint.as_deref(), Some("http get URL"));
+        assert!(unknown("exti").hint.unwrap().contains("exit"));
+        assert_eq!(unknown("xyzzy").status, 127);
+    }
+}

@@ -1,0 +1,181 @@
+//! The prompt: rustyline over the session.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::rc::Rc;
+
+use rustyline::completion::{Completer, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::{Hinter, HistoryHinter};
+use rustyline::history::{History, MemHistory};
+use rustyline::validate::Validator;
+use rustyline::{Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, KeyEvent};
+
+use super::{Session, complete, history, terminal};
+use crate::out::Fault;
+use crate::out::name::escape;
+use crate::sys::passwd::Users;
+
+/// The longest line that is taken.
+const LINE_LIMIT: usize = 1 << 20;
+
+/// What rustyline asks while a line is edited.
+struct Helper {
+    session: Rc<RefCell<Session>>,
+    hinter: HistoryHinter,
+}
+
+impl Completer for Helper {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        Ok(complete::candidates(&mut self.session.borrow_mut(), line, position))
+    }
+}
+
+impl Hinter for Helper {
+    type Hint = String;
+
+    fn hint(&self, line: &str, position: usize, context: &Context<'_>) -> Option<String> {
+        // A history file may hold anything; a hint that would have to be escaped is none.
+        self.hinter.hint(line, position, context).filter(|hint| escape(hint.as_bytes()) == *hint)
+    }
+}
+
+impl Highlighter for Helper {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        if self.session.borrow().terminal.color {
+            Cow::Owned(format!("\x1b[2m{hint}\x1b[0m"))
+        } else {
+            Cow::Borrowed(hint)
+        }
+    }
+}
+
+impl Validator for Helper {}
+impl rustyline::Helper for Helper {}
+
+impl Session {
+    /// Reads lines from the terminal and runs them until it is left. Returns the exit status.
+    pub(super) fn prompt(mut self) -> u8 {
+        let hello = match self.hello() {
+            Ok(hello) => hello,
+            Err(fault) => {
+                self.report(&fault);
+                return 125;
+            }
+        };
+        let user = Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
+        let (lines, mut file) = self.open_history();
+        self.history.clone_from(&lines);
+        let session = Rc::new(RefCell::new(self));
+        let mut editor = match editor(&session, &lines) {
+            Ok(editor) => editor,
+            Err(error) => {
+                session.borrow().report(&Fault::text("open", "the terminal", error.to_string()));
+                return 125;
+            }
+        };
+        let status = loop {
+            let prompt = session.borrow().prompt_text(&user);
+            match editor.readline(&prompt) {
+                Ok(line) if line.trim().is_empty() => {}
+                Ok(line) if line.len() > LINE_LIMIT => {
+                    session.borrow().report(&Fault::usage(format!("a line has at most {LINE_LIMIT} bytes")));
+                }
+                Ok(line) => {
+                    let mut session = session.borrow_mut();
+                    session.remember(&line, &mut editor, &mut file);
+                    session.run_line(line.as_bytes(), true);
+                    if let Some(status) = session.leave {
+                        break status;
+                    }
+                }
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => break session.borrow().variables.status,
+                Err(error) => {
+                    session.borrow().report(&Fault::text("read", "the terminal", error.to_string()));
+                    break 125;
+                }
+            }
+            let session = session.borrow();
+            if session.target_ended {
+                break 125;
+            }
+            if session.target.has_ended() {
+                session.report(&Fault::say(format!("the target has ended: process {}", session.target.pid)));
+                break 125;
+            }
+        };
+        terminal::put_back();
+        status
+    }
+
+    /// `NAME[PID] USER:DIRECTORY$ `, every part of it from the container and so escaped.
+    fn prompt_text(&self, user: &str) -> String {
+        let directory = self.hello.as_ref().map_or(&b"/"[..], |hello| &hello.directory);
+        let sign = if self.plan.uid == 0 || user == "root" { '#' } else { '$' };
+        format!(
+            "{}[{}] {}:{}{sign} ",
+            escape(self.target.facts.name.as_bytes()),
+            self.target.pid,
+            escape(user.as_bytes()),
+            escape(directory)
+        )
+    }
+
+    /// The history and its file. Where it can't be kept, that is said once.
+    fn open_history(&self) -> (Vec<String>, Option<File>) {
+        let Some(path) = history::path(&self.startup) else { return (Vec::new(), None) };
+        let opened = history::load(&path).and_then(|lines| {
+            let file = history::open(&path, &lines)?;
+            Ok((lines, Some(file)))
+        });
+        opened.unwrap_or_else(|error: io::Error| {
+            self.note(&Fault::io("open", &path, &error).to_string());
+            (Vec::new(), None)
+        })
+    }
+
+    fn remember(&mut self, line: &str, editor: &mut Editor<Helper, MemHistory>, file: &mut Option<File>) {
+        let line = line.trim();
+        // A line that begins with a space is not kept, and neither is one twice in a row.
+        if self.history.last().is_some_and(|last| last == line) || line.contains('\n') {
+            return;
+        }
+        let _ = editor.add_history_entry(line);
+        self.history.push(line.to_owned());
+        if let Some(kept) = file
+            && let Err(error) = history::append(kept, line)
+        {
+            self.note(&Fault::io("write", "history", &error).to_string());
+            *file = None;
+        }
+    }
+}
+
+fn editor(session: &Rc<RefCell<Session>>, lines: &[String]) -> rustyline::Result<Editor<Helper, MemHistory>> {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .completion_prompt_limit(200)
+        .history_ignore_space(true)
+        .max_history_size(history::LINES)?
+        .build();
+    let mut memory = MemHistory::with_config(&config);
+    for line in lines {
+        memory.add(line)?;
+    }
+    let mut editor = Editor::with_history(config, memory)?;
+    editor.set_helper(Some(Helper { session: Rc::clone(session), hinter: HistoryHinter::new() }));
+    // Ctrl-Z would stop the prompt and leave its processes.
+    editor.bind_sequence(Event::from(KeyEvent::ctrl('Z')), EventHandler::Simple(Cmd::Noop));
+    Ok(editor)
+}

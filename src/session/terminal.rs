@@ -1,0 +1,104 @@
+//! The operator's terminal: which of the standard streams it is, its width, and its modes, which survive our end.
+
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+
+use crate::enter::image::Startup;
+use crate::out::filter::TerminalFilter;
+
+/// What the standard streams are.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    /// Whether stdin is a terminal.
+    pub stdin: bool,
+    /// Whether stdout is.
+    pub stdout: bool,
+    /// Whether stderr is.
+    pub stderr: bool,
+    /// Whether colours are wanted: a terminal that is not dumb, and no NO_COLOR.
+    pub color: bool,
+    columns: Option<usize>,
+}
+
+/// The modes at our start, for the handler of signals that end us.
+static MODES: OnceLock<libc::termios> = OnceLock::new();
+
+nix::ioctl_read_bad!(window_size, libc::TIOCGWINSZ, libc::winsize);
+
+impl Terminal {
+    /// Looks at the standard streams. Where stdin is a terminal its modes are kept, and put back when a signal ends us.
+    pub fn open(startup: &Startup) -> Self {
+        let stdin = std::io::stdin();
+        let terminal = Self {
+            stdin: stdin.is_terminal(),
+            stdout: std::io::stdout().is_terminal(),
+            stderr: std::io::stderr().is_terminal(),
+            color: startup.var("NO_COLOR").is_none()
+                && startup.var("TERM").is_some_and(|term| term != "dumb"),
+            columns: startup.var("COLUMNS").and_then(|text| text.to_str()?.parse().ok()),
+        };
+        if terminal.stdin
+            && let Ok(modes) = tcgetattr(stdin.as_fd())
+        {
+            restore_when_ended(modes);
+        }
+        terminal
+    }
+
+    /// Columns of the terminal that stdout is, now; else COLUMNS; else 80.
+    pub fn width(&self) -> usize {
+        let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the request fills the structure that it is given.
+        let asked = unsafe { window_size(1, &raw mut size) };
+        match asked {
+            Ok(_) if self.stdout && size.ws_col > 0 => usize::from(size.ws_col),
+            _ => self.columns.filter(|columns| (1..=10_000).contains(columns)).unwrap_or(80),
+        }
+    }
+
+    /// Text as it may go to a stream: filtered where that is a terminal.
+    pub fn shown(&self, text: &[u8], to_terminal: bool) -> Vec<u8> {
+        if !to_terminal {
+            return text.to_vec();
+        }
+        let mut filter = TerminalFilter::new(false);
+        let mut shown = Vec::new();
+        filter.push(text, &mut shown);
+        filter.finish(&mut shown);
+        shown
+    }
+}
+
+/// Puts the modes back when SIGTERM, SIGHUP or SIGQUIT ends us, and keeps Ctrl-Z from stopping a session whose
+/// processes would go on.
+fn restore_when_ended(modes: Termios) {
+    let _ = MODES.set(modes.into());
+    let end = SigAction::new(SigHandler::Handler(put_back_and_end), SaFlags::empty(), SigSet::all());
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    for (signal, action) in [
+        (Signal::SIGTERM, &end),
+        (Signal::SIGHUP, &end),
+        (Signal::SIGQUIT, &end),
+        (Signal::SIGTSTP, &ignore),
+        (Signal::SIGTTOU, &ignore),
+    ] {
+        // SAFETY: the handler calls only tcsetattr, which is async-signal-safe, and _exit.
+        let _ = unsafe { sigaction(signal, action) };
+    }
+}
+
+extern "C" fn put_back_and_end(signal: libc::c_int) {
+    put_back();
+    crate::sys::syscall::exit_now(128u8.wrapping_add(signal as u8));
+}
+
+/// Puts the terminal's modes back as they were at our start.
+pub fn put_back() {
+    if let Some(modes) = MODES.get() {
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &Termios::from(*modes));
+    }
+}

@@ -1,0 +1,119 @@
+//! The word at the cursor of an unfinished line, for completion.
+
+/// What stands at the cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Where the word begins, in bytes; what completion replaces.
+    pub start: usize,
+    /// The word as far as it is typed, without its quotes.
+    pub prefix: Vec<u8>,
+    /// The words before it in the same command, without their quotes.
+    pub words: Vec<Vec<u8>>,
+    /// Whether it follows a redirection, and so is a file.
+    pub is_file: bool,
+}
+
+/// The word at byte `position` of a line. Open quotes and unfinished escapes are taken as they stand.
+pub fn word_at_cursor(line: &str, position: usize) -> Cursor {
+    let bytes = line.as_bytes().get(..position).unwrap_or(line.as_bytes());
+    let mut cursor = Cursor { start: 0, prefix: Vec::new(), words: Vec::new(), is_file: false };
+    let mut at = 0;
+    let mut in_word = false;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' => {
+                if in_word {
+                    cursor.end_word();
+                }
+                in_word = false;
+                at += 1;
+                cursor.start = at;
+                continue;
+            }
+            b'|' | b';' | b'&' => {
+                cursor = Cursor { start: at + 1, prefix: Vec::new(), words: Vec::new(), is_file: false };
+                in_word = false;
+                at += 1;
+                continue;
+            }
+            b'<' | b'>' => {
+                // A number before it belongs to the redirection.
+                if in_word && !matches!(cursor.prefix.as_slice(), b"1" | b"2") {
+                    cursor.end_word();
+                }
+                cursor.prefix.clear();
+                cursor.is_file = true;
+                in_word = false;
+                at += 1;
+                cursor.start = at;
+                continue;
+            }
+            b'\'' => at = quoted(bytes, at + 1, b'\'', false, &mut cursor.prefix),
+            b'"' => at = quoted(bytes, at + 1, b'"', true, &mut cursor.prefix),
+            b'\\' => {
+                cursor.prefix.extend(bytes.get(at + 1));
+                at += 2;
+            }
+            _ => {
+                cursor.prefix.push(byte);
+                at += 1;
+            }
+        }
+        in_word = true;
+    }
+    cursor
+}
+
+/// Takes what is quoted from `at` on; returns where it goes on after the closing quote.
+fn quoted(bytes: &[u8], mut at: usize, close: u8, escapes: bool, to: &mut Vec<u8>) -> usize {
+    while let Some(&byte) = bytes.get(at) {
+        if byte == close {
+            return at + 1;
+        }
+        if escapes && byte == b'\\' {
+            at += 1;
+        }
+        to.extend(bytes.get(at));
+        at += 1;
+    }
+    at
+}
+
+impl Cursor {
+    fn end_word(&mut self) {
+        let word = std::mem::take(&mut self.prefix);
+        // The file of a redirection is no argument.
+        if !std::mem::take(&mut self.is_file) {
+            self.words.push(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_and_those_before_it() {
+        for (line, start, prefix, words, is_file) in [
+            ("", 0, "", &[][..], false),
+            ("l", 0, "l", &[], false),
+            ("ls /e", 3, "/e", &["ls"], false),
+            ("ls 'a b", 3, "a b", &["ls"], false),
+            ("ls a\\ b", 3, "a b", &["ls"], false),
+            ("ps | ca", 5, "ca", &[], false),
+            ("ls; cat x ", 10, "", &["cat", "x"], false),
+            ("ls > /t", 5, "/t", &["ls"], true),
+            ("ls 2>/t", 5, "/t", &["ls"], true),
+            ("ls > a b", 7, "b", &["ls"], false),
+        ] {
+            let expected = Cursor {
+                start,
+                prefix: prefix.into(),
+                words: words.iter().map(|w: &&str| w.as_bytes().to_vec()).collect(),
+                is_file,
+            };
+            assert_eq!(word_at_cursor(line, line.len()), expected, "{line}");
+        }
+    }
+}
