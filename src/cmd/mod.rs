@@ -7,6 +7,7 @@ mod registry;
 
 mod cat;
 mod echo;
+mod http;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

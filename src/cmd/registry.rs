@@ -1,10 +1,11 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo};
+use super::{cat, echo, http};
 
 /// All commands, by name.
-pub static REGISTRY: &[Entry] = &[entry::<cat::Cat>("cat", &[]), entry::<echo::Echo>("echo", &[])];
+pub static REGISTRY: &[Entry] =
+    &[entry::<cat::Cat>("cat", &[]), entry::<echo::Echo>("echo", &[]), entry::<http::Http>("http", &[])];
 
 /// The command with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {
