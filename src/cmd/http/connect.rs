@@ -34,7 +34,7 @@ impl Override {
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         const FORM: &str = "it is HOST:PORT:ADDRESS[,ADDRESS]...";
         // An IPv6 host stands in brackets, with colons of its own.
-        let split = text.find(']').unwrap_or(0);
+        let split = if text.starts_with('[') { text.find(']').ok_or(FORM)? } else { 0 };
         let port = split + text.get(split..).and_then(|rest| rest.find(':')).ok_or(FORM)?;
         let address = port + 1 + text.get(port + 1..).and_then(|rest| rest.find(':')).ok_or(FORM)?;
         let (host, port) = host_and_port(text.get(..address).unwrap_or_default().as_bytes())?;

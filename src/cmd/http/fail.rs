@@ -118,6 +118,10 @@ fn tls_text(error: &rustls::Error) -> (String, Option<&'static str>) {
                 "certificate signed by an authority that is not trusted".into(),
                 Some("--cacert FILE, or -k"),
             ),
+            Bad::BadSignature => (
+                "certificate is not signed by the authority that it names".into(),
+                Some("--cacert FILE, or -k"),
+            ),
             Bad::NotValidForName => ("certificate is for another name".into(), None),
             Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => {
                 ("certificate is for another name: it names none".into(), None)

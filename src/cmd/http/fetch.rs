@@ -192,6 +192,12 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    fn say_head(&self, mark: char, head: &[u8]) {
+        for line in head.split_inclusive(|b| *b == b'\n') {
+            self.say(mark, line.trim_ascii_end());
+        }
+    }
+
     /// Sends the request and reads the head of the final response.
     fn ask(&mut self, cx: &mut Context) -> Result<Answer> {
         if self.url.https && self.tls.is_none() {
@@ -209,9 +215,7 @@ impl<'a> Fetch<'a> {
             data: self.payload.as_ref().map(Payload::length),
         };
         let bytes = request.head();
-        for line in bytes.split(|b| *b == b'\n') {
-            self.say('>', line.strip_suffix(b"\r").unwrap_or(line));
-        }
+        self.say_head('>', &bytes);
         let mut conn = Conn::new(stream);
         let mut sent = conn.stream().write_all(&bytes);
         if let (Ok(()), Some(payload)) = (&sent, &mut self.payload) {
@@ -238,9 +242,7 @@ impl<'a> Fetch<'a> {
                 (Err(_), Err(error)) => return Err(send(&address, error)),
                 (head, _) => head?,
             };
-            for line in head.raw.split(|b| *b == b'\n') {
-                self.say('<', line.strip_suffix(b"\r").unwrap_or(line));
-            }
+            self.say_head('<', &head.raw);
             if head.status >= 200 || head.status == 101 {
                 return Ok(Answer { conn, head, address, phases, session, first_byte });
             }
