@@ -1,11 +1,15 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, ps};
+use super::{cat, echo, http, ps};
 
 /// All commands, by name.
-pub static REGISTRY: &[Entry] =
-    &[entry::<cat::Cat>("cat", &[]), entry::<echo::Echo>("echo", &[]), entry::<ps::Ps>("ps", &[])];
+pub static REGISTRY: &[Entry] = &[
+    entry::<cat::Cat>("cat", &[]),
+    entry::<echo::Echo>("echo", &[]),
+    entry::<http::Http>("http", &[]),
+    entry::<ps::Ps>("ps", &[]),
+];
 
 /// The command with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,0 +1,368 @@
+//! The run of one command: request, redirects, body, report.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+
+use super::Http;
+use super::body::{Body, Unpacked};
+use super::connect::{Connector, Names, Opened, Phases, Session};
+use super::fail::{receive, send, status};
+use super::head::{self, Coding, Framing, Head, MAX_HEAD};
+use super::request::{Header, Payload, Request};
+use super::sink::{Sink, Terms, create, host_path, too_large, transfer};
+use super::stream::{Conn, IDLE};
+use super::tls::{Store, config};
+use super::url::Url;
+use crate::cmd::{Context, Fault, Result, Status};
+use crate::out::Output;
+use crate::out::name::{Name, escape};
+use crate::out::table::NoRow;
+
+/// The most interim (1xx) responses before the final one.
+const MAX_INTERIM: usize = 16;
+
+/// A command under way.
+pub struct Fetch<'a> {
+    http: &'a Http,
+    method: String,
+    url: Url,
+    headers: Vec<Header>,
+    user: Option<Vec<u8>>,
+    payload: Option<Payload>,
+    connector: Connector,
+    /// Names that tests bring along.
+    pub names: Option<fn() -> Names>,
+    tls: Option<(Arc<ClientConfig>, Option<String>)>,
+    began: Instant,
+    redirects: u32,
+}
+
+/// The object of `--json`.
+#[derive(serde::Serialize)]
+struct Report {
+    status: u16,
+    reason: Name,
+    version: &'static str,
+    url: String,
+    remote_address: Name,
+    headers: Vec<(String, Name)>,
+    timings: Timings,
+    tls: Option<Session>,
+    body_size: u64,
+    redirects: u32,
+}
+
+/// Seconds: each phase by itself, `first_byte` from the request sent, `total` from the start.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+struct Timings {
+    dns: Option<f64>,
+    connect: Option<f64>,
+    tls: Option<f64>,
+    first_byte: f64,
+    total: f64,
+}
+
+/// One exchange, up to the head of its response.
+struct Answer {
+    conn: Conn,
+    head: Head,
+    address: String,
+    phases: Phases,
+    session: Option<Session>,
+    first_byte: Duration,
+}
+
+impl<'a> Fetch<'a> {
+    /// Checks the options and reads the data.
+    ///
+    /// # Errors
+    /// 2 for what cannot be sent, 26 for data that cannot be read.
+    pub fn new(http: &'a Http, cx: &mut Context) -> Result<Self> {
+        let began = Instant::now();
+        let (method, text) = http.what()?;
+        let url = Url::parse(text.as_bytes())
+            .map_err(|why| Fault::usage(format!("URL {}: {why}", escape(text.as_bytes()))))?;
+        let headers = http.header.iter().map(|word| Header::parse(word)).collect::<Result<_>>()?;
+        let user = match (&http.user, &url.user) {
+            (Some(user), _) if !user.as_bytes().contains(&b':') => {
+                return Err(Fault::usage("--user is NAME:PASSWORD"));
+            }
+            (Some(user), _) => Some(user.as_bytes().to_vec()),
+            (None, Some((name, password))) => Some([name, b":".as_slice(), password].concat()),
+            (None, None) => None,
+        };
+        if cx.format == crate::out::Format::Json && http.output.as_deref() == Some(OsStr::new("-")) {
+            return Err(Fault::usage("--json and -o - cannot both have stdout"));
+        }
+        let (words, binary) =
+            if http.data.is_empty() { (&http.data_binary, true) } else { (&http.data, false) };
+        let mut payload = Payload::collect(cx, words, binary)?;
+        if payload.is_none() && matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
+            payload = Some(Payload::default());
+        }
+        let connector = Connector {
+            overrides: http.resolve.clone(),
+            unix: http.unix_socket.clone(),
+            v4: http.ipv4,
+            v6: http.ipv6,
+            connect_timeout: http.connect_timeout,
+            deadline: http.max_time.map(|limit| began + limit),
+            idle: IDLE,
+        };
+        let (names, tls, redirects) = (None, None, 0);
+        Ok(Self { http, method, url, headers, user, payload, connector, names, tls, began, redirects })
+    }
+
+    /// For tests: a shorter silence.
+    #[cfg(test)]
+    pub fn set_idle(&mut self, idle: Duration) {
+        self.connector.idle = idle;
+    }
+
+    /// Runs it. `pipe` is the pipe that `out` ends in, where it is one.
+    ///
+    /// # Errors
+    /// Those of the layer that failed, with curl's status.
+    pub fn run(
+        mut self,
+        cx: &mut Context,
+        out: &mut Output<NoRow>,
+        pipe: Option<BorrowedFd>,
+    ) -> Result<Status> {
+        let answer = loop {
+            let answer = self.ask(cx)?;
+            if !out.is_json() && (self.http.include || self.method == "HEAD") {
+                print_head(cx, out, &answer.head)?;
+            }
+            if !self.redirected(&answer.head)? {
+                break answer;
+            }
+        };
+        let failed = self.http.fail && answer.head.status >= 400;
+        let size = if failed {
+            0
+        } else {
+            self.take_body(cx, out, pipe, &answer.head, answer.conn, &answer.address)?
+        };
+        let seconds = |time: Duration| time.as_secs_f64();
+        let timings = Timings {
+            dns: answer.phases.dns.map(seconds),
+            connect: answer.phases.connect.map(seconds),
+            tls: answer.phases.tls.map(seconds),
+            first_byte: seconds(answer.first_byte),
+            total: seconds(self.began.elapsed()),
+        };
+        if self.http.timing {
+            show_timings(&timings);
+        }
+        if out.is_json() {
+            let report = Report {
+                status: answer.head.status,
+                reason: answer.head.reason.as_str().into(),
+                version: answer.head.version,
+                url: self.url.to_string(),
+                remote_address: answer.address.as_str().into(),
+                headers: answer.head.headers.into_iter().map(|(name, value)| (name, value.into())).collect(),
+                timings,
+                tls: answer.session,
+                body_size: size,
+                redirects: self.redirects,
+            };
+            out.json(&report).map_err(|e| Fault::io("write", "standard output", &e))?;
+        }
+        if failed {
+            let text = format!("{} {}", answer.head.status, answer.head.reason);
+            let text = escape(text.trim_end().as_bytes());
+            let op = self.method.to_ascii_lowercase();
+            return Err(Fault::text(op, self.url.to_string(), text).with_status(status::HTTP));
+        }
+        Ok(Status::OK)
+    }
+
+    fn say(&self, mark: char, text: &[u8]) {
+        if self.http.verbose {
+            // Where stderr is gone there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{mark} {}", escape(text));
+        }
+    }
+
+    fn say_head(&self, mark: char, head: &[u8]) {
+        for line in head.split_inclusive(|b| *b == b'\n') {
+            self.say(mark, line.trim_ascii_end());
+        }
+    }
+
+    /// Sends the request and reads the head of the final response.
+    fn ask(&mut self, cx: &mut Context) -> Result<Answer> {
+        if self.url.https && self.tls.is_none() {
+            self.tls = Some(self.trust(cx)?);
+        }
+        let tls = self.tls.clone().filter(|_| self.url.https);
+        let names = self.names.unwrap_or(Names::read);
+        let opened = self.connector.open(&self.url, names, tls, &|text| self.say('*', text.as_bytes()))?;
+        let Opened { stream, address, phases, session } = opened;
+        let request = Request {
+            method: &self.method,
+            url: &self.url,
+            headers: &self.headers,
+            user: self.user.clone(),
+            data: self.payload.as_ref().map(Payload::length),
+        };
+        let bytes = request.head();
+        self.say_head('>', &bytes);
+        let mut conn = Conn::new(stream);
+        let mut sent = conn.stream().write_all(&bytes);
+        if let (Ok(()), Some(payload)) = (&sent, &mut self.payload) {
+            sent = payload.send(conn.stream())?;
+        }
+        sent = sent.and_then(|()| conn.stream().flush());
+        if let Err(error) = &sent
+            && error.kind() == std::io::ErrorKind::TimedOut
+        {
+            return Err(send(&address, error));
+        }
+        let waiting = Instant::now();
+        // A server may answer and close before it has read everything: then its answer says more than the error.
+        let mut budget = MAX_HEAD;
+        let first = conn.more();
+        let first_byte = waiting.elapsed();
+        match (&sent, &first) {
+            (Err(error), Ok(0) | Err(_)) => return Err(send(&address, error)),
+            (Ok(()), Err(error)) => return Err(receive(&address, error)),
+            _ => {}
+        }
+        for _ in 0..MAX_INTERIM {
+            let head = match (head::read(&mut conn, &address, &mut budget), &sent) {
+                (Err(_), Err(error)) => return Err(send(&address, error)),
+                (head, _) => head?,
+            };
+            self.say_head('<', &head.raw);
+            if head.status >= 200 || head.status == 101 {
+                return Ok(Answer { conn, head, address, phases, session, first_byte });
+            }
+        }
+        Err(Fault::text("read", &address, format!("over {MAX_INTERIM} interim responses"))
+            .with_status(status::RECEIVE))
+    }
+
+    /// Loads the certificate authorities.
+    fn trust(&self, cx: &mut Context) -> Result<(Arc<ClientConfig>, Option<String>)> {
+        if self.http.insecure {
+            return Ok((config(None)?, None));
+        }
+        let store = Store::load(cx, self.http.cacert.as_deref(), self.http.ca)?;
+        let source = store.source.clone();
+        let broken =
+            if store.broken > 0 { format!(", {} broken ones left out", store.broken) } else { String::new() };
+        self.say('*', format!("{} certificate authorities: {source}{broken}", store.len()).as_bytes());
+        Ok((config(Some(store))?, Some(source)))
+    }
+
+    /// Whether the response leads elsewhere and is to be followed; then the next request is made ready.
+    fn redirected(&mut self, head: &Head) -> Result<bool> {
+        let Some(location) = head.first("location") else { return Ok(false) };
+        if !self.http.location || !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(false);
+        }
+        if self.redirects >= self.http.max_redirs {
+            let text = format!("more than {} redirects", self.http.max_redirs);
+            return Err(Fault::text("follow", self.url.to_string(), text).with_status(status::REDIRECTS));
+        }
+        self.redirects += 1;
+        let next = self.url.join(location).map_err(|why| {
+            Fault::text("follow", OsStr::from_bytes(location), why).with_status(Status::USAGE.0)
+        })?;
+        // What curl does, and browsers: RFC 9110 section 15.4 allows it.
+        let becomes_get = match head.status {
+            303 => self.method != "HEAD",
+            301 | 302 => self.method == "POST",
+            _ => false,
+        };
+        if becomes_get {
+            self.method = "GET".into();
+            self.payload = None;
+        }
+        if !next.same_place(&self.url) {
+            self.user = None;
+            self.headers.retain(|header| !header.is_secret());
+        }
+        if let Some((name, password)) = &next.user {
+            self.user = Some([name, b":".as_slice(), password].concat());
+        }
+        self.url = next;
+        Ok(true)
+    }
+
+    /// Reads the body into its sink; its size.
+    fn take_body(
+        &self,
+        cx: &mut Context,
+        out: &mut Output<NoRow>,
+        pipe: Option<BorrowedFd>,
+        head: &Head,
+        mut conn: Conn,
+        address: &str,
+    ) -> Result<u64> {
+        let framing = head.framing(&self.method).map_err(|e| receive(address, &e))?;
+        let coding = if self.http.raw { Coding::Identity } else { head.coding() };
+        if let Coding::Other(name) = &coding {
+            cx.note(&format!("content coding {} is left as it is", escape(name.as_bytes())));
+        }
+        if let (Framing::Length(length), Some(max), Coding::Identity) = (framing, self.http.max_size, &coding)
+            && length > max
+        {
+            return Err(too_large(max));
+        }
+        let output = self.http.output.as_deref();
+        let mut sink = match output.filter(|path| *path != "-") {
+            Some(word) => match host_path(word) {
+                Some(path) => Sink::File(cx.host_file(path, true)?, path.to_owned()),
+                None => Sink::File(create(cx, word)?, word.to_owned()),
+            },
+            None if out.is_json() => Sink::Nowhere,
+            None => Sink::Out(out.bytes(), pipe),
+        };
+        let terms = Terms {
+            max: self.http.max_size,
+            refuse_binary: cx.tty && output.is_none() && !cx.failed(),
+            address,
+        };
+        let body = Unpacked::new(Body::new(&mut conn, framing), &coding).map_err(|e| receive(address, &e))?;
+        transfer(body, &mut sink, &terms)
+    }
+}
+
+/// `-i`: the head as it came; on a terminal without what could steer it.
+fn print_head(cx: &Context, out: &mut Output<NoRow>, head: &Head) -> Result<()> {
+    let shown = if cx.tty {
+        let lines =
+            head.raw.split(|b| *b == b'\n').map(|line| escape(line.strip_suffix(b"\r").unwrap_or(line)));
+        lines.collect::<Vec<_>>().join("\n").into_bytes()
+    } else {
+        head.raw.clone()
+    };
+    out.bytes()
+        .write_all(&shown)
+        .map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))
+}
+
+/// `--timing`.
+fn show_timings(timings: &Timings) {
+    let rows = [
+        ("dns", timings.dns),
+        ("connect", timings.connect),
+        ("tls", timings.tls),
+        ("first byte", Some(timings.first_byte)),
+        ("total", Some(timings.total)),
+    ];
+    for (name, time) in rows {
+        let text = time.map_or("-".to_owned(), |time| format!("{:.1} ms", time * 1000.0));
+        let _ = writeln!(std::io::stderr(), "{name:<10} {text:>11}");
+    }
+}

@@ -1,0 +1,201 @@
+//! `http`: one request over HTTP/1.1, by the container's own names, routes and certificate authorities.
+
+mod body;
+mod connect;
+mod fail;
+mod fetch;
+mod head;
+mod request;
+mod sink;
+mod stream;
+mod tls;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::{Command, Completion, Context, Example, Fault, HostFile, Needs, Place, Prints, Result, Status};
+use crate::out::Output;
+use crate::out::table::NoRow;
+
+use connect::Override;
+use request::METHODS;
+use tls::Ca;
+
+/// Send an HTTP request and print the response.
+///
+/// METHOD is get, head, post, put, patch, delete or options; left out it is get, or post where there is data. Names
+/// are looked up as the container does: its hosts, nsswitch and resolv.conf. Certificates are checked against the
+/// container's own authorities (SSL_CERT_FILE, SSL_CERT_DIR, the usual bundles), or built-in ones where it has none.
+/// Exit statuses are curl's: 6 name, 7 connection, 18 body cut, 22 --fail, 23 write, 28 time limit, 35 TLS, 47
+/// redirects, 52 no answer, 56 receive, 60 certificate, 63 --max-size. 60 s without a byte end a transfer.
+#[derive(clap::Parser, Default)]
+pub struct Http {
+    /// Method, or the URL; without a scheme it is http://.
+    #[arg(value_name = "METHOD")]
+    method: OsString,
+    /// URL.
+    #[arg(value_name = "URL")]
+    url: Option<OsString>,
+    /// Send this header; `Name:` removes one, `Name;` sends an empty one.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    header: Vec<OsString>,
+    /// Send data, joined by &; @FILE, @host:FILE, @- are read, without line ends.
+    #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+    data: Vec<OsString>,
+    /// As -d, but files are sent as they are.
+    #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data")]
+    data_binary: Vec<OsString>,
+    /// Print the response's head too.
+    #[arg(short, long)]
+    include: bool,
+    /// Write the body to a file, not through a symbolic link; @host:FILE is the node's, - is stdout.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<OsString>,
+    /// Follow redirects; credentials stay with their host.
+    #[arg(short = 'L', long)]
+    location: bool,
+    /// Follow so many redirects at most.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    max_redirs: u32,
+    /// Accept any certificate.
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// Trust only the certificates of this file (@host:FILE is the node's).
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<OsString>,
+    /// Trust only these certificate authorities.
+    #[arg(long, value_name = "WHICH", conflicts_with = "cacert")]
+    ca: Option<Ca>,
+    /// Use these addresses for a host.
+    #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = Override::parse)]
+    resolve: Vec<Override>,
+    /// Seconds for name, connection and TLS together.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    connect_timeout: Duration,
+    /// Seconds for everything.
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    max_time: Option<Duration>,
+    /// End with status 22, without the body, where the status is 400 or more.
+    #[arg(short, long)]
+    fail: bool,
+    /// Connect to this Unix socket.
+    #[arg(long, value_name = "PATH")]
+    unix_socket: Option<OsString>,
+    /// Send basic credentials.
+    #[arg(short, long, value_name = "NAME:PASSWORD")]
+    user: Option<OsString>,
+    /// Show the connection and both heads on stderr.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Show how long each phase took, on stderr.
+    #[arg(long)]
+    timing: bool,
+    /// Leave the body packed as it came.
+    #[arg(long)]
+    raw: bool,
+    /// End with status 63 where the unpacked body is larger (K, M, G).
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    max_size: Option<u64>,
+    /// Use IPv4 only.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Use IPv6 only.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+/// A positive number of seconds, at most a year.
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|s| *s > 0.0 && *s <= 31_536_000.0)
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "it is a positive number of seconds".to_owned())
+}
+
+/// Bytes, with a unit of powers of 1024.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let (digits, unit) = match text.chars().last() {
+        Some('K' | 'k') => (text.get(..text.len() - 1), 1 << 10),
+        Some('M' | 'm') => (text.get(..text.len() - 1), 1 << 20),
+        Some('G' | 'g') => (text.get(..text.len() - 1), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    digits
+        .and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit))
+        .ok_or_else(|| "it is a number of bytes, K, M or G behind it".to_owned())
+}
+
+impl Http {
+    /// Method in capitals, and URL.
+    fn what(&self) -> Result<(String, OsString)> {
+        let first = self.method.to_string_lossy().to_ascii_lowercase();
+        let known = METHODS.contains(&first.as_str());
+        match (&self.url, known) {
+            (Some(url), true) => Ok((first.to_ascii_uppercase(), url.clone())),
+            (Some(_), false) => Err(Fault::usage(format!(
+                "unknown method '{}': it is {}",
+                crate::out::name::escape(first.as_bytes()),
+                METHODS.join(", ")
+            ))),
+            (None, true) => Err(Fault::usage(format!("the URL is missing: http {first} URL"))),
+            (None, false) if self.data.is_empty() && self.data_binary.is_empty() => {
+                Ok(("GET".into(), self.method.clone()))
+            }
+            (None, false) => Ok(("POST".into(), self.method.clone())),
+        }
+    }
+}
+
+impl Command for Http {
+    type Row = NoRow;
+    const PLACE: Place = Place::Inside;
+    const NEEDS: Needs = Needs::STDIN;
+    const PRINTS: Prints = Prints::BytesOrObject;
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "http get localhost:8080/healthz", what: "ask the container's own port" },
+        Example {
+            line: "http get -v https://kubernetes.default",
+            what: "where name, connection or TLS fail",
+        },
+        Example {
+            line: "http post http://api/items -d '{}' -H 'Content-Type: application/json'",
+            what: "send JSON",
+        },
+        Example { line: "http get http://api/dump -o @host:/tmp/dump", what: "keep the body on the node" },
+    ];
+
+    fn host_files(&self) -> Vec<HostFile> {
+        let file = |word: &OsString, write| {
+            sink::host_path(word).map(|path| HostFile { path: path.to_owned(), write })
+        };
+        let read = self
+            .data
+            .iter()
+            .chain(&self.data_binary)
+            .chain(&self.cacert)
+            .filter_map(|word| file(word, false));
+        read.chain(self.output.iter().filter_map(|word| file(word, true))).collect()
+    }
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let stdout = std::io::stdout();
+        let pipe = sink::stdout_pipe(&stdout);
+        fetch::Fetch::new(&self, cx)?.run(cx, out, pipe)
+    }
+
+    fn complete(cx: &Completion) -> Option<Vec<String>> {
+        let typed = cx.words.iter().any(|word| METHODS.contains(&word.as_str()));
+        if typed
+            || cx.word.starts_with(['-', '/', '.', '@'])
+            || cx.words.last().is_some_and(|w| w.starts_with('-'))
+        {
+            return None;
+        }
+        Some(METHODS.iter().filter(|method| method.starts_with(cx.word)).map(|m| (*m).to_owned()).collect())
+    }
+}

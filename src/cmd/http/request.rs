@@ -1,0 +1,289 @@
+//! What is sent: method, headers, data.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use super::fail::status;
+use super::url::Url;
+use crate::cmd::{Context, Fault, Result};
+use crate::sys::open::{Refused, regular};
+
+/// The most data that is held in memory.
+pub const MAX_DATA: usize = 16 << 20;
+
+/// Methods, as they are typed.
+pub const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+
+/// Data to send.
+#[derive(Default)]
+pub struct Payload {
+    parts: Vec<Part>,
+}
+
+enum Part {
+    Bytes(Vec<u8>),
+    /// A file of the container, streamed: name and length.
+    File(File, OsString, u64),
+}
+
+impl Payload {
+    /// Collects `-d` (line ends of files are dropped, as curl does) or `--data-binary` (as they are).
+    ///
+    /// # Errors
+    /// 26 for a file that cannot be read.
+    pub fn collect(cx: &mut Context, words: &[OsString], binary: bool) -> Result<Option<Self>> {
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let mut payload = Self::default();
+        let mut held = 0;
+        for (at, word) in words.iter().enumerate() {
+            if at > 0 {
+                payload.parts.push(Part::Bytes(b"&".to_vec()));
+            }
+            let part = part(cx, word, binary).map_err(|fault| fault.with_status(status::DATA))?;
+            if let Part::Bytes(bytes) = &part {
+                held += bytes.len();
+            }
+            if held > MAX_DATA {
+                return Err(Fault::text("read", word, "the data is larger than 16 MiB")
+                    .with_hint("--data-binary @FILE with a file of the container is sent in pieces")
+                    .with_status(status::DATA));
+            }
+            payload.parts.push(part);
+        }
+        Ok(Some(payload))
+    }
+
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Bytes(bytes) => bytes.len() as u64,
+                Part::File(_, _, length) => *length,
+            })
+            .sum()
+    }
+
+    /// Writes it; may be done again, for a redirect.
+    ///
+    /// # Errors
+    /// Those of the connection inside, those of the data outside.
+    pub fn send(&mut self, to: &mut dyn Write) -> Result<io::Result<()>> {
+        for part in &mut self.parts {
+            let (file, name, length) = match part {
+                Part::Bytes(bytes) => match to.write_all(bytes) {
+                    Ok(()) => continue,
+                    Err(error) => return Ok(Err(error)),
+                },
+                Part::File(file, name, length) => (file, name, *length),
+            };
+            let fault = |error: &io::Error| Fault::io("read", &*name, error).with_status(status::DATA);
+            file.rewind().map_err(|e| fault(&e))?;
+            let mut buffer = vec![0; 128 << 10];
+            let mut left = length;
+            while left > 0 {
+                let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                let room = buffer.get_mut(..most).unwrap_or_default();
+                let count = match file.read(room) {
+                    Ok(0) => {
+                        let text = "the file became shorter while it was sent";
+                        return Err(Fault::text("read", &*name, text).with_status(status::DATA));
+                    }
+                    Ok(count) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(fault(&error)),
+                };
+                if let Err(error) = to.write_all(buffer.get(..count).unwrap_or_default()) {
+                    return Ok(Err(error));
+                }
+                left -= count as u64;
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+fn part(cx: &mut Context, word: &OsStr, binary: bool) -> Result<Part> {
+    let Some(path) = word.as_bytes().strip_prefix(b"@").map(OsStr::from_bytes) else {
+        return Ok(Part::Bytes(word.as_bytes().to_vec()));
+    };
+    let bytes = match path.as_bytes() {
+        b"-" => read(&mut io::stdin().lock(), OsStr::new("standard input"))?,
+        other => match other.strip_prefix(b"host:") {
+            Some(path) => {
+                let path = OsStr::from_bytes(path);
+                read(&mut cx.host_file(path, false)?, path)?
+            }
+            None => {
+                let (mut file, stat) = regular(path).map_err(|refused| match refused {
+                    Refused::Io(error) => Fault::io("open", path, &error),
+                    Refused::Kind(kind) => Fault::text("open", path, format!("it is {kind}")),
+                })?;
+                let length = u64::try_from(stat.st_size).unwrap_or_default();
+                // Files of /proc say they are empty; they are read like a pipe.
+                if binary && length > 0 {
+                    return Ok(Part::File(file, path.to_owned(), length));
+                }
+                read(&mut file, path)?
+            }
+        },
+    };
+    let mut bytes = bytes;
+    if !binary {
+        bytes.retain(|b| !matches!(b, b'\r' | b'\n' | 0));
+    }
+    Ok(Part::Bytes(bytes))
+}
+
+fn read(from: &mut dyn Read, name: &OsStr) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_DATA as u64 + 1).read_to_end(&mut bytes).map_err(|e| Fault::io("read", name, &e))?;
+    Ok(bytes)
+}
+
+/// One `-H`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    name: String,
+    /// `None` removes one of ours.
+    value: Option<Vec<u8>>,
+}
+
+impl Header {
+    /// Parses `Name: value`; `Name:` removes one that would be sent, `Name;` sends an empty one.
+    ///
+    /// # Errors
+    /// A usage fault.
+    pub fn parse(word: &OsStr) -> Result<Self> {
+        let bytes = word.as_bytes();
+        let wrong = |why: &str| Err(Fault::usage(format!("-H '{}': {why}", crate::out::name::escape(bytes))));
+        let (name, value) = match bytes.iter().position(|b| *b == b':') {
+            Some(at) => {
+                let value = bytes.get(at + 1..).unwrap_or_default().trim_ascii();
+                (bytes.get(..at).unwrap_or_default(), (!value.is_empty()).then(|| value.to_vec()))
+            }
+            None => match bytes.strip_suffix(b";") {
+                Some(name) => (name, Some(Vec::new())),
+                None => return wrong("a header is 'Name: value'"),
+            },
+        };
+        let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+        if name.is_empty() || !name.iter().all(token) {
+            return wrong("this is no name of a header");
+        }
+        if value.as_ref().is_some_and(|value| value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))) {
+            return wrong("a value has no line ends");
+        }
+        Ok(Self { name: String::from_utf8_lossy(name).into_owned(), value })
+    }
+
+    /// Whether it must not follow a redirect to another place.
+    pub fn is_secret(&self) -> bool {
+        ["authorization", "cookie", "host", "proxy-authorization"]
+            .iter()
+            .any(|n| self.name.eq_ignore_ascii_case(n))
+    }
+}
+
+/// A request without its data.
+pub struct Request<'a> {
+    /// `GET`.
+    pub method: &'a str,
+    /// Where to.
+    pub url: &'a Url,
+    /// The `-H` options that apply.
+    pub headers: &'a [Header],
+    /// `user:password`.
+    pub user: Option<Vec<u8>>,
+    /// Length of the data and whether it is a form, where there is data.
+    pub data: Option<u64>,
+}
+
+impl Request<'_> {
+    /// The request's head as bytes.
+    pub fn head(&self) -> Vec<u8> {
+        let mut own: Vec<(&str, Vec<u8>)> = vec![("Host", self.url.authority().into_bytes())];
+        if let Some(user) = &self.user {
+            own.push(("Authorization", format!("Basic {}", base64(user)).into_bytes()));
+        }
+        own.push(("User-Agent", concat!("nsdbg/", env!("CARGO_PKG_VERSION")).into()));
+        own.push(("Accept", b"*/*".to_vec()));
+        own.push(("Accept-Encoding", b"gzip, deflate".to_vec()));
+        if let Some(length) = self.data {
+            own.push(("Content-Length", length.to_string().into_bytes()));
+            if length > 0 {
+                own.push(("Content-Type", b"application/x-www-form-urlencoded".to_vec()));
+            }
+        }
+        own.push(("Connection", b"close".to_vec()));
+        own.retain(|(name, _)| !self.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name)));
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.url.target).into_bytes();
+        let given = self.headers.iter().filter_map(|h| Some((h.name.as_str(), h.value.clone()?)));
+        for (name, value) in own.into_iter().chain(given) {
+            head.extend_from_slice(name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(&value);
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_u32, |word, b| word << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_padded() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("user:pass", "dXNlcjpwYXNz")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn headers_are_set_removed_and_refused() {
+        let headers: Vec<Header> = ["accept:", "X-A: b:c ", "X-E;", "user-agent: me"]
+            .iter()
+            .map(|h| Header::parse(h.as_ref()).unwrap())
+            .collect();
+        let url = Url::parse(b"http://h:81/p?q").unwrap();
+        let request = Request {
+            method: "POST",
+            url: &url,
+            headers: &headers,
+            user: Some(b"a:b".to_vec()),
+            data: Some(3),
+        };
+        let head = String::from_utf8(request.head()).unwrap();
+        assert_eq!(
+            head,
+            "POST /p?q HTTP/1.1\r\nHost: h:81\r\nAuthorization: Basic YTpi\r\nAccept-Encoding: gzip, deflate\r\n\
+             Content-Length: 3\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\
+             X-A: b:c\r\nX-E: \r\nuser-agent: me\r\n\r\n"
+        );
+        for wrong in ["no colon", ": v", "a b: c", "X: a\r\nEvil: b", "X: \0"] {
+            assert_eq!(Header::parse(wrong.as_ref()).unwrap_err().status, 2, "{wrong:?}");
+        }
+    }
+}

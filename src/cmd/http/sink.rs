@@ -1,0 +1,308 @@
+//! Where a body goes: stdout, a file, or nowhere; by splice where no byte has to be looked at.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, openat, splice};
+use nix::poll::PollFlags;
+use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
+use nix::unistd::pipe2;
+
+use super::body::{Body, Unpacked};
+use super::fail::{receive, status};
+use super::stream::{BUFFER, Conn, Stream};
+use crate::cmd::{Context, Fault, Result};
+use crate::sys::open::special;
+use crate::sys::socket::wait;
+
+/// What the kernel grants a pipe of anyone.
+const PIPE: i32 = 1 << 20;
+
+/// Where a body goes.
+pub enum Sink<'a> {
+    /// Our output; with the pipe behind it, where it is one.
+    Out(&'a mut dyn Write, Option<BorrowedFd<'a>>),
+    /// A file and its name.
+    File(File, OsString),
+    /// Nowhere: only counted.
+    Nowhere,
+}
+
+/// Opens a file of the container for `-o`, emptied. Only regular files and `/dev/null` are written to, and no link at
+/// the end of the path is followed: inside, a link may have been laid for a more powerful reader.
+///
+/// # Errors
+/// 23.
+pub fn create(cx: &Context, path: &OsStr) -> Result<File> {
+    let fault = |errno: Errno| match errno {
+        Errno::ELOOP => Fault::text("create", path, "it is a symbolic link").with_status(status::WRITE),
+        errno => Fault::errno("create", path, errno).with_status(status::WRITE),
+    };
+    let look = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let null = match openat(AT_FDCWD, path, look, Mode::empty()) {
+        Ok(found) => {
+            let stat = fstat(&found).map_err(fault)?;
+            match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+                SFlag::S_IFLNK => return Err(fault(Errno::ELOOP)),
+                SFlag::S_IFCHR => (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3),
+                _ => false,
+            }
+        }
+        Err(Errno::ENOENT) => false,
+        Err(errno) => return Err(fault(errno)),
+    };
+    if !null {
+        cx.writes("create", path)?;
+    }
+    let flags = OFlag::O_WRONLY
+        | OFlag::O_CREAT
+        | OFlag::O_NOFOLLOW
+        | OFlag::O_NOCTTY
+        | OFlag::O_NONBLOCK
+        | OFlag::O_CLOEXEC;
+    let file: File = openat(AT_FDCWD, path, flags, Mode::from_bits_truncate(0o666)).map_err(fault)?.into();
+    let stat = fstat(&file).map_err(fault)?;
+    match special(&stat) {
+        None => file.set_len(0).map_err(|e| Fault::io("truncate", path, &e).with_status(status::WRITE))?,
+        Some(_) if null && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3) => {}
+        Some(kind) => {
+            return Err(Fault::text("create", path, format!("it is {kind}")).with_status(status::WRITE));
+        }
+    }
+    Ok(file)
+}
+
+/// How a transfer is bounded and judged.
+pub struct Terms<'a> {
+    /// `--max-size`.
+    pub max: Option<u64>,
+    /// Whether zero bytes are refused, since a person reads.
+    pub refuse_binary: bool,
+    /// The other side, for messages.
+    pub address: &'a str,
+}
+
+/// Moves a body into its sink and says how many bytes that were.
+///
+/// # Errors
+/// 23 for the sink, 63 for a body over `--max-size`, else those of the body.
+pub fn transfer(body: Unpacked, sink: &mut Sink, terms: &Terms) -> Result<u64> {
+    let mut moved = 0;
+    match body {
+        Unpacked::Plain(mut body) => {
+            if terms.max.is_none() && !terms.refuse_binary {
+                moved = spliced(&mut body, sink, terms)?;
+            }
+            loop {
+                let bytes = body.fill_buf().map_err(|e| receive(terms.address, &e))?;
+                if bytes.is_empty() {
+                    break;
+                }
+                let count = bytes.len();
+                put(sink, bytes, &mut moved, terms)?;
+                body.consume(count);
+            }
+        }
+        mut packed => {
+            let mut buffer = vec![0; BUFFER];
+            loop {
+                let count = match packed.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(receive(terms.address, &error)),
+                };
+                put(sink, buffer.get(..count).unwrap_or_default(), &mut moved, terms)?;
+            }
+        }
+    }
+    if let Sink::Out(out, _) = sink {
+        out.flush().map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))?;
+    }
+    Ok(moved)
+}
+
+fn put(sink: &mut Sink, bytes: &[u8], moved: &mut u64, terms: &Terms) -> Result<()> {
+    if *moved == 0 && terms.refuse_binary && bytes.contains(&0) {
+        return Err(Fault::say("the body is binary and would go to the terminal")
+            .with_hint("-o FILE, or -o - to print it all the same")
+            .with_status(status::WRITE));
+    }
+    let room = terms.max.map_or(u64::MAX, |max| max - *moved);
+    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+    let now = bytes.get(..fits).unwrap_or_default();
+    match sink {
+        Sink::Out(out, _) => {
+            out.write_all(now)
+                .map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))?;
+        }
+        Sink::File(file, name) => {
+            file.write_all(now).map_err(|e| Fault::io("write", name, &e).with_status(status::WRITE))?;
+        }
+        Sink::Nowhere => {}
+    }
+    *moved += fits as u64;
+    if fits < bytes.len() {
+        return Err(too_large(terms.max.unwrap_or_default()));
+    }
+    Ok(())
+}
+
+/// A body over `--max-size`.
+pub fn too_large(max: u64) -> Fault {
+    Fault::text("read", "body", format!("larger than --max-size {max}")).with_status(status::SIZE)
+}
+
+/// Moves what it can from the socket into the sink without copying; how much that was. Where the kernel will not, the
+/// rest is left to the caller.
+fn spliced(body: &mut Body, sink: &mut Sink, terms: &Terms) -> Result<u64> {
+    let Some((conn, left)) = body.direct() else { return Ok(0) };
+    if !matches!(conn.stream(), Stream::Plain(_)) {
+        return Ok(0);
+    }
+    if let Sink::Out(out, Some(_)) = sink {
+        out.flush().map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))?;
+    }
+    let (target, name): (BorrowedFd, OsString) = match &*sink {
+        Sink::Out(_, Some(pipe)) => {
+            // Without it, 64 KiB a turn.
+            let _ = fcntl(*pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
+            (*pipe, "standard output".into())
+        }
+        Sink::File(file, name) => (file.as_fd(), name.clone()),
+        Sink::Out(_, None) | Sink::Nowhere => return Ok(0),
+    };
+    let through = match sink_is_pipe(target) {
+        true => None,
+        false => match own_pipe() {
+            Some(pipe) => Some(pipe),
+            None => return Ok(0),
+        },
+    };
+    let result = Splice { target, name: &name, through, terms }.run(conn, left);
+    let (moved, ended) = result?;
+    body.moved(moved, ended);
+    Ok(moved)
+}
+
+fn sink_is_pipe(fd: BorrowedFd) -> bool {
+    fstat(fd).is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits())
+}
+
+/// The pipe behind a stdout that is one.
+pub fn stdout_pipe(stdout: &io::Stdout) -> Option<BorrowedFd<'_>> {
+    Some(stdout.as_fd()).filter(|fd| sink_is_pipe(*fd))
+}
+
+fn own_pipe() -> Option<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).ok()?;
+    let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE));
+    Some((read, write))
+}
+
+struct Splice<'a> {
+    target: BorrowedFd<'a>,
+    name: &'a OsStr,
+    /// A pipe of our own, where the target is none.
+    through: Option<(OwnedFd, OwnedFd)>,
+    terms: &'a Terms<'a>,
+}
+
+impl Splice<'_> {
+    fn write_fault(&self, errno: Errno) -> Fault {
+        Fault::errno("write", self.name, errno).with_status(status::WRITE)
+    }
+
+    /// Moves up to `left` bytes; how many, and whether the connection ended.
+    fn run(&self, conn: &mut Conn, left: Option<u64>) -> Result<(u64, bool)> {
+        let mut moved = 0;
+        let held = conn.held().len();
+        let mut most = left.map_or(held, |left| usize::try_from(left).unwrap_or(usize::MAX).min(held));
+        while most > 0 {
+            match nix::unistd::write(self.target, conn.held().get(..most).unwrap_or_default()) {
+                Ok(count) => {
+                    moved += count as u64;
+                    most -= count.min(most);
+                    conn.used(count);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => self.wait_for_room(conn)?,
+                Err(errno) => return Err(self.write_fault(errno)),
+            }
+        }
+        loop {
+            let most = left.map_or(PIPE as u64, |left| (left - moved).min(PIPE as u64)) as usize;
+            if most == 0 {
+                return Ok((moved, false));
+            }
+            let sock = conn.stream().sock();
+            sock.check().map_err(|e| receive(self.terms.address, &e))?;
+            let to = self.through.as_ref().map_or(self.target, |(_, write)| write.as_fd());
+            let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+            let count = match splice(sock.fd(), None, to, None, most, flags) {
+                Ok(0) => return Ok((moved, true)),
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => {
+                    sock.wait(PollFlags::POLLIN).map_err(|e| receive(self.terms.address, &e))?;
+                    if self.through.is_none() {
+                        self.wait_for_room(conn)?;
+                    }
+                    continue;
+                }
+                Err(Errno::EINVAL | Errno::ENOSYS) => return Ok((moved, false)),
+                Err(Errno::EPIPE) => return Err(self.write_fault(Errno::EPIPE)),
+                Err(errno) => return Err(receive(self.terms.address, &errno.into())),
+            };
+            if let Some((read, _)) = &self.through {
+                self.drain(read, count)?;
+            }
+            moved += count as u64;
+        }
+    }
+
+    fn wait_for_room(&self, conn: &mut Conn) -> Result<()> {
+        let deadline = conn.stream().sock().deadline;
+        match wait(self.target, PollFlags::POLLOUT, deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Fault::text("write", self.name, "the time limit of --max-time has passed")
+                .with_status(status::TIME)),
+            Err(error) => Err(Fault::io("write", self.name, &error).with_status(status::WRITE)),
+        }
+    }
+
+    /// Moves what is in our pipe into the target; copies it where the target takes no splice.
+    fn drain(&self, read: &OwnedFd, mut count: usize) -> Result<()> {
+        while count > 0 {
+            match splice(read, None, self.target, None, count, SpliceFFlags::SPLICE_F_MOVE) {
+                Ok(0) => return Err(self.write_fault(Errno::EIO)),
+                Ok(done) => count -= done,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EINVAL | Errno::ENOSYS) => {
+                    let mut buffer = vec![0; count];
+                    let got = nix::unistd::read(read, &mut buffer).map_err(|e| self.write_fault(e))?;
+                    let mut rest = buffer.get(..got).unwrap_or_default();
+                    while !rest.is_empty() {
+                        match nix::unistd::write(self.target, rest) {
+                            Ok(done) => rest = rest.get(done..).unwrap_or_default(),
+                            Err(Errno::EINTR) => {}
+                            Err(errno) => return Err(self.write_fault(errno)),
+                        }
+                    }
+                    count -= got;
+                }
+                Err(errno) => return Err(self.write_fault(errno)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The node's file of a `@host:` word.
+pub fn host_path(word: &OsStr) -> Option<&OsStr> {
+    word.as_bytes().strip_prefix(b"@host:").map(OsStr::from_bytes)
+}

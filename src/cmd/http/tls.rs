@@ -1,0 +1,266 @@
+//! TLS: which certificates are trusted, and how a server's is checked.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::fail::status;
+use crate::cmd::{Context, Fault, Result};
+use crate::sys::open::{Refused, read_bounded};
+
+/// Larger bundles are not read.
+const MAX_BUNDLE: usize = 8 << 20;
+/// The most files of a directory that are read.
+const MAX_FILES: usize = 1000;
+
+/// Where distributions keep the bundle, in the order they are tried.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+const DIRECTORY: &str = "/etc/ssl/certs";
+
+/// Which certificates are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ca {
+    /// The container's, as its program would find them.
+    Container,
+    /// Those that nsdbg was built with (Mozilla's).
+    Builtin,
+}
+
+/// Authorities that are trusted, and where they came from.
+pub struct Store {
+    roots: RootCertStore,
+    /// For messages and `--json`: `container /etc/ssl/cert.pem`, `builtin`.
+    pub source: String,
+    /// How many were broken and are left out.
+    pub broken: usize,
+}
+
+impl Store {
+    fn empty() -> Self {
+        Self { roots: RootCertStore::empty(), source: String::new(), broken: 0 }
+    }
+
+    /// Adds the certificates of a PEM bundle.
+    fn add(&mut self, pem: &[u8]) {
+        for item in CertificateDer::pem_slice_iter(pem) {
+            match item {
+                Ok(der) => self.broken += usize::from(self.roots.add(der).is_err()),
+                Err(_) => self.broken += 1,
+            }
+        }
+    }
+
+    /// The certificates that nsdbg was built with.
+    fn builtin() -> Self {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self { roots, source: "builtin".into(), broken: 0 }
+    }
+
+    /// Loads what the options ask for.
+    ///
+    /// # Errors
+    /// 77 for a `--cacert` without certificates, and for a container without any where only its own are wanted.
+    pub fn load(cx: &mut Context, file: Option<&OsStr>, ca: Option<Ca>) -> Result<Self> {
+        if let Some(file) = file {
+            return Self::of_file(cx, file);
+        }
+        if ca == Some(Ca::Builtin) {
+            return Ok(Self::builtin());
+        }
+        let store = Self::of_container(cx);
+        if !store.roots.is_empty() {
+            return Ok(store);
+        }
+        if ca == Some(Ca::Container) {
+            return Err(Fault::say("the container has no certificate authorities")
+                .with_hint("--ca builtin")
+                .with_status(status::CA_FILE));
+        }
+        cx.note("the container has no certificate authorities, using those built in");
+        Ok(Self { broken: store.broken, ..Self::builtin() })
+    }
+
+    fn of_file(cx: &mut Context, file: &OsStr) -> Result<Self> {
+        let pem = match file.as_bytes().strip_prefix(b"@host:") {
+            Some(path) => {
+                use std::io::Read;
+                let path = OsStr::from_bytes(path);
+                let mut pem = Vec::new();
+                cx.host_file(path, false)?
+                    .take(MAX_BUNDLE as u64)
+                    .read_to_end(&mut pem)
+                    .map(|_| pem)
+                    .map_err(|e| Fault::io("read", path, &e))
+            }
+            None => read_bounded(file, MAX_BUNDLE).map_err(|refused| match refused {
+                Refused::Io(error) => Fault::io("open", file, &error),
+                Refused::Kind(kind) => Fault::text("open", file, format!("it is {kind}")),
+            }),
+        };
+        let mut store = Self::empty();
+        store.add(&pem.map_err(|fault| fault.with_status(status::CA_FILE))?);
+        store.source = file.to_string_lossy().into_owned();
+        if store.roots.is_empty() {
+            return Err(Fault::text("read", file, "no certificate in it").with_status(status::CA_FILE));
+        }
+        Ok(store)
+    }
+
+    /// SSL_CERT_FILE and SSL_CERT_DIR where the target has them, as OpenSSL and Go do; else the first bundle that
+    /// there is; else the directory.
+    fn of_container(cx: &Context) -> Self {
+        let file = cx.var("SSL_CERT_FILE").filter(|value| !value.is_empty());
+        let folders = cx.var("SSL_CERT_DIR").filter(|value| !value.is_empty());
+        let mut store = Self::empty();
+        let mut sources: Vec<OsString> = Vec::new();
+        if file.is_some() || folders.is_some() {
+            if let Some(file) = file {
+                store.bundle(cx, file, true, &mut sources);
+            }
+            for folder in folders.into_iter().flat_map(|list| list.as_bytes().split(|b| *b == b':')).take(16)
+            {
+                store.folder(OsStr::from_bytes(folder), &mut sources);
+            }
+        } else {
+            for place in BUNDLES {
+                store.bundle(cx, OsStr::new(place), false, &mut sources);
+                if !store.roots.is_empty() {
+                    break;
+                }
+            }
+            if store.roots.is_empty() {
+                store.folder(OsStr::new(DIRECTORY), &mut sources);
+            }
+        }
+        let names: Vec<_> = sources.iter().map(|source| source.to_string_lossy()).collect();
+        store.source = format!("container {}", names.join(" "));
+        store
+    }
+
+    fn bundle(&mut self, cx: &Context, path: &OsStr, asked: bool, sources: &mut Vec<OsString>) {
+        match read_bounded(path, MAX_BUNDLE) {
+            Ok(pem) => {
+                let before = self.roots.len();
+                self.add(&pem);
+                if self.roots.len() > before {
+                    sources.push(path.to_owned());
+                }
+            }
+            Err(Refused::Io(error)) if !asked && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(Refused::Io(error)) => cx.note(&Fault::io("open", path, &error).to_string()),
+            Err(Refused::Kind(kind)) => {
+                cx.note(&Fault::text("open", path, format!("it is {kind}")).to_string())
+            }
+        }
+    }
+
+    fn folder(&mut self, path: &OsStr, sources: &mut Vec<OsString>) {
+        let Ok(entries) = std::fs::read_dir(Path::new(path)) else { return };
+        let mut seen = HashSet::new();
+        let mut total = 0;
+        let before = self.roots.len();
+        for entry in entries.take(MAX_FILES).flatten() {
+            let Ok(pem) = read_bounded(entry.path().as_os_str(), MAX_BUNDLE) else { continue };
+            total += pem.len();
+            if total > MAX_BUNDLE {
+                break;
+            }
+            // The directory holds each file under its name and under its hash.
+            for item in CertificateDer::pem_slice_iter(&pem) {
+                match item {
+                    Ok(der) if seen.insert(der.to_vec()) => {
+                        self.broken += usize::from(self.roots.add(der).is_err())
+                    }
+                    Ok(_) => {}
+                    Err(_) => self.broken += 1,
+                }
+            }
+        }
+        if self.roots.len() > before {
+            sources.push(path.to_owned());
+        }
+    }
+
+    /// How many authorities there are.
+    pub fn len(&self) -> usize {
+        self.roots.len()
+    }
+}
+
+/// The configuration of a client that trusts this store; nobody is checked where there is none.
+///
+/// # Errors
+/// Those of rustls, which a build does not have.
+pub fn config(store: Option<Store>) -> Result<Arc<ClientConfig>> {
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::say(format!("tls: {error}")).with_status(status::TLS))?;
+    let mut config = match store {
+        Some(store) => builder.with_root_certificates(store.roots).with_no_client_auth(),
+        None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(algorithms)))
+            .with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// `-k`: any certificate will do, but the server must hold its key.
+#[derive(Debug)]
+struct Unchecked(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
