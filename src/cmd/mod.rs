@@ -7,6 +7,7 @@ mod registry;
 
 mod cat;
 mod echo;
+mod netstat;
 mod ps;
 
 use std::ffi::OsString;

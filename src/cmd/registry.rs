@@ -1,12 +1,13 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, ps};
+use super::{cat, echo, netstat, ps};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
     entry::<echo::Echo>("echo", &[]),
+    entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
 ];
 

@@ -1,6 +1,7 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
 pub mod idmap;
+pub mod netlink;
 pub mod open;
 pub mod passwd;
 pub mod proc;
