@@ -87,7 +87,11 @@ impl Row {
             Socket::Unix(socket) => socket.state == LISTEN,
         };
         if listens {
-            row.backlog = Some(std::mem::take(&mut row.send_queue));
+            row.send_queue = 0;
+            row.backlog = match socket {
+                Socket::Inet(_, socket) => socket.backlog,
+                Socket::Unix(socket) => socket.backlog,
+            };
         }
         row.uid = row.uid.map(|uid| shown.uids.inside(uid));
         row.user = row.uid.map(|uid| shown.users.user_name(uid));

@@ -1,5 +1,7 @@
 //! Gathers sockets: streamed where nothing but the socket is shown, held where their processes are looked for.
 
+use std::collections::HashMap;
+
 use super::super::{Fault, Result, Watch};
 use super::text::{Printer, Shown};
 use super::{CLOSE, ESTABLISHED, LISTEN};
@@ -123,10 +125,10 @@ pub fn list(
     let mut pids = procfs.pids().map_err(|e| Fault::errno("read", "/proc", e))?;
     pids.retain(|pid| !watch.own.contains(pid));
     let holders: Holders = procfs.holders(&pids, inodes);
-    let mut names = Names { reader: procfs.reader(), last: None };
+    let mut names = Names { reader: procfs.reader(), known: HashMap::new() };
     for socket in &held {
         let holder = holders.of(socket.inode()).map(|pid| (pid, names.of(pid)));
-        printer.socket(socket, holder.as_ref().map(|(pid, name)| (*pid, name.as_slice())));
+        printer.socket(socket, holder);
     }
     printer.end(wanted)?;
     if holders.refused() > 0 {
@@ -138,22 +140,18 @@ pub fn list(
     Ok(source.notes)
 }
 
-/// Names of processes. Sockets of one process lie together, so that the last name is the only one kept.
+/// Names of processes: at most 16 bytes each, of processes that hold sockets.
 struct Names<'a> {
     reader: Reader<'a>,
-    last: Option<(i32, Vec<u8>)>,
+    known: HashMap<i32, Vec<u8>>,
 }
 
 impl Names<'_> {
-    fn of(&mut self, pid: i32) -> Vec<u8> {
-        if let Some((last, name)) = &self.last
-            && *last == pid
-        {
-            return name.clone();
-        }
-        let name = self.reader.read(pid, "comm", 64).map(|n| n.trim_ascii_end().to_vec()).unwrap_or_default();
-        self.last = Some((pid, name.clone()));
-        name
+    fn of(&mut self, pid: i32) -> &[u8] {
+        self.known.entry(pid).or_insert_with(|| {
+            let name = self.reader.read(pid, "comm", 64);
+            name.map(|name| name.trim_ascii_end().to_vec()).unwrap_or_default()
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{array_at, attributes, u8_at, u16_at, u32_at};
+use super::{array_at, attributes, u8_at, u32_at};
 
 /// Message type of a request and of its answers.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -33,6 +33,8 @@ pub struct Inet {
     pub recv_queue: u32,
     /// Bytes to be acknowledged; of a listening socket: how many connections may wait.
     pub send_queue: u32,
+    /// How many connections may wait, of a listening TCP socket; None where it is not known.
+    pub backlog: Option<u32>,
     /// Owner, as the reader counts.
     pub uid: u32,
     /// Inode; 0 of a socket that no process holds.
@@ -58,6 +60,8 @@ pub struct Unix {
     pub recv_queue: u32,
     /// As of [`Inet`].
     pub send_queue: u32,
+    /// As of [`Inet`].
+    pub backlog: Option<u32>,
     /// Owner, as the reader counts (kernel 5.3 on).
     pub uid: Option<u32>,
 }
@@ -93,15 +97,17 @@ pub fn inet(body: &[u8]) -> Option<Inet> {
         })
     };
     let port = |at| array_at(body, at).map(u16::from_be_bytes);
+    let (state, send_queue) = (u8_at(body, 1)?, u32_at(body, 60)?);
     let (kind, retransmits) = (u8_at(body, 2)?, u8_at(body, 3)?);
     let expires = u32_at(body, 52)?;
     Some(Inet {
         v6,
-        state: u8_at(body, 1)?,
+        state,
         local: (address(8)?, port(4)?),
         remote: (address(24)?, port(6)?),
         recv_queue: u32_at(body, 56)?,
-        send_queue: u32_at(body, 60)?,
+        send_queue,
+        backlog: (state == 10).then_some(send_queue),
         uid: u32_at(body, 64)?,
         inode: u64::from(u32_at(body, 68)?),
         timer: (kind != 0).then_some(Timer { kind, expires, retransmits }),
@@ -120,7 +126,10 @@ pub fn unix(body: &[u8]) -> Option<Unix> {
         match kind {
             0 => socket.name = value.to_vec(),
             2 => socket.peer = u64::from(u32_at(value, 0)?),
-            4 => (socket.recv_queue, socket.send_queue) = (u32_at(value, 0)?, u32_at(value, 4)?),
+            4 => {
+                (socket.recv_queue, socket.send_queue) = (u32_at(value, 0)?, u32_at(value, 4)?);
+                socket.backlog = (socket.state == 10).then_some(socket.send_queue);
+            }
             7 => socket.uid = u32_at(value, 0),
             _ => {}
         }

@@ -1,13 +1,13 @@
 //! Which process holds which socket: the links of `PID/fd`.
 
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
 
 use super::{Path, Procfs};
 
@@ -70,9 +70,10 @@ impl Procfs<'_> {
         let (low, high) = pids.split_at(pids.len() / 2);
         let (mut large, more) = both(|| search.processes(low), || search.processes(high));
         large.extend(more);
-        for (pid, folder, fds) in large {
-            let (low, high) = fds.split_at(fds.len() / 2);
-            both(|| search.links(pid, &folder, low), || search.links(pid, &folder, high));
+        for table in large {
+            let (low, high) = table.fds.split_at(table.fds.len() / 2);
+            let (low, high) = both(|| search.links(&table, low), || search.links(&table, high));
+            search.rest(&table, low + high);
         }
         holders
     }
@@ -91,23 +92,27 @@ struct Search<'a> {
     holders: &'a Holders,
 }
 
-/// A process, its `fd` and what is in it.
-type Large = (i32, OwnedFd, Vec<u32>);
+/// A process and the numbers of its descriptors.
+struct Table {
+    pid: i32,
+    folder: OwnedFd,
+    fds: Vec<u32>,
+    /// The numbers below this were guessed; 0 where all were listed.
+    guessed: u32,
+}
 
 impl Search<'_> {
     /// Walks processes; those with many descriptors are left for both threads.
-    fn processes(&self, pids: &[i32]) -> Vec<Large> {
+    fn processes(&self, pids: &[i32]) -> Vec<Table> {
         let mut large = Vec::new();
         for pid in pids {
             if self.holders.done() {
                 break;
             }
-            match self.fds(*pid) {
-                Ok((folder, fds)) if fds.len() > MANY && large.len() < 64 => large.push((*pid, folder, fds)),
-                Ok((folder, fds)) => self.links(*pid, &folder, &fds),
-                Err(Errno::EACCES | Errno::EPERM) => {
-                    drop(self.holders.refused.fetch_add(1, Ordering::Relaxed))
-                }
+            match self.table(*pid) {
+                Ok(table) if table.fds.len() > MANY && large.len() < 64 => large.push(table),
+                Ok(table) => self.rest(&table, self.links(&table, &table.fds)),
+                Err(Errno::EACCES | Errno::EPERM) => self.refused(),
                 // It is gone.
                 Err(_) => {}
             }
@@ -115,32 +120,73 @@ impl Search<'_> {
         large
     }
 
-    fn fds(&self, pid: i32) -> nix::Result<(OwnedFd, Vec<u32>)> {
-        let mut path = Path::default();
+    fn table(&self, pid: i32) -> nix::Result<Table> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let folder = openat(self.procfs.0, path.of(pid, "fd"), flags, Mode::empty())?;
-        let mut dir = Dir::from_fd(folder.try_clone().map_err(|_| Errno::EMFILE)?)?;
-        let mut fds = Vec::new();
-        for entry in dir.iter().take(MAX_FDS) {
-            fds.extend(
-                std::str::from_utf8(entry?.file_name().to_bytes()).ok().and_then(|n| n.parse::<u32>().ok()),
-            );
-        }
-        Ok((folder, fds))
+        let folder = openat(self.procfs.0, Path::default().of(pid, "fd"), flags, Mode::empty())?;
+        // To list the numbers costs as much as to follow the links. Where the kernel says how many there are (6.2 on),
+        // the lowest are tried, and only what is not among them is listed.
+        let count = usize::try_from(fstat(&folder)?.st_size).unwrap_or(0).min(MAX_FDS) as u32;
+        let fds = if count == 0 { list(&folder)? } else { (0..count).collect() };
+        Ok(Table { pid, folder, fds, guessed: count })
     }
 
-    fn links(&self, pid: i32, folder: &OwnedFd, fds: &[u32]) {
+    /// Follows links, and says how many were not there.
+    fn links(&self, table: &Table, fds: &[u32]) -> usize {
         let mut path = Path::default();
+        let mut missing = 0;
         for fd in fds {
             if self.holders.done() {
-                break;
+                return 0;
             }
-            let Ok(target) = readlinkat(folder, path.number(*fd)) else { continue };
-            if let Some(inode) = socket_inode(target.as_bytes()) {
-                self.holders.held(inode, pid);
+            match socket(&table.folder, path.number(*fd)) {
+                Ok(Some(inode)) => self.holders.held(inode, table.pid),
+                Ok(None) => {}
+                Err(Errno::ENOENT) => missing += 1,
+                // One is refused as all are.
+                Err(_) => {
+                    self.refused();
+                    return 0;
+                }
             }
         }
+        missing
     }
+
+    /// Where guessed numbers were missing there are as many higher ones.
+    fn rest(&self, table: &Table, missing: usize) {
+        if table.guessed == 0 || missing == 0 {
+            return;
+        }
+        let mut fds = list(&table.folder).unwrap_or_default();
+        fds.retain(|fd| *fd >= table.guessed);
+        self.links(table, &fds);
+    }
+
+    fn refused(&self) {
+        self.holders.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn list(folder: &OwnedFd) -> nix::Result<Vec<u32>> {
+    let mut dir = Dir::from_fd(folder.try_clone().map_err(|_| Errno::EMFILE)?)?;
+    let mut fds = Vec::new();
+    for entry in dir.iter().take(MAX_FDS) {
+        fds.extend(
+            std::str::from_utf8(entry?.file_name().to_bytes()).ok().and_then(|n| n.parse::<u32>().ok()),
+        );
+    }
+    Ok(fds)
+}
+
+/// The inode of the socket that a link of `PID/fd` stands for. By libc, since nix takes a page of memory for each.
+fn socket(folder: &OwnedFd, name: &CStr) -> nix::Result<Option<u64>> {
+    let mut target = [0u8; 64];
+    // SAFETY: `name` ends with NUL, and `target` is writable for as many bytes as are given; the kernel keeps neither.
+    let count = unsafe {
+        libc::readlinkat(folder.as_raw_fd(), name.as_ptr(), target.as_mut_ptr().cast(), target.len())
+    };
+    let count = usize::try_from(Errno::result(count)?).unwrap_or(0);
+    Ok(socket_inode(target.get(..count).unwrap_or_default()))
 }
 
 /// The number in `socket:[N]`.

@@ -35,6 +35,7 @@ impl Reader<'_> {
                 remote: (remote.ip(), remote.port()),
                 recv_queue,
                 send_queue,
+                backlog: None,
                 uid,
                 inode,
                 timer: None,
