@@ -8,6 +8,7 @@ mod registry;
 mod cat;
 mod echo;
 mod http;
+mod netstat;
 mod ps;
 
 use std::ffi::OsString;

@@ -1,13 +1,14 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, http, ps};
+use super::{cat, echo, http, netstat, ps};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
     entry::<echo::Echo>("echo", &[]),
     entry::<http::Http>("http", &[]),
+    entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
 ];
 

@@ -26,6 +26,22 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// A decimal number at the end of a line, without the machinery of `write!`: for commands that print it by the
+/// ten thousand.
+pub fn decimal(mut value: u64, to: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+        used += 1;
+        if value == 0 {
+            break;
+        }
+    }
+    to.extend_from_slice(&digits[digits.len() - used..]);
+}
+
 /// Seconds as procps' ELAPSED: `[[DD-]HH:]MM:SS`.
 pub fn elapsed(seconds: u64) -> String {
     let (days, hours, minutes, rest) =

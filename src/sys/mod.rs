@@ -2,6 +2,7 @@
 
 pub mod dns;
 pub mod idmap;
+pub mod netlink;
 pub mod open;
 pub mod passwd;
 pub mod proc;

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::collect::{Collector, Process};
 use super::columns::Column;
 use crate::out::name::escape;
-use crate::out::units::{self, month_name, utc};
+use crate::out::units::{self, decimal as unsigned, month_name, utc};
 use crate::sys::proc::System;
 
 /// Writes one cell. No control character is written: a process is one line.
@@ -127,21 +127,6 @@ fn escape_from(from: usize, to: &mut Vec<u8>) {
         let written = to.split_off(from);
         to.extend_from_slice(escape(&written).as_bytes());
     }
-}
-
-/// A number, without the machinery of `write!`.
-pub fn unsigned(mut value: u64, to: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-        used += 1;
-        if value == 0 {
-            break;
-        }
-    }
-    to.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 fn number(value: i64, to: &mut Vec<u8>) {

@@ -8,8 +8,7 @@ use super::Only;
 use super::columns::Reads;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
-use crate::sys::proc::stat::Stat;
-use crate::sys::proc::{Procfs, Reader, System};
+use crate::sys::proc::{Procfs, Reader, Stat, System};
 
 /// A command line is read up to this.
 const ARGS_LIMIT: usize = 128 * 1024;
@@ -104,10 +103,11 @@ pub struct Collector<'a> {
 impl Collector<'_> {
     /// Reads these PIDs in two threads and makes something of each process there (rendering it counts as much as
     /// reading it). The result is in the order of `pids`.
-    pub fn map<T: Send>(&self, pids: &[i32], make: impl Fn(&Self, Process, &mut T) + Sync) -> (T, T)
-    where
-        T: Default,
-    {
+    pub fn map<T: Send + Default>(
+        &self,
+        pids: &[i32],
+        make: impl Fn(&Self, Process, &mut T) + Sync,
+    ) -> (T, T) {
         let half = |pids: &[i32]| {
             let mut reader = self.procfs.reader();
             let mut made = T::default();

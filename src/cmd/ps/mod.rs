@@ -26,6 +26,7 @@ use columns::{Chosen, Column, Sorting};
 /// container changes it. nsdbg's own processes are left out. Users are the container's; an id that it does not map is
 /// shown as the host counts it. Times are UTC. BSD's words are taken too: `ps aux`, `ps axf`, `ps axo pid,args`.
 #[derive(clap::Parser)]
+#[command(args_override_self = true)]
 pub struct Ps {
     /// All processes; that is the default.
     #[arg(short = 'e', short_alias = 'A')]

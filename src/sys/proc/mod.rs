@@ -1,5 +1,7 @@
 //! A procfs as a directory descriptor: its PIDs, and files of processes, read bounded into one reused buffer.
 
+pub mod fds;
+pub mod net;
 pub mod stat;
 
 use std::ffi::CStr;
@@ -207,6 +209,12 @@ impl Path {
         self.0.clear();
         // Writing to memory cannot fail.
         let _ = if name.is_empty() { write!(self.0, "{pid}\0") } else { write!(self.0, "{pid}/{name}\0") };
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
+
+    fn number(&mut self, number: u32) -> &CStr {
+        self.0.clear();
+        let _ = write!(self.0, "{number}\0");
         CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
     }
 }

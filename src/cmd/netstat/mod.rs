@@ -1,0 +1,206 @@
+//! `netstat`.
+
+mod json;
+mod sockets;
+mod tables;
+mod text;
+
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::Output;
+use crate::out::table::NoRow;
+use crate::sys::idmap::IdMap;
+use crate::sys::proc::Procfs;
+
+/// List sockets, routes or interfaces of the container.
+///
+/// Asked of the kernel in the container's network namespace, from outside. Without -t, -u, -w, -x all four kinds;
+/// without -a or -l those that are connected. Numbers are never looked up. Of a listening socket Recv-Q is how many
+/// connections wait to be accepted, and Send-Q how many may. Users are the container's; an id that it does not map is
+/// shown as the host counts it.
+#[derive(clap::Parser)]
+#[command(args_override_self = true)]
+pub struct Netstat {
+    /// TCP.
+    #[arg(short)]
+    tcp: bool,
+    /// UDP.
+    #[arg(short)]
+    udp: bool,
+    /// Raw.
+    #[arg(short = 'w')]
+    raw: bool,
+    /// Unix.
+    #[arg(short = 'x')]
+    unix: bool,
+    /// Listening sockets only.
+    #[arg(short)]
+    listening: bool,
+    /// Listening sockets too; with -i, interfaces that are down too.
+    #[arg(short)]
+    all: bool,
+    /// Users as numbers; addresses and ports always are.
+    #[arg(short)]
+    numeric: bool,
+    /// PID and program that hold the socket.
+    #[arg(short, long = "program")]
+    program: bool,
+    /// Owner and inode too.
+    #[arg(short)]
+    extend: bool,
+    /// Timers too.
+    #[arg(short = 'o')]
+    timers: bool,
+    /// IPv4 only.
+    #[arg(short = '4')]
+    v4: bool,
+    /// IPv6 only.
+    #[arg(short = '6')]
+    v6: bool,
+    /// Wide; addresses are never cut, so it changes nothing.
+    #[arg(short = 'W')]
+    wide: bool,
+    /// Sockets in these states, as `established,close-wait`.
+    #[arg(long, value_name = "LIST")]
+    state: Option<String>,
+    /// Sockets with this local or remote port.
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// The main routing table.
+    #[arg(short, long, conflicts_with = "interfaces")]
+    route: bool,
+    /// Interfaces and their counters.
+    #[arg(short, long)]
+    interfaces: bool,
+}
+
+/// TCP's states as the kernel numbers them from 1, and as netstat writes them.
+const STATES: [&str; 13] = [
+    "",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "SYN_RECV",
+];
+const ESTABLISHED: u8 = 1;
+const CLOSE: u8 = 7;
+const LISTEN: u8 = 10;
+
+impl Command for Netstat {
+    type Row = NoRow;
+    const PLACE: Place = Place::Watch;
+    const NEEDS: Needs = Needs { users: true, netlink: true, ..Needs::NONE };
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "netstat -tlpn", what: "who listens where" },
+        Example { line: "netstat -tan --state close-wait", what: "connections that were not closed" },
+        Example { line: "netstat -r", what: "routes" },
+        Example { line: "netstat -i", what: "packets, errors and drops" },
+    ];
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let states = self.states()?;
+        let Some(watch) = &cx.watch else {
+            return Err(Fault::say("the container's network is not open to this command"));
+        };
+        if self.route {
+            return tables::routes(watch, self.v4, self.v6, out);
+        }
+        if self.interfaces {
+            return tables::interfaces(watch, self.all, out);
+        }
+        let procfs = Procfs::new(&watch.procfs);
+        let uids =
+            procfs.reader().read(watch.target, "uid_map", 64 * 1024).map(IdMap::parse).unwrap_or_default();
+        let kinds = sockets::Kinds {
+            tcp: self.tcp || self.any_kind(),
+            udp: self.udp || self.any_kind(),
+            raw: self.raw || self.any_kind(),
+            unix: self.unix || self.any_kind() && !self.v4 && !self.v6,
+            v4: self.v4 || !self.v6,
+            v6: self.v6 || !self.v4,
+        };
+        let wanted =
+            sockets::Wanted { kinds, states, listening: self.listening, all: self.all, port: self.port };
+        let shown = text::Shown {
+            extend: self.extend,
+            program: self.program,
+            timers: self.timers,
+            numeric: self.numeric,
+            uids: &uids,
+            users: cx.users(),
+            scope: match (self.listening, self.all) {
+                (true, false) => "only servers",
+                (_, true) => "servers and established",
+                _ => "w/o servers",
+            },
+        };
+        let notes = sockets::list(watch, &procfs, &wanted, &shown, out)?;
+        for note in notes {
+            cx.note(&note);
+        }
+        Ok(Status::OK)
+    }
+}
+
+impl Netstat {
+    fn any_kind(&self) -> bool {
+        !(self.tcp || self.udp || self.raw || self.unix)
+    }
+
+    /// The bits of the states that `--state` names.
+    fn states(&self) -> Result<Option<u32>> {
+        let Some(list) = &self.state else { return Ok(None) };
+        let mut bits = 0;
+        for word in list.split(',').filter(|word| !word.is_empty()) {
+            let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
+            let wanted = match plain(word).as_str() {
+                "synreceived" => "synrecv".to_owned(),
+                "listening" => "listen".to_owned(),
+                "closed" => "close".to_owned(),
+                other => other.to_owned(),
+            };
+            let matching = STATES.iter().enumerate().skip(1).filter(|(_, name)| plain(name) == wanted);
+            let named = matching.fold(0, |bits, (at, _)| bits | 1 << at);
+            if named == 0 {
+                let known = "established, syn-sent, syn-recv, fin-wait1, fin-wait2, time-wait, close, close-wait, last-ack, listen, closing";
+                let shown = crate::out::name::escape(word.as_bytes());
+                return Err(Fault::usage(format!("unknown state '{shown}'; known are {known}")));
+            }
+            bits |= named;
+        }
+        Ok(Some(bits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn states_are_known_by_their_names() {
+        let states = |list| Netstat::parse_from(["netstat", "--state", list]).states();
+        assert_eq!(states("established,LISTEN").unwrap(), Some(1 << 1 | 1 << 10));
+        assert_eq!(states("syn-recv,close_wait").unwrap(), Some(1 << 3 | 1 << 12 | 1 << 8));
+        assert!(states("open").unwrap_err().to_string().contains("unknown state 'open'"));
+    }
+
+    #[test]
+    fn clusters_that_fingers_know_are_taken() {
+        for cluster in ["-tulpn", "-plant", "-tan", "-anop", "-rn", "-in", "-tW46"] {
+            assert!(Netstat::try_parse_from(["netstat", cluster]).is_ok(), "{cluster}");
+        }
+    }
+}
