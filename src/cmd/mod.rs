@@ -7,9 +7,15 @@ mod registry;
 
 mod cat;
 mod echo;
+mod env;
+mod help;
+mod history;
 mod http;
 mod netstat;
 mod ps;
+mod pwd;
+mod sleep;
+mod truth;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,6 +23,7 @@ use std::io::{self, Write};
 use clap::ArgAction;
 
 pub use context::{Context, HostFile, Watch};
+pub use help::BUILTINS;
 pub use registry::{REGISTRY, find, nearest};
 
 use crate::out::{Fault, Format, Output, Row};

@@ -1,15 +1,22 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, http, netstat, ps};
+use super::{cat, echo, env, help, history, http, netstat, ps, pwd, sleep, truth};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
     entry::<echo::Echo>("echo", &[]),
+    entry::<env::Env>("env", &[]),
+    entry::<truth::False>("false", &[]),
+    entry::<help::Help>("help", &[]),
+    entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
+    entry::<pwd::Pwd>("pwd", &[]),
+    entry::<sleep::Sleep>("sleep", &[]),
+    entry::<truth::True>("true", &[]),
 ];
 
 /// The command with this name or alias.

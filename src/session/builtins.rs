@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::Session;
 use super::variables::is_name;
+use crate::cmd::BUILTINS;
 use crate::out::Fault;
 use crate::out::name::shell_quoted;
 use crate::shell::Variables;
@@ -12,21 +13,12 @@ use crate::shell::Variables;
 /// Their names. `quit` is `exit`.
 pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "unset"];
 
-/// What each does, for `help`.
-pub const HELP: &[(&str, &str, &str)] = &[
-    ("cd", "cd [DIRECTORY | -]", "Change the session's directory; without one, to $HOME"),
-    ("exit", "exit [STATUS]", "Leave; also quit and Ctrl-D"),
-    ("export", "export [NAME=VALUE | NAME]...", "Set variables of the session; without one, list them"),
-    ("time", "time COMMAND", "Say how long a pipeline takes"),
-    ("unset", "unset NAME...", "Remove variables of the session"),
-];
-
 impl Session {
     /// Runs one and returns its status.
     pub(super) fn run_builtin(&mut self, name: &'static str, args: Vec<OsString>) -> u8 {
         if args.iter().any(|arg| arg == "--help") {
             for (_, usage, about) in
-                HELP.iter().filter(|(of, ..)| *of == name || name == "quit" && *of == "exit")
+                BUILTINS.iter().filter(|(of, ..)| *of == name || name == "quit" && *of == "exit")
             {
                 self.print(format!("{about}\n\nUsage: {usage}\n").as_bytes());
             }

@@ -1,0 +1,44 @@
+//! `history`.
+
+use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use crate::out::{Align, Column, Output, Row};
+
+/// List the lines that were typed.
+#[derive(clap::Parser)]
+pub struct History {
+    /// Only the last so many
+    count: Option<usize>,
+}
+
+/// One line of the history.
+#[derive(serde::Serialize)]
+pub struct Entry {
+    number: usize,
+    line: String,
+}
+
+impl Row for Entry {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column { header: "", align: Align::Right, cell: |row| row.number.to_string() },
+        Column { header: "", align: Align::Left, cell: |row| row.line.clone() },
+    ];
+}
+
+impl Command for History {
+    type Row = Entry;
+    const PLACE: Place = Place::Node;
+    const EXAMPLES: &'static [Example] = &[Example { line: "history 5", what: "the last five" }];
+
+    fn run(self, cx: &mut Context, out: &mut Output<Entry>) -> Result<Status> {
+        let begin = cx.history.len().saturating_sub(self.count.unwrap_or(usize::MAX));
+        for (at, line) in cx.history.iter().enumerate().skip(begin) {
+            out.row(&Entry { number: at + 1, line: line.clone() })
+                .map_err(|error| Fault::io("write", "standard output", &error))?;
+        }
+        Ok(Status::OK)
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}

@@ -1,0 +1,30 @@
+//! `pwd`.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Command, Completion, Context, Example, Fault, Place, Prints, Result, Status};
+use crate::out::Output;
+use crate::out::table::NoRow;
+
+/// Print the working directory.
+#[derive(clap::Parser)]
+pub struct Pwd {}
+
+impl Command for Pwd {
+    type Row = NoRow;
+    const PLACE: Place = Place::Inside;
+    const PRINTS: Prints = Prints::Bytes;
+    const EXAMPLES: &'static [Example] = &[Example { line: "pwd", what: "where the target's program works" }];
+
+    fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let path = nix::unistd::getcwd().map_err(|errno| Fault::errno("getcwd", "", errno))?;
+        out.bytes()
+            .write_all(&[path.as_os_str().as_bytes(), b"\n"].concat())
+            .map_err(|error| Fault::io("write", "standard output", &error))?;
+        Ok(Status::OK)
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}

@@ -1,0 +1,53 @@
+//! `true` and `false`.
+
+use super::{Command, Completion, Context, Example, Place, Prints, Result, Status};
+use crate::out::Output;
+use crate::out::table::NoRow;
+
+/// Do nothing, successfully.
+#[derive(clap::Parser)]
+pub struct True {
+    /// Ignored
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
+/// Do nothing, unsuccessfully.
+#[derive(clap::Parser)]
+pub struct False {
+    /// Ignored
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
+impl Command for True {
+    type Row = NoRow;
+    const PLACE: Place = Place::Node;
+    const PRINTS: Prints = Prints::Bytes;
+    const EXAMPLES: &'static [Example] = &[Example { line: "true", what: "status 0" }];
+
+    fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {
+        drop(self.words);
+        Ok(Status::OK)
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+impl Command for False {
+    type Row = NoRow;
+    const PLACE: Place = Place::Node;
+    const PRINTS: Prints = Prints::Bytes;
+    const EXAMPLES: &'static [Example] = &[Example { line: "false || echo no", what: "status 1" }];
+
+    fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {
+        drop(self.words);
+        Ok(Status(1))
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
