@@ -119,7 +119,9 @@ impl<'a> Client<'a> {
         let mut open = kinds.to_vec();
         for _ in 0..self.config.attempts {
             for &server in &self.config.servers {
-                if open.is_empty() || passed(until) {
+                // Servers that drop one kind are common: with addresses at hand it is not waited for again.
+                let found = asked.iter().any(|one: &Asked| matches!(one.outcome, Outcome::Addresses(_)));
+                if found || open.is_empty() || passed(until) {
                     return asked;
                 }
                 let wait = Instant::now() + self.config.timeout;

@@ -134,11 +134,6 @@ impl Hosts {
         Self(read_bounded(OsStr::new("/etc/hosts"), HOSTS_LIMIT).unwrap_or_default())
     }
 
-    /// A file with these contents.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
     /// The addresses of a name, in the order of the file, at most 64.
     pub fn lookup(&self, name: &str) -> Vec<IpAddr> {
         let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
@@ -158,6 +153,13 @@ impl Hosts {
             }
         }
         found
+    }
+}
+
+/// A file with these contents.
+impl From<Vec<u8>> for Hosts {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
 }
 
@@ -254,7 +256,7 @@ mod tests {
 
     #[test]
     fn hosts_give_all_addresses_of_a_name() {
-        let hosts = Hosts::new(
+        let hosts = Hosts::from(
             b"127.0.0.1 localhost # web\n10.0.0.1\tweb.local  WEB\n::2 web\nbad web\n10.0.0.1 web\n\xff\xff web".to_vec(),
         );
         assert_eq!(hosts.lookup("Web."), ["10.0.0.1".parse::<IpAddr>().unwrap(), "::2".parse().unwrap()]);

@@ -194,7 +194,13 @@ impl Connector {
     ///
     /// # Errors
     /// 7, or 28 where the time was up, with each address and its cause.
-    pub fn connect(&self, host: &str, addresses: &[SocketAddr], limit: Instant) -> Result<(Sock, String)> {
+    pub fn connect(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        limit: Instant,
+        say: &dyn Fn(&str),
+    ) -> Result<(Sock, String)> {
         if let Some(path) = &self.unix {
             let fd = socket::unix(path, Some(limit))
                 .map_err(|e| Fault::io("connect", path, &e).with_status(connect_status(&e)))?;
@@ -210,7 +216,10 @@ impl Connector {
                 Ok(fd) => {
                     return Ok((Sock::new(fd, self.deadline, Some(limit), self.idle), address.to_string()));
                 }
-                Err(error) => failures.push((*address, error)),
+                Err(error) => {
+                    say(&format!("connect {address}: {}", in_words(&error)));
+                    failures.push((*address, error));
+                }
             }
         }
         let named = |address: &SocketAddr| {
@@ -257,7 +266,7 @@ impl Connector {
             let list: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
             say(&format!("{} is {}", url.host, list.join(", ")));
         }
-        let (mut sock, address) = self.connect(&url.host, &addresses, limit)?;
+        let (mut sock, address) = self.connect(&url.host, &addresses, limit, say)?;
         phases.connect = Some(lap());
         say(&format!("connected to {address}"));
         let Some((config, store)) = tls else {

@@ -47,7 +47,19 @@ pub fn connect_status(error: &io::Error) -> u8 {
     if error.kind() == io::ErrorKind::TimedOut { status::TIME } else { status::CONNECT }
 }
 
-/// A failed read of a head or a body.
+/// A failed read of a head.
+pub fn answer(address: &str, error: &io::Error) -> Fault {
+    match error.kind() {
+        // TLS that ends without its closing alert.
+        io::ErrorKind::UnexpectedEof => {
+            Fault::text("read", address, "the connection ended within the answer")
+                .with_status(status::RECEIVE)
+        }
+        _ => receive(address, error),
+    }
+}
+
+/// A failed read of a body.
 pub fn receive(address: &str, error: &io::Error) -> Fault {
     let status = match error.kind() {
         io::ErrorKind::TimedOut => status::TIME,

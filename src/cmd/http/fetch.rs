@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use super::Http;
 use super::body::{Body, Unpacked};
 use super::connect::{Connector, Names, Opened, Phases, Session};
-use super::fail::{receive, send, status};
+use super::fail::{answer, receive, send, status};
 use super::head::{self, Coding, Framing, Head, MAX_HEAD};
 use super::request::{Header, Payload, Request};
 use super::sink::{Sink, Terms, create, host_path, too_large, transfer};
@@ -234,7 +234,7 @@ impl<'a> Fetch<'a> {
         let first_byte = waiting.elapsed();
         match (&sent, &first) {
             (Err(error), Ok(0) | Err(_)) => return Err(send(&address, error)),
-            (Ok(()), Err(error)) => return Err(receive(&address, error)),
+            (Ok(()), Err(error)) => return Err(answer(&address, error)),
             _ => {}
         }
         for _ in 0..MAX_INTERIM {
@@ -320,19 +320,17 @@ impl<'a> Fetch<'a> {
             return Err(too_large(max));
         }
         let output = self.http.output.as_deref();
+        let json = out.is_json();
         let mut sink = match output.filter(|path| *path != "-") {
             Some(word) => match host_path(word) {
                 Some(path) => Sink::File(cx.host_file(path, true)?, path.to_owned()),
                 None => Sink::File(create(cx, word)?, word.to_owned()),
             },
-            None if out.is_json() => Sink::Nowhere,
+            None if json => Sink::Nowhere,
             None => Sink::Out(out.bytes(), pipe),
         };
-        let terms = Terms {
-            max: self.http.max_size,
-            refuse_binary: cx.tty && output.is_none() && !cx.failed(),
-            address,
-        };
+        let terms =
+            Terms { max: self.http.max_size, refuse_binary: cx.tty && output.is_none() && !json, address };
         let body = Unpacked::new(Body::new(&mut conn, framing), &coding).map_err(|e| receive(address, &e))?;
         transfer(body, &mut sink, &terms)
     }

@@ -85,7 +85,7 @@ pub fn read(conn: &mut Conn, address: &str, budget: &mut usize) -> Result<Head> 
             }
             Ok(0) => return Err(fault("the connection ended within the response's head".into())),
             Ok(_) => {}
-            Err(error) => return Err(super::fail::receive(address, &error)),
+            Err(error) => return Err(super::fail::answer(address, &error)),
         }
     }
 }

@@ -40,10 +40,10 @@ pub struct Http {
     /// URL.
     #[arg(value_name = "URL")]
     url: Option<OsString>,
-    /// Send this header; `Name:` removes one, `Name;` sends an empty one.
+    /// Send a header; `Name:` removes one, `Name;` sends it empty.
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
     header: Vec<OsString>,
-    /// Send data, joined by &; @FILE, @host:FILE, @- are read, without line ends.
+    /// Send data, joined by &; @FILE, @host:FILE, @- lose line ends.
     #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
     data: Vec<OsString>,
     /// As -d, but files are sent as they are.
@@ -52,7 +52,7 @@ pub struct Http {
     /// Print the response's head too.
     #[arg(short, long)]
     include: bool,
-    /// Write the body to a file, not through a symbolic link; @host:FILE is the node's, - is stdout.
+    /// Write the body here; follows no link; @host:FILE is the node's, - stdout.
     #[arg(short, long, value_name = "FILE")]
     output: Option<OsString>,
     /// Follow redirects; credentials stay with their host.
@@ -64,7 +64,7 @@ pub struct Http {
     /// Accept any certificate.
     #[arg(short = 'k', long)]
     insecure: bool,
-    /// Trust only the certificates of this file (@host:FILE is the node's).
+    /// Trust only this file's certificates (or @host:FILE).
     #[arg(long, value_name = "FILE")]
     cacert: Option<OsString>,
     /// Trust only these certificate authorities.
@@ -79,7 +79,7 @@ pub struct Http {
     /// Seconds for everything.
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     max_time: Option<Duration>,
-    /// End with status 22, without the body, where the status is 400 or more.
+    /// End with 22, without the body, on status 400 or more.
     #[arg(short, long)]
     fail: bool,
     /// Connect to this Unix socket.
@@ -97,7 +97,7 @@ pub struct Http {
     /// Leave the body packed as it came.
     #[arg(long)]
     raw: bool,
-    /// End with status 63 where the unpacked body is larger (K, M, G).
+    /// End with 63 where the unpacked body is larger (K, M, G).
     #[arg(long, value_name = "BYTES", value_parser = size)]
     max_size: Option<u64>,
     /// Use IPv4 only.

@@ -174,7 +174,8 @@ fn spliced(body: &mut Body, sink: &mut Sink, terms: &Terms) -> Result<u64> {
             (*pipe, "standard output".into())
         }
         Sink::File(file, name) => (file.as_fd(), name.clone()),
-        Sink::Out(_, None) | Sink::Nowhere => return Ok(0),
+        Sink::Nowhere => return dropped(body, terms),
+        Sink::Out(_, None) => return Ok(0),
     };
     let through = match sink_is_pipe(target) {
         true => None,
@@ -185,6 +186,24 @@ fn spliced(body: &mut Body, sink: &mut Sink, terms: &Terms) -> Result<u64> {
     };
     let result = Splice { target, name: &name, through, terms }.run(conn, left);
     let (moved, ended) = result?;
+    body.moved(moved, ended);
+    Ok(moved)
+}
+
+/// Takes the rest of a body off the socket unseen; how much that was.
+fn dropped(body: &mut Body, terms: &Terms) -> Result<u64> {
+    let Some((conn, left)) = body.direct() else { return Ok(0) };
+    let mut moved = left.map_or(conn.held().len() as u64, |left| left.min(conn.held().len() as u64));
+    conn.used(usize::try_from(moved).unwrap_or(usize::MAX));
+    let mut buffer = vec![0; PIPE as usize];
+    let mut ended = false;
+    while !ended && left.is_none_or(|left| moved < left) {
+        let most = left.map_or(u64::MAX, |left| left - moved).min(buffer.len() as u64) as usize;
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let count = conn.stream().sock().discard(room).map_err(|e| receive(terms.address, &e))?;
+        ended = count == 0;
+        moved += count as u64;
+    }
     body.moved(moved, ended);
     Ok(moved)
 }

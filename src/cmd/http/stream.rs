@@ -70,17 +70,31 @@ impl Sock {
     }
 }
 
-impl Read for Sock {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Sock {
+    /// Takes up to a buffer's length off the socket; a TCP socket does not even copy it, tcp(7), MSG_TRUNC.
+    ///
+    /// # Errors
+    /// Those of a read.
+    pub fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, MsgFlags::MSG_TRUNC)
+    }
+
+    fn receive(&self, buffer: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
         self.check()?;
         loop {
-            match recv(self.fd.as_raw_fd(), buffer, MsgFlags::empty()) {
+            match recv(self.fd.as_raw_fd(), buffer, flags) {
                 Ok(count) => return Ok(count),
                 Err(Errno::EAGAIN) => self.wait(PollFlags::POLLIN)?,
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+}
+
+impl Read for Sock {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, MsgFlags::empty())
     }
 }
 

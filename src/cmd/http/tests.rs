@@ -412,6 +412,12 @@ fn json_is_one_object() {
     assert!(
         object["tls"].is_null() && object["timings"]["dns"].is_null() && object["timings"]["total"].is_f64()
     );
+    cx.tty = true;
+    let zeros = [b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n".to_vec(), vec![0; 2_000_000]].concat();
+    let object: serde_json::Value =
+        serde_json::from_slice(&run_in(&mut cx, &[&sends(zeros.clone())]).1).unwrap();
+    assert_eq!(object["body_size"], 2_000_000);
+    assert_eq!(run_in(&mut cx, &[&sends(&zeros[..1_000_000])]).0.unwrap_err().status, 18);
     let (result, bytes) = run_in(&mut cx, &["get", &url, "--fail"]);
     assert!(result.unwrap_err().status == 22 && bytes.starts_with(b"{\"status\":404"));
     assert!(fault(&["get", "--fail", &url]).to_string().ends_with("404 Not Found"));

@@ -12,6 +12,8 @@ enum Does {
     Truncates,
     Fails(u8),
     Nothing,
+    /// Answers for A, and is silent on AAAA.
+    DropsAaaa,
     Loops,
 }
 
@@ -64,7 +66,8 @@ fn server(does: Does) -> SocketAddr {
                     let alias = [&[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 2, 0xc0, 12][..]].concat();
                     udp.send_to(&reply(query, 0, 0, &[&alias]), from).unwrap();
                 }
-                Does::Nothing => {}
+                Does::DropsAaaa if is_a(query) => drop(udp.send_to(&right, from)),
+                Does::Nothing | Does::DropsAaaa => {}
             }
         }
     });
@@ -186,4 +189,14 @@ fn hostile_packets_are_no_replies() {
     lie[6..12].fill(0xff);
     assert!(query.reply(&lie).is_none());
     assert!(Query::new(&"a".repeat(64), Kind::A).is_err());
+}
+
+#[test]
+fn a_server_that_drops_aaaa_costs_one_timeout() {
+    let mut config = config(vec![server(Does::DropsAaaa)]);
+    config.attempts = 5;
+    let began = Instant::now();
+    let lookup = Client::new(&config).lookup("api.x", &BOTH, None);
+    assert_eq!(lookup.addresses, [ip(7)]);
+    assert!(began.elapsed() < 2 * config.timeout);
 }
