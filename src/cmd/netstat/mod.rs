@@ -139,9 +139,10 @@ impl Command for Netstat {
             numeric: self.numeric,
             uids: &uids,
             users: cx.users(),
-            scope: match (self.listening, self.all) {
-                (true, false) => "only servers",
-                (_, true) => "servers and established",
+            scope: match (self.state.is_some(), self.listening, self.all) {
+                (true, ..) => "by state",
+                (_, true, false) => "only servers",
+                (_, _, true) => "servers and established",
                 _ => "w/o servers",
             },
         };
