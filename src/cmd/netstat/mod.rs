@@ -32,7 +32,7 @@ pub struct Netstat {
     /// Unix.
     #[arg(short = 'x')]
     unix: bool,
-    /// Listening sockets only.
+    /// Listening sockets only: Recv-Q is how many connections wait, Send-Q how many may.
     #[arg(short)]
     listening: bool,
     /// Listening sockets too; with -i, interfaces that are down too.

@@ -8,7 +8,7 @@ use super::Only;
 use super::columns::Reads;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
-use crate::sys::proc::{Procfs, Reader, Stat, System};
+use crate::sys::proc::{Procfs, Reader, Stat, System, why_refused};
 
 /// A command line is read up to this.
 const ARGS_LIMIT: usize = 128 * 1024;
@@ -72,16 +72,16 @@ impl Budget {
     }
 
     /// What to tell of it.
-    pub fn sentences(&self) -> Vec<&'static str> {
+    pub fn sentences(&self) -> Vec<String> {
         let mut all = Vec::new();
         if self.refused.load(Ordering::Relaxed) {
-            all.push("'-' in EXE or WCHAN: the kernel refused it, since nsdbg lacks CAP_SYS_PTRACE here");
+            all.push(format!("'-' in EXE or WCHAN: the kernel refused it, {}", why_refused()));
         }
         if self.cut.load(Ordering::Relaxed) {
-            all.push("long command lines are cut");
+            all.push("long command lines are cut".to_owned());
         }
         if self.many.load(Ordering::Relaxed) {
-            all.push("there are more processes than are sorted; the rest is left out");
+            all.push("there are more processes than are sorted; the rest is left out".to_owned());
         }
         all
     }

@@ -154,7 +154,7 @@ impl Command for Ps {
         }
         .map_err(|e| Fault::io("write", "standard output", &e))?;
         for sentence in collector.budget.sentences() {
-            cx.note(sentence);
+            cx.note(&sentence);
         }
         // procps' status: 1 where nothing was selected.
         Ok(if shown == 0 { Status(1) } else { Status::OK })
@@ -171,7 +171,9 @@ impl Ps {
             return Ok(all);
         }
         let list = match (self.long, self.full, self.bsd_user) {
-            (true, _, _) if self.lwp => "f,s,uid,pid,ppid,lwp,c,opri=PRI,ni,addr,sz,wchan,tname,time,comm=CMD",
+            (true, _, _) if self.lwp => {
+                "f,s,uid,pid,ppid,lwp,c,opri=PRI,ni,addr,sz,wchan,tname,time,comm=CMD"
+            }
             (true, true, _) => "f,s,uname=UID,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,stime,tname,time,cmd",
             (true, ..) => "f,s,uid,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,tname,time,comm=CMD",
             (_, true, _) if self.lwp => "uname=UID,pid,ppid,lwp,c,nlwp,stime,tname,time,cmd",
