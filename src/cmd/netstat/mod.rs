@@ -32,7 +32,7 @@ pub struct Netstat {
     /// Unix.
     #[arg(short = 'x')]
     unix: bool,
-    /// Listening sockets only.
+    /// Listening sockets only: Recv-Q is how many connections wait, Send-Q how many may.
     #[arg(short)]
     listening: bool,
     /// Listening sockets too; with -i, interfaces that are down too.
@@ -139,9 +139,10 @@ impl Command for Netstat {
             numeric: self.numeric,
             uids: &uids,
             users: cx.users(),
-            scope: match (self.listening, self.all) {
-                (true, false) => "only servers",
-                (_, true) => "servers and established",
+            scope: match (self.state.is_some(), self.listening, self.all) {
+                (true, ..) => "by state",
+                (_, true, false) => "only servers",
+                (_, _, true) => "servers and established",
                 _ => "w/o servers",
             },
         };

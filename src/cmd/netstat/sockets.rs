@@ -9,7 +9,7 @@ use crate::out::Output;
 use crate::out::table::NoRow;
 use crate::sys::netlink::{self, diag};
 use crate::sys::proc::fds::Holders;
-use crate::sys::proc::{Procfs, Reader};
+use crate::sys::proc::{Procfs, Reader, why_refused};
 
 /// Sockets that are held to look for their processes; later ones are shown without.
 const HELD: usize = 500_000;
@@ -133,8 +133,9 @@ pub fn list(
     printer.end(wanted)?;
     if holders.refused() > 0 {
         source.notes.push(format!(
-            "'-' may stand for one of {} processes whose descriptors the kernel refused, since nsdbg lacks CAP_SYS_PTRACE here",
-            holders.refused()
+            "'-' may stand for one of {} processes whose descriptors the kernel refused, {}",
+            holders.refused(),
+            why_refused()
         ));
     }
     Ok(source.notes)

@@ -8,13 +8,15 @@ use super::Only;
 use super::columns::Reads;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
-use crate::sys::proc::{Procfs, Reader, Stat, System};
+use crate::sys::proc::{Procfs, Reader, Stat, System, why_refused};
 
 /// A command line is read up to this.
 const ARGS_LIMIT: usize = 128 * 1024;
 /// All command lines that are held together; later ones are read up to [`ARGS_SHORT`].
 const ARGS_BUDGET: usize = 64 << 20;
 const ARGS_SHORT: usize = 4096;
+/// PIDs that a thread takes at a time.
+const CHUNK: usize = 64;
 /// Threads of one process that are listed.
 const THREADS: usize = 100_000;
 
@@ -72,16 +74,16 @@ impl Budget {
     }
 
     /// What to tell of it.
-    pub fn sentences(&self) -> Vec<&'static str> {
+    pub fn sentences(&self) -> Vec<String> {
         let mut all = Vec::new();
         if self.refused.load(Ordering::Relaxed) {
-            all.push("'-' in EXE or WCHAN: the kernel refused it, since nsdbg lacks CAP_SYS_PTRACE here");
+            all.push(format!("'-' in EXE or WCHAN: the kernel refused it, {}", why_refused()));
         }
         if self.cut.load(Ordering::Relaxed) {
-            all.push("long command lines are cut");
+            all.push("long command lines are cut".to_owned());
         }
         if self.many.load(Ordering::Relaxed) {
-            all.push("there are more processes than are sorted; the rest is left out");
+            all.push("there are more processes than are sorted; the rest is left out".to_owned());
         }
         all
     }
@@ -102,30 +104,40 @@ pub struct Collector<'a> {
 
 impl Collector<'_> {
     /// Reads these PIDs in two threads and makes something of each process there (rendering it counts as much as
-    /// reading it). The result is in the order of `pids`.
+    /// reading it). The threads take a chunk at a time, so that neither waits long for the other where a core is
+    /// busy. The results are in the order of `pids`.
     pub fn map<T: Send + Default>(
         &self,
         pids: &[i32],
         make: impl Fn(&Self, Process, &mut T) + Sync,
-    ) -> (T, T) {
-        let half = |pids: &[i32]| {
+    ) -> Vec<T> {
+        let next = AtomicUsize::new(0);
+        let work = || {
             let mut reader = self.procfs.reader();
-            let mut made = T::default();
-            for pid in pids {
-                self.process(*pid, &mut reader, &mut |process| make(self, process, &mut made));
+            let mut all = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(chunk) = pids.chunks(CHUNK).nth(at) else { return all };
+                let mut made = T::default();
+                for pid in chunk {
+                    self.process(*pid, &mut reader, &mut |process| make(self, process, &mut made));
+                }
+                all.push((at, made));
             }
-            made
         };
-        if pids.len() < 64 {
-            return (half(pids), T::default());
-        }
-        let (first, second) = pids.split_at(pids.len() / 2);
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| half(second));
-            let mine = half(first);
-            // A panic of the other half ends this command as one here would.
-            (mine, other.join().unwrap_or_default())
-        })
+        let mut all = if pids.len() <= CHUNK {
+            work()
+        } else {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(work);
+                let mut mine = work();
+                // A panic of the other thread aborts, as one here does.
+                mine.extend(other.join().unwrap_or_default());
+                mine
+            })
+        };
+        all.sort_unstable_by_key(|(at, _)| *at);
+        all.into_iter().map(|(_, made)| made).collect()
     }
 
     /// One process, or its threads; nothing where it is gone or not asked for.

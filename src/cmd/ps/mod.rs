@@ -24,7 +24,8 @@ use columns::{Chosen, Column, Sorting};
 ///
 /// All of them, by the PIDs that the container counts, read from outside: neither a hidden nor a faked /proc of the
 /// container changes it. nsdbg's own processes are left out. Users are the container's; an id that it does not map is
-/// shown as the host counts it. Times are UTC. BSD's words are taken too: `ps aux`, `ps axf`, `ps axo pid,args`.
+/// shown as the host counts it. Times are UTC, RSS is in units for people unless columns are asked for (then KiB, as
+/// procps). BSD's words are taken too: `ps aux`, `ps axf`, `ps axo pid,args`.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Ps {
@@ -153,7 +154,7 @@ impl Command for Ps {
         }
         .map_err(|e| Fault::io("write", "standard output", &e))?;
         for sentence in collector.budget.sentences() {
-            cx.note(sentence);
+            cx.note(&sentence);
         }
         // procps' status: 1 where nothing was selected.
         Ok(if shown == 0 { Status(1) } else { Status::OK })
@@ -170,13 +171,15 @@ impl Ps {
             return Ok(all);
         }
         let list = match (self.long, self.full, self.bsd_user) {
-            (true, _, _) if self.lwp => "f,s,uid,pid,ppid,lwp,c,opri=PRI,ni,addr,sz,wchan,tty,time,comm=CMD",
-            (true, true, _) => "f,s,uname=UID,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,stime,tty,time,cmd",
-            (true, ..) => "f,s,uid,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,tty,time,comm=CMD",
-            (_, true, _) if self.lwp => "uname=UID,pid,ppid,lwp,c,nlwp,stime,tty,time,cmd",
-            (_, true, _) if self.threads => "uname=UID,pid,spid,ppid,c,stime,tty,time,cmd",
-            (_, true, _) => "uname=UID,pid,ppid,c,stime,tty,time,cmd",
-            (_, _, true) => "user,pid,%cpu,%mem,vsz,rss,tty,stat,start_time=START,bsdtime,args",
+            (true, _, _) if self.lwp => {
+                "f,s,uid,pid,ppid,lwp,c,opri=PRI,ni,addr,sz,wchan,tname,time,comm=CMD"
+            }
+            (true, true, _) => "f,s,uname=UID,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,stime,tname,time,cmd",
+            (true, ..) => "f,s,uid,pid,ppid,c,opri=PRI,ni,addr,sz,wchan,tname,time,comm=CMD",
+            (_, true, _) if self.lwp => "uname=UID,pid,ppid,lwp,c,nlwp,stime,tname,time,cmd",
+            (_, true, _) if self.threads => "uname=UID,pid,spid,ppid,c,stime,tname,time,cmd",
+            (_, true, _) => "uname=UID,pid,ppid,c,stime,tname,time,cmd",
+            (_, _, true) => "user,pid,%cpu,%mem,vsz,rss,tname,stat,start_time=START,bsdtime,args",
             _ if self.lwp => "user,pid,lwp,nlwp,%cpu,time,comm",
             _ if self.threads => "user,pid,spid,%cpu,time,comm",
             _ => "user,pid,ppid,%cpu,size=RSS,elapsed,args",

@@ -64,16 +64,15 @@ pub fn streamed(
     let mut shown = 0;
     for wave in pids.chunks(WAVE) {
         if out.is_json() {
-            let (first, second) =
-                all.map(wave, |all, process, made: &mut Vec<Row>| made.push(Row::new(&process, all)));
-            for row in first.iter().chain(&second) {
+            let rows = all.map(wave, |all, process, made: &mut Vec<Row>| made.push(Row::new(&process, all)));
+            for row in rows.iter().flatten() {
                 out.json(row)?;
                 shown += 1;
             }
         } else {
-            let (first, second) =
+            let lines =
                 all.map(wave, |all, process, made: &mut Lines| made.add(&process, all, layout.columns));
-            shown += printer.print(&[first, second], out)?;
+            shown += printer.print(&lines, out)?;
         }
     }
     if shown == 0 && !out.is_json() {
@@ -94,9 +93,8 @@ pub fn held(
     all.budget.hold();
     let mut processes: Vec<Process> = Vec::new();
     for wave in pids.chunks(WAVE) {
-        let (first, second) = all.map(wave, |_, process, made: &mut Vec<Process>| made.push(process));
-        processes.extend(first);
-        processes.extend(second);
+        let made = all.map(wave, |_, process, made: &mut Vec<Process>| made.push(process));
+        processes.extend(made.into_iter().flatten());
         if processes.len() > SORTED {
             processes.truncate(SORTED);
             all.budget.many.store(true, Relaxed);

@@ -127,6 +127,14 @@ impl<'a> Procfs<'a> {
     }
 }
 
+/// Why links and wait channels of a process may be refused, as the end of a sentence.
+pub fn why_refused() -> &'static str {
+    match caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_PTRACE) {
+        Ok(true) => "in spite of CAP_SYS_PTRACE: an outer user namespace or a security module",
+        _ => "since nsdbg lacks CAP_SYS_PTRACE here",
+    }
+}
+
 /// Reads files of processes.
 pub struct Reader<'a> {
     root: BorrowedFd<'a>,
