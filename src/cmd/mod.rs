@@ -11,6 +11,7 @@ mod env;
 mod help;
 mod history;
 mod http;
+mod ls;
 mod netstat;
 mod ps;
 mod pwd;

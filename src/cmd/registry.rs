@@ -1,7 +1,7 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, env, help, history, http, netstat, ps, pwd, sleep, truth};
+use super::{cat, echo, env, help, history, http, ls, netstat, ps, pwd, sleep, truth};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
@@ -12,6 +12,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
+    entry::<ls::Ls>("ls", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),

@@ -1,5 +1,6 @@
 //! From a line to pipelines of words.
 
+use std::cell::Cell;
 use std::fmt;
 
 /// A line that is not of the grammar.
@@ -97,12 +98,14 @@ pub struct Line {
 /// # Errors
 /// What is not of the grammar, with its column.
 pub fn parse(line: &[u8]) -> Result<Line, Syntax> {
-    Parser { line, at: 0 }.line()
+    Parser { line, at: 0, counted: (0, 1).into() }.line()
 }
 
 struct Parser<'a> {
     line: &'a [u8],
     at: usize,
+    /// The byte whose column was asked for last, and its column: so that counting stays linear.
+    counted: Cell<(usize, usize)>,
 }
 
 impl Parser<'_> {
@@ -121,7 +124,13 @@ impl Parser<'_> {
     }
 
     fn column(&self, at: usize) -> usize {
-        String::from_utf8_lossy(&self.line[..at]).chars().count() + 1
+        let (from, column) = match self.counted.get() {
+            last if last.0 <= at => last,
+            _ => (0, 1),
+        };
+        let column = column + String::from_utf8_lossy(&self.line[from..at]).chars().count();
+        self.counted.set((at, column));
+        column
     }
 
     fn wrong<T>(&self, at: usize, message: impl Into<String>) -> Result<T, Syntax> {
