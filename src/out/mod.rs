@@ -10,4 +10,4 @@ pub mod units;
 pub use fault::Fault;
 pub use name::Name;
 pub use output::{Format, Output};
-pub use table::{Align, Column, Row, Table};
+pub use table::{Align, Column, Row};

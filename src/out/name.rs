@@ -13,16 +13,6 @@ use serde::{Serialize, Serializer};
 pub struct Name(Vec<u8>);
 
 impl Name {
-    /// The raw bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// As the system calls take it.
-    pub fn as_os_str(&self) -> &OsStr {
-        OsStr::from_bytes(&self.0)
-    }
-
     /// The JSON spelling, as a string.
     pub fn spelled(&self) -> String {
         match std::str::from_utf8(&self.0) {

@@ -30,11 +30,6 @@ impl<R: Row> Output<R> {
         Self { format, to: BufWriter::with_capacity(64 * 1024, to), table: None, escape, row: PhantomData }
     }
 
-    /// How rows are to be printed.
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
     /// Whether rows are to be JSON.
     pub fn is_json(&self) -> bool {
         self.format == Format::Json

@@ -50,8 +50,6 @@ pub struct Table {
     held: Vec<Vec<String>>,
     streaming: bool,
     escape: bool,
-    gap: usize,
-    limit: usize,
 }
 
 impl Table {
@@ -64,27 +62,11 @@ impl Table {
             held: Vec::new(),
             streaming: false,
             escape,
-            gap: 2,
-            limit: usize::MAX,
         };
         if columns.iter().any(|c| !c.0.is_empty()) {
             table.hold(columns.iter().map(|c| c.0.to_owned()).collect());
         }
         table
-    }
-
-    /// The same table with `gap` spaces between columns.
-    #[must_use]
-    pub fn gap(mut self, gap: usize) -> Self {
-        self.gap = gap;
-        self
-    }
-
-    /// The same table with lines cut at `columns` (0: not cut).
-    #[must_use]
-    pub fn cut_at(mut self, columns: usize) -> Self {
-        self.limit = if columns == 0 { usize::MAX } else { columns };
-        self
     }
 
     /// Adds a line.
@@ -129,10 +111,10 @@ impl Table {
                 }
             }
             if i != last {
-                line.extend(std::iter::repeat_n(' ', self.gap));
+                line.extend(std::iter::repeat_n(' ', 2));
             }
         }
-        let mut line = cut(line.trim_end_matches(' '), self.limit).into_owned();
+        let mut line = line.trim_end_matches(' ').to_owned();
         line.push('\n');
         to.write_all(line.as_bytes())
     }

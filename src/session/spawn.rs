@@ -37,22 +37,6 @@ pub enum Redirect {
     Node(i32, OsString, bool),
 }
 
-/// Where the streams of a pipeline's ends go.
-pub struct Streams {
-    /// Whether the first stage may read the operator's stdin.
-    pub stdin: bool,
-    /// Where the last one's stdout goes.
-    pub stdout: Target,
-}
-
-/// Where stdout goes.
-pub enum Target {
-    /// The operator's stdout.
-    Operator,
-    /// Memory, so many bytes at most.
-    Memory(usize),
-}
-
 fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
     move |errno| Fault::errno(step, "", errno).with_status(125)
 }
@@ -64,14 +48,14 @@ fn empty_input() -> Result<OwnedFd, Fault> {
 }
 
 impl Session {
-    /// Starts a pipeline.
+    /// Starts a pipeline. `stdin`: whether its first stage may read the operator's.
     ///
     /// # Errors
     /// Where a pipe can't be made, or a file of the node can't be opened. What was started ends with its pipes.
     pub fn start(
         &mut self,
         commands: Vec<Prepared>,
-        streams: &Streams,
+        stdin: bool,
         outcome: &mut Outcome,
     ) -> Result<Pipeline, Fault> {
         let mut pipeline = Pipeline::default();
@@ -84,18 +68,18 @@ impl Session {
             let wants = self.wants(&command);
             let stdin = match input.take() {
                 Some(previous) => previous,
-                None if at == 0 && wants.stdin && streams.stdin => self.operators_input(&mut pipeline)?,
+                None if at == 0 && wants.stdin && stdin => self.operators_input(&mut pipeline)?,
                 None => empty_input()?,
             };
             let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
             if at + 1 == count {
-                let sink = self.output_sink(&command, &streams.stdout)?;
+                let sink = self.output_sink(&command)?;
                 pipeline.pumps.push(Pump::new(reader, sink));
             } else {
                 input = Some(reader);
             }
             let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
-            let to_terminal = at + 1 == count && self.shows_to_person(&command, &streams.stdout);
+            let to_terminal = at + 1 == count && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
             let stdio = self.redirect(
                 command.redirects,
@@ -191,11 +175,11 @@ impl Session {
         command.entry.wants(command.arguments.iter().map(placeholder).collect()).unwrap_or_default()
     }
 
-    fn shows_to_person(&self, command: &Prepared, stdout: &Target) -> bool {
+    fn shows_to_person(&self, command: &Prepared) -> bool {
         let redirected = command.redirects.iter().any(|redirect| {
             matches!(redirect, Redirect::Inside(Redirection { number: 1, .. }) | Redirect::Node(1, ..))
         });
-        matches!(stdout, Target::Operator) && self.terminal.stdout && !redirected
+        self.terminal.stdout && !redirected
     }
 
     fn job(&self, command: &Prepared, to_terminal: bool) -> Job {
@@ -370,10 +354,7 @@ impl Session {
         })
     }
 
-    fn output_sink(&self, command: &Prepared, stdout: &Target) -> Result<Sink, Fault> {
-        if let Target::Memory(limit) = stdout {
-            return Ok(Sink::Memory(Vec::new(), *limit));
-        }
+    fn output_sink(&self, command: &Prepared) -> Result<Sink, Fault> {
         let fd = relay::duplicate(std::io::stdout().as_fd()).map_err(fault("dup"))?;
         if !self.terminal.stdout {
             relay::enlarge(fd.as_fd());

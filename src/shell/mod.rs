@@ -12,5 +12,5 @@ mod parse;
 
 pub use cursor::{Cursor, word_at_cursor};
 pub use expand::{Expanded, Variables, expand};
-pub use glob::{Directory, GlobError, Pattern, glob};
-pub use parse::{Joint, Line, Piece, Pipeline, Redirect, Simple, Syntax, Word, parse};
+pub use glob::{Directory, Pattern, glob};
+pub use parse::{Joint, Piece, Pipeline, Redirect, Simple, Word, parse};

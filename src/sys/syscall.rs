@@ -212,15 +212,17 @@ pub fn exit_now(status: u8) -> ! {
     unsafe { libc::_exit(i32::from(status)) }
 }
 
-/// Forks. The child is single-threaded and must not return into code that it shares with the parent's cleanup.
+/// Forks; the child gets `None`. The system call itself, since glibc's fork drags its name service switch into the
+/// binary; what glibc would do beside it concerns other threads, which there are none.
 ///
 /// # Errors
 /// As fork(2).
 pub fn fork() -> Result<Option<i32>> {
-    // SAFETY: every caller is single-threaded, so that the child finds no lock held.
-    match unsafe { nix::unistd::fork() }? {
-        nix::unistd::ForkResult::Child => Ok(None),
-        nix::unistd::ForkResult::Parent { child } => Ok(Some(child.as_raw())),
+    // SAFETY: without CLONE_VM and a stack this is fork(2): the child continues here on its own copy of everything.
+    // Every caller is single-threaded, so that the child finds no lock held.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) })? {
+        0 => Ok(None),
+        child => Ok(Some(child as i32)),
     }
 }
 

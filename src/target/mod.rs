@@ -4,7 +4,7 @@ pub mod facts;
 pub mod namespace;
 pub mod selector;
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -82,11 +82,6 @@ impl Target {
     /// As openat(2).
     pub fn open_in_proc(&self, name: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
         openat(&self.proc, name, flags | OFlag::O_CLOEXEC, Mode::empty())
-    }
-
-    /// A variable of the target's environment.
-    pub fn var(&self, name: &str) -> Option<&OsStr> {
-        self.facts.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 }
 
