@@ -38,9 +38,16 @@ pub fn run(extra: usize) -> u8 {
     if moved.is_err() && matches!(job.task, Task::Command(_)) {
         let _ = writeln!(io::stderr(), "nsdbg: the working directory can't be reached: starting at /");
     }
-    match perform(job, extra) {
+    let (name, format) = match &job.task {
+        Task::Command(name) => (name.clone(), job.format),
+        Task::Directory(_) => ("cd".to_owned(), job.format),
+        _ => ("nsdbg".to_owned(), job.format),
+    };
+    // This process ends by _exit, which flushes nothing.
+    let flush = |_: &u8| drop(io::stdout().flush());
+    match perform(job, extra).inspect(flush) {
         Ok(status) => status,
-        Err((name, format, fault)) => {
+        Err(fault) => {
             let line = match format {
                 Format::Text => fault.line(&name),
                 Format::Json => fault.json(&name).to_string(),
@@ -84,32 +91,22 @@ fn working_directory() -> nix::Result<Vec<u8>> {
     if path.starts_with(b"/") { Ok(path) } else { Err(nix::errno::Errno::ENOENT) }
 }
 
-type Outcome = std::result::Result<u8, (String, Format, Fault)>;
-
-fn perform(job: Job, extra: usize) -> Outcome {
-    let format = job.format;
-    let inner = |result: std::result::Result<(), Fault>| match result {
-        Ok(()) => Ok(0),
-        Err(fault) => Err((String::from("nsdbg"), format, fault)),
-    };
+fn perform(job: Job, extra: usize) -> std::result::Result<u8, Fault> {
     match &job.task {
         Task::Command(name) => {
             let name = name.clone();
-            command(job, &name, extra).map_err(|fault| (name, format, fault))
+            return command(job, &name, extra);
         }
-        Task::Hello => inner(hello()),
-        Task::Directory(path) => {
-            directory(OsStr::from_bytes(path)).map(|()| 0).map_err(|fault| ("cd".into(), format, fault))
-        }
-        Task::Candidates { directory, prefix } => inner(candidates(directory, prefix)),
-        Task::Write { path, append } => inner(
-            redirect_to(path, *append, job.read_only)
-                .and_then(|file| copy(&mut io::stdin(), &mut File::from(file), path)),
-        ),
+        Task::Hello => hello(),
+        Task::Directory(path) => directory(OsStr::from_bytes(path)),
+        Task::Candidates { directory, prefix } => candidates(directory, prefix),
+        Task::Write { path, append } => redirect_to(path, *append, job.read_only)
+            .and_then(|file| copy(&mut io::stdin(), &mut File::from(file), path)),
         Task::Read(path) => {
-            inner(redirect_from(path).and_then(|file| copy(&mut File::from(file), &mut io::stdout(), path)))
+            redirect_from(path).and_then(|file| copy(&mut File::from(file), &mut io::stdout(), path))
         }
     }
+    .map(|()| 0)
 }
 
 fn copy(from: &mut impl Read, to: &mut impl Write, path: &[u8]) -> std::result::Result<(), Fault> {

@@ -487,8 +487,11 @@ impl Parser<'_> {
     }
 }
 
+/// Ranges of bytes, both ends included.
+type Ranges = Vec<(u8, u8)>;
+
 /// A bracket expression at the head of `bytes`: its ranges, whether it is negated, and its length.
-fn class(bytes: &[u8]) -> Option<(Vec<(u8, u8)>, bool, usize)> {
+fn class(bytes: &[u8]) -> Option<(Ranges, bool, usize)> {
     let mut at = 1;
     let negated = matches!(bytes.get(at), Some(b'!' | b'^'));
     at += usize::from(negated);
