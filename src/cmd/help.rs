@@ -23,9 +23,12 @@ pub const BUILTINS: &[(&str, &str, &str)] = &[
 ];
 
 const GRAMMAR: &str = "\
-Lines: '…' \"…\" $'\\xHH' \\ quote, $NAME ${NAME} $? are replaced, * ? […] match the container's files.
-| > >> < 2> 2>> 2>&1 ; && || # work as in a shell. @host:/path in a redirection is a file of the node.
-Ctrl-C ends the running command, Ctrl-D leaves, Tab completes. COMMAND --help explains a command.
+Words: '…' \"…\" $'\\xHH' and \\ quote; $NAME ${NAME} $? are replaced;
+* ? [a-z] match the container's files.
+Lines: | > >> < 2> 2>> 2>&1 ; && || # work as in a shell.
+@host:/path in a redirection or an option is a file of the node.
+Ctrl-C ends the running command, Ctrl-D leaves, Tab completes.
+help COMMAND, or COMMAND --help, explains a command.
 ";
 
 impl Command for Help {

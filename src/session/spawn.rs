@@ -167,6 +167,11 @@ impl Session {
     }
 
     fn wants(&self, command: &Prepared) -> Wants {
+        let names_node =
+            |argument: &Argument| matches!(argument, Argument::Word(word) if contains(word, b"@host:"));
+        if !command.entry.needs.stdin && !command.arguments.iter().any(names_node) {
+            return Wants::default();
+        }
         let placeholder = |argument: &Argument| match argument {
             Argument::Word(word) => OsString::from_vec(word.clone()),
             Argument::Pattern(_) => OsString::from("*"),
@@ -318,9 +323,12 @@ impl Session {
             }
         }
         let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
-        let own = if watching { self.own_pids(pipeline) } else { Vec::new() };
+        let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
         let Some(pid) = syscall::fork().map_err(fault("fork"))? else {
+            if self.shares_pid_namespace() {
+                own.push(std::process::id() as i32);
+            }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
             keep.extend(self.procfs.iter().filter(|_| watching).map(AsRawFd::as_raw_fd));
             keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
@@ -445,6 +453,10 @@ fn innermost_pid(pid: i32) -> Option<i32> {
 fn children_of(pid: i32) -> Vec<i32> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 /// A path of the node in a redirection or an option: what follows `@host:`.
