@@ -36,7 +36,6 @@ cases = [
     ("ls -l of 100,000 files : GNU ls", enter + ["ls", "-l", "/data/many"], ["ls", "-l", many], 7, True, 0.7, 0.5),
     ("ls of 100,000 files : GNU ls", enter + ["ls", "/data/many"], ["ls", many], 9, True, 0.7, 0.5),
     ("cat of 1 GiB to a pipe : GNU cat", enter + ["cat", "/data/big"], ["cat", big], 5, True, 0.6, 0.2),
-    ("ps : ps -ef of the node", enter + ["ps"], ["ps", "-ef"], 30, True, None, None),
 ]
 failed = False
 print(f"{'what':36} {'nsdbg ms':>9} {'peer ms':>9} {'ratio':>6} {'most':>5} {'goal':>5}")
