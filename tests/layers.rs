@@ -37,7 +37,8 @@ fn modules_import_only_what_is_below_them() {
             seen += 1;
             for (number, line) in fs::read_to_string(file).unwrap().lines().enumerate() {
                 for import in line.split("crate::").skip(1) {
-                    let name: String = import.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                    let name: String =
+                        import.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                     let known = MAY_IMPORT.iter().any(|(module, _)| *module == name);
                     assert!(
                         !known || name == *module || allowed.contains(&name.as_str()),

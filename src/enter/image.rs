@@ -22,10 +22,10 @@ use super::{Failure, Result, Step};
 use crate::sys::syscall::{self, MOUNT_ATTR_RDONLY};
 
 /// Where the second start finds its arguments.
-const STARTUP_FD: RawFd = 3;
+pub const STARTUP_FD: RawFd = 3;
 
-/// The variables of the operator that nsdbg itself wants.
-const WANTED: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "HOME", "XDG_STATE_HOME", "COLUMNS", "LINES"];
+/// The variables of the operator that nsdbg itself wants. One string: it is read before pointers are relocated.
+pub const WANTED: &str = "TERM COLORTERM NO_COLOR HOME XDG_STATE_HOME COLUMNS LINES";
 
 /// What the operator typed, and what is kept of the environment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn protect() -> Result<Protected> {
     }
     let startup = Startup {
         args: std::env::args_os().skip(1).collect(),
-        vars: WANTED.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?))).collect(),
+        vars: WANTED.split(' ').filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect(),
     };
     let arguments = sealed_memfd("arguments", |file| file.write_all(&startup.encode()))?;
     let image = match read_only_clone() {

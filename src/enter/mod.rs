@@ -4,6 +4,8 @@
 //! drops and forks the one process that runs a command, [`procfs`] makes a procfs of the target's PID namespace from
 //! outside, [`watch`] confines the processes that look from there.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod early;
 pub mod fds;
 pub mod image;
 pub mod join;
