@@ -1,5 +1,7 @@
 //! nsdbg looks into a running container that has no shell, no libc and no tools.
 
+#![cfg_attr(not(test), no_main)]
+
 mod cli;
 mod cmd;
 mod enter;
@@ -9,6 +11,7 @@ mod shell;
 mod sys;
 mod target;
 
+use std::ffi::OsString;
 use std::io::Write;
 
 use cli::Asked;
@@ -19,17 +22,34 @@ use session::Session;
 use target::Target;
 use target::selector::Selector;
 
+/// Called by libc.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
+    // SAFETY: libc passes what the kernel laid out.
+    end(start(unsafe { sys::start::arguments(argc, argv) }))
+}
+
+/// Never run: the tests have a main of their own.
+#[cfg(test)]
 fn main() {
-    let status = start().unwrap_or_else(|fault| {
+    end(start(Vec::new()));
+}
+
+fn end(result: Result<u8, Fault>) -> ! {
+    let status = result.unwrap_or_else(|fault| {
         let _ = writeln!(std::io::stderr(), "{}", fault.line("nsdbg"));
         fault.status
     });
-    std::process::exit(i32::from(status));
+    // What is buffered would be left to nobody.
+    let _ = std::io::stdout().flush();
+    std::process::exit(i32::from(status))
 }
 
 /// Protects the image, forks the launcher, and only then reads what was asked for.
-fn start() -> Result<u8, Fault> {
-    let protected = image::protect()?;
+fn start(args: Vec<OsString>) -> Result<u8, Fault> {
+    sys::start::prepare().map_err(|errno| Fault::errno("open", "/dev/null", errno).with_status(125))?;
+    let protected = image::protect(args)?;
     let launcher = Launcher::fork(session::child::run)?;
     let startup = protected.startup()?;
     run(launcher, startup)

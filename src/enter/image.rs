@@ -80,13 +80,14 @@ impl Protected {
     }
 }
 
-/// Write-protects the running image and scrubs argv and environment, by starting it once more. Returns in the
+/// Write-protects the running image and scrubs argv and environment, by starting it once more. `args` are those of
+/// `main`. Returns in the
 /// process where that has been done.
 ///
 /// # Errors
 /// Where neither way of protecting works, or the second start finds itself unprotected.
-pub fn protect() -> Result<Protected> {
-    if let Some(startup) = second_start() {
+pub fn protect(args: Vec<OsString>) -> Result<Protected> {
+    if let Some(startup) = second_start(&args) {
         return if is_protected()? {
             Ok(Protected(startup))
         } else {
@@ -94,7 +95,7 @@ pub fn protect() -> Result<Protected> {
         };
     }
     let startup = Startup {
-        args: std::env::args_os().skip(1).collect(),
+        args: args.into_iter().skip(1).collect(),
         vars: WANTED.split(' ').filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect(),
     };
     let arguments = sealed_memfd("arguments", |file| file.write_all(&startup.encode()))?;
@@ -119,9 +120,8 @@ fn start(image: OwnedFd, arguments: &OwnedFd) -> Result<Protected> {
 
 /// The arguments' memfd where this is the second start: argv is `nsdbg` alone, the environment is empty, and the
 /// memfd is sealed.
-fn second_start() -> Option<OwnedFd> {
-    let mut args = std::env::args_os();
-    if args.next()? != "nsdbg" || args.next().is_some() || std::env::vars_os().next().is_some() {
+fn second_start(args: &[OsString]) -> Option<OwnedFd> {
+    if args != ["nsdbg"] || std::env::vars_os().next().is_some() {
         return None;
     }
     let fd = syscall::own_fd(STARTUP_FD).ok()?;

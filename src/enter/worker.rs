@@ -209,8 +209,10 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
     let child_fd = pidfd_open(child).step("pidfd_open", "the command's process")?;
     // From here on this process ends by itself, after the one it waits for.
     prctl(libc::PR_SET_PDEATHSIG, 0, 0).step("prctl", "parent death signal")?;
-    for number in 0..REPORT {
-        let _ = nix::unistd::close(number);
+    if syscall::close_range(0, REPORT as u32 - 1).is_err() {
+        for number in 0..REPORT {
+            let _ = nix::unistd::close(number);
+        }
     }
     let tell = |what: Report| fds::send(report, &what.encode(), &[]);
     let mut leaving = tell(Report::Started(child)).is_err();

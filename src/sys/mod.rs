@@ -10,4 +10,5 @@ pub mod passwd;
 pub mod proc;
 pub mod resolv;
 pub mod socket;
+pub mod start;
 pub mod syscall;

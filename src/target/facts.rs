@@ -184,7 +184,8 @@ fn open_fault(pid: i32, name: &CStr, errno: Errno) -> Fault {
 
 fn bytes(proc: impl AsFd, name: &CStr, limit: u64) -> nix::Result<Vec<u8>> {
     let file = openat(proc, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let mut bytes = Vec::new();
+    // Room for most of these files, so that one call reads them whole and as of one moment.
+    let mut bytes = Vec::with_capacity(4096);
     File::from(file)
         .take(limit)
         .read_to_end(&mut bytes)

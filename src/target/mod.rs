@@ -60,10 +60,6 @@ impl Target {
         if has_ended(&pidfd) {
             return Err(fault("it has ended".into()));
         }
-        if let Some(process) = facts::thread_of(pid).filter(|process| *process != pid) {
-            return Err(fault(format!("it is a thread of process {process}"))
-                .with_hint(format!("nsdbg --pid {process}")));
-        }
         let facts = Facts::read(&proc, pid)?;
         if has_ended(&pidfd) {
             return Err(fault("it ended while it was looked at".into()));
