@@ -1,0 +1,5 @@
+//! nsdbg against real namespaces. A test's name begins with the requirement of the threat model that it shows.
+
+mod identity;
+mod live;
+mod support;
