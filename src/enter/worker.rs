@@ -20,8 +20,14 @@ use crate::sys::syscall::{self, pidfd_open, pidfd_send_signal, prctl};
 /// Seconds that entering may take.
 pub const ENTRY_LIMIT: u32 = 10;
 
+/// The status of what SIGKILL ended.
+const KILLED: u8 = 128 + libc::SIGKILL as u8;
+
 /// Milliseconds that a killed process is waited for.
 const REAP_LIMIT: u16 = 2000;
+
+/// Milliseconds that the end of a PID namespace's first process takes after it has killed all others.
+const TARGET_END_LIMIT: u16 = 200;
 
 /// Where a command's process finds its descriptors, after 0, 1 and 2.
 pub const JOB: RawFd = 3;
@@ -216,6 +222,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
     }
     let tell = |what: Report| fds::send(report, &what.encode(), &[]);
     let mut leaving = tell(Report::Started(child)).is_err();
+    let mut was_told = leaving;
     loop {
         if leaving {
             let _ = pidfd_send_signal(child_fd.as_fd(), libc::SIGKILL);
@@ -239,7 +246,10 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
         if child_ended {
             match syscall::reap(child) {
                 Ok(Some(status)) => {
-                    let _ = tell(Report::Ended(status));
+                    // Killed, and not by us: perhaps since the target ended, and its PID namespace with it. That is
+                    // told of the target only when all in there have been reaped.
+                    let with_target = status == KILLED && !was_told && ends_soon(target);
+                    let _ = tell(if with_target { Report::TargetEnded } else { Report::Ended(status) });
                     return Ok(());
                 }
                 // Its tracer has its exit first.
@@ -253,15 +263,22 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
         if said {
             match fds::receive(report) {
                 Ok((message, _)) if message.len() == 1 => {
+                    was_told = true;
                     let _ = pidfd_send_signal(child_fd.as_fd(), i32::from(message[0]));
                 }
-                _ => leaving = true,
+                _ => (leaving, was_told) = (true, true),
             }
         } else if target_ended && !leaving {
             let _ = tell(Report::TargetEnded);
-            leaving = true;
+            (leaving, was_told) = (true, true);
         }
     }
+}
+
+/// Whether a process ends within a moment.
+fn ends_soon(process: BorrowedFd) -> bool {
+    let mut polled = [PollFd::new(process, PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::from(TARGET_END_LIMIT)).is_ok_and(|ready| ready > 0)
 }
 
 fn send_sockets(report: BorrowedFd) -> Result<()> {

@@ -54,7 +54,7 @@ impl Sink {
 
 /// One stream: from a descriptor to a sink.
 pub struct Pump {
-    from: OwnedFd,
+    from: Option<OwnedFd>,
     to: Option<Sink>,
     /// Bytes that were read, or rendered for the terminal, and are not written yet.
     pending: Vec<u8>,
@@ -72,7 +72,15 @@ impl Pump {
     /// A stream. It owns both of its ends.
     pub fn new(from: OwnedFd, to: Sink) -> Self {
         let spliced = matches!(to, Sink::Descriptor(_));
-        Self { from, to: Some(to), pending: Vec::new(), spliced, ended: false, blocked: false, error: None }
+        Self {
+            from: Some(from),
+            to: Some(to),
+            pending: Vec::new(),
+            spliced,
+            ended: false,
+            blocked: false,
+            error: None,
+        }
     }
 
     /// Whether nothing more will be moved. Its ends are closed then, but memory is kept.
@@ -91,16 +99,17 @@ impl Pump {
         }
     }
 
-    /// What to poll for.
-    pub fn poll_fd(&self) -> PollFd<'_> {
+    /// What to poll for, unless it is done.
+    pub fn poll_fd(&self) -> Option<PollFd<'_>> {
         match self.to.as_ref().and_then(Sink::descriptor) {
-            Some(fd) if self.blocked => PollFd::new(fd, PollFlags::POLLOUT),
-            _ => PollFd::new(self.from.as_fd(), PollFlags::POLLIN),
+            Some(fd) if self.blocked => Some(PollFd::new(fd, PollFlags::POLLOUT)),
+            _ => self.from.as_ref().map(|from| PollFd::new(from.as_fd(), PollFlags::POLLIN)),
         }
     }
 
-    /// Gives the stream up: its ends are closed.
+    /// Gives the stream up: its ends are closed, so that who writes into it does not wait for ever.
     pub fn close(&mut self) {
+        self.from = None;
         self.to = None;
         self.pending.clear();
     }
@@ -123,7 +132,7 @@ impl Pump {
     }
 
     fn advance(&mut self) -> nix::Result<()> {
-        let Some(sink) = &mut self.to else { return Ok(()) };
+        let (Some(sink), Some(from)) = (&mut self.to, &self.from) else { return Ok(()) };
         if let Some(fd) = sink.descriptor() {
             self.blocked = !is_writable(fd)?;
             if self.blocked {
@@ -134,19 +143,19 @@ impl Pump {
             && let Sink::Descriptor(to) = sink
         {
             let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-            match splice(&self.from, None, to, None, PIPE_SIZE as usize, flags) {
+            match splice(from, None, to, None, PIPE_SIZE as usize, flags) {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}
                 Err(Errno::EINVAL) => self.spliced = false,
                 // The sink may poll writable and yet have no free slot for a page.
-                Err(Errno::EAGAIN) => self.spliced = !is_readable(self.from.as_fd())?,
+                Err(Errno::EAGAIN) => self.spliced = !is_readable(from.as_fd())?,
                 Err(errno) => return Err(errno),
             }
             return Ok(());
         }
         if self.pending.is_empty() && !self.ended {
             let mut buffer = vec![0; CHUNK];
-            let count = read(&self.from, &mut buffer)?;
+            let count = read(from, &mut buffer)?;
             buffer.truncate(count);
             self.ended = count == 0;
             match sink {
@@ -212,7 +221,7 @@ mod tests {
             if pump.is_done() {
                 return;
             }
-            let mut polled = [pump.poll_fd()];
+            let mut polled = [pump.poll_fd().unwrap()];
             poll(&mut polled, PollTimeout::from(1000u16)).unwrap();
             pump.step();
         }
@@ -255,5 +264,6 @@ mod tests {
         let mut pump = Pump::new(reader, Sink::Descriptor(to));
         drain(&mut pump);
         assert_eq!(pump.error, None);
+        assert_eq!(write(&writer, b"y"), Err(Errno::EPIPE));
     }
 }

@@ -154,10 +154,10 @@ impl Pipeline {
         let pumps: Vec<usize> = (0..self.pumps.len()).filter(|i| !self.pumps[*i].is_done()).collect();
         let ready = {
             let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-            fds.extend(self.input.as_ref().filter(|input| !input.is_done()).map(Pump::poll_fd));
+            fds.extend(self.input.as_ref().filter(|input| !input.is_done()).and_then(Pump::poll_fd));
             let has_input = fds.len() == 2;
             fds.extend(stages.iter().filter_map(|i| self.stages[*i].poll_fd()));
-            fds.extend(pumps.iter().map(|i| self.pumps[*i].poll_fd()));
+            fds.extend(pumps.iter().filter_map(|i| self.pumps[*i].poll_fd()));
             match poll(&mut fds, until_timeout(next)) {
                 Ok(_) => {}
                 Err(_) => return false,

@@ -58,6 +58,8 @@ impl Target {
             .map_err(|errno| Fault::errno("open", &path, errno).with_status(125))?;
         // Since the process still lives, the directory is that of the process behind the pidfd.
         if has_ended(&pidfd) {
+            // A zombie's facts can still be read, and are refused by name.
+            Facts::read(&proc, pid)?;
             return Err(fault("it has ended".into()));
         }
         let facts = Facts::read(&proc, pid)?;

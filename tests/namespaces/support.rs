@@ -1,0 +1,270 @@
+//! Containers without a container runtime, nsdbg run with limits, and what the node sees of its processes.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::live::{Ran, run};
+
+/// The longest that one run of nsdbg may take.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// The program under test.
+pub const NSDBG: &str = env!("CARGO_BIN_EXE_nsdbg");
+
+/// Says that a test is skipped and why, then returns.
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        eprintln!("skipped: {}: {}", std::thread::current().name().unwrap_or("?"), format!($($reason)*));
+        return;
+    }};
+}
+pub(crate) use skip;
+
+/// Skips a test where it is not run by root.
+macro_rules! needs_root {
+    () => {
+        if !nix::unistd::geteuid().is_root() {
+            crate::support::skip!("must run as root: sudo cargo test --test namespaces");
+        }
+    };
+}
+pub(crate) use needs_root;
+
+/// The static program of the containers, compiled once for each version of its source.
+pub fn helper() -> &'static Path {
+    static HELPER: OnceLock<PathBuf> = OnceLock::new();
+    HELPER.get_or_init(|| {
+        const SOURCE: &str = include_str!("../support/server.rs");
+        let hash = SOURCE.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let path = directory.join(format!("nsdbg-test-helper-{hash:x}"));
+        if !path.exists() {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/server.rs");
+            let made = directory.join(format!("helper.{}", std::process::id()));
+            let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+            let status = Command::new(rustc)
+                .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
+                .args([&made, &source])
+                .status()
+                .expect("rustc");
+            assert!(status.success(), "the helper does not compile");
+            fs::rename(&made, &path).unwrap();
+        }
+        path
+    })
+}
+
+/// A new directory that others may enter.
+fn new_directory(name: &str) -> PathBuf {
+    static NEXT: Mutex<u32> = Mutex::new(0);
+    let mut next = NEXT.lock().unwrap();
+    *next += 1;
+    let path = std::env::temp_dir().join(format!("nsdbg-test-{}-{next}-{name}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// What a container shall be.
+pub struct Builder {
+    settings: Vec<(String, String)>,
+    mode: Vec<String>,
+    environment: Vec<(OsString, OsString)>,
+    root: PathBuf,
+}
+
+/// All kinds of namespace but user.
+const ALL: &str = "mnt,pid,net,ipc,uts,cgroup";
+
+/// A container like a distroless image's: all namespaces, uid and gid 65532, no capability, its own /proc.
+pub fn sandbox() -> Builder {
+    let root = new_directory("root");
+    for name in ["proc", "etc", "tmp", "dev", "app"] {
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/sbin/nologin\nweb:x:65532:65532::/app:/x\n")
+        .unwrap();
+    fs::write(root.join("etc/group"), "root:x:0:\nweb:x:65532:\nlogs:x:2000:web\n").unwrap();
+    fs::copy(helper(), root.join("server")).unwrap();
+    Builder { settings: Vec::new(), mode: vec!["sleep".into()], environment: Vec::new(), root }
+        .set("ns", ALL)
+        .set("uid", "65532")
+        .set("gid", "65532")
+        .set("proc", "yes")
+}
+
+impl Builder {
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.retain(|(key, _)| key != name);
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub fn user(self, uid: u32, gid: u32) -> Self {
+        self.set("uid", uid).set("gid", gid)
+    }
+
+    /// Permitted, effective and bounding sets.
+    pub fn caps(self, mask: u64) -> Self {
+        self.set("caps", format!("{mask:x}"))
+    }
+
+    /// A user namespace of its own: container 0 to 65535 are the node's 100000 to 165535.
+    pub fn mapped(self) -> Self {
+        self.set("uid_map", "0:100000:65536").set("gid_map", "0:100000:65536")
+    }
+
+    /// What the target does.
+    pub fn mode(mut self, words: &[&str]) -> Self {
+        self.mode = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.into(), value.as_ref().into()));
+        self
+    }
+
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::create_dir_all(self.root.join(path).parent().unwrap()).unwrap();
+        fs::write(self.root.join(path), content).unwrap();
+        self
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn start(self) -> Sandbox {
+        let mut command = Command::new(helper());
+        command.arg("box").arg(format!("root={}", self.root.display()));
+        for (key, value) in &self.settings {
+            command.arg(format!("{key}={value}"));
+        }
+        command.arg("--").args(&self.mode).env_clear().envs(self.environment);
+        let mut helper =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the helper starts");
+        let stdin = helper.stdin.take();
+        let lines = lines_of(helper.stdout.take().unwrap());
+        let mut sandbox = Sandbox { pid: 0, root: self.root, helper, stdin, lines, early: Vec::new() };
+        // What the target says may come before what the helper says of it.
+        while sandbox.pid == 0 {
+            let line = sandbox.next_line(LIMIT).expect("the sandbox starts");
+            match line.strip_prefix("target ") {
+                Some(pid) => sandbox.pid = pid.parse().unwrap(),
+                None => sandbox.early.push(line),
+            }
+        }
+        sandbox
+    }
+}
+
+fn lines_of(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// A running container.
+pub struct Sandbox {
+    /// The target's PID on the node.
+    pub pid: i32,
+    /// Its root directory on the node.
+    pub root: PathBuf,
+    helper: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    early: Vec<String>,
+}
+
+impl Sandbox {
+    /// The next line that the target prints, within a limit.
+    pub fn next_line(&mut self, limit: Duration) -> Option<String> {
+        if self.pid != 0 && !self.early.is_empty() {
+            return Some(self.early.remove(0));
+        }
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// All lines that come until none came for so long.
+    pub fn lines(&mut self, quiet: Duration) -> Vec<String> {
+        let mut all = Vec::new();
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end
+            && let Some(line) = self.next_line(quiet)
+        {
+            all.push(line);
+        }
+        all
+    }
+
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    pub fn kill(&mut self) {
+        signal(self.pid, libc::SIGKILL);
+        let _ = self.helper.wait();
+    }
+
+    /// nsdbg with `--pid` of this target.
+    pub fn nsdbg(&self) -> Command {
+        let mut command = Command::new(NSDBG);
+        command.arg("--pid").arg(self.pid.to_string());
+        command
+    }
+
+    /// Runs `nsdbg --pid N -- ARGS`.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        run(self.nsdbg().arg("--").args(args))
+    }
+
+    /// Runs `nsdbg --pid N OPTIONS -- ARGS`.
+    pub fn run_with(&self, options: &[&str], args: &[&str]) -> Ran {
+        run(self.nsdbg().args(options).arg("--").args(args))
+    }
+
+    /// Runs `nsdbg --pid N -c LINE`.
+    pub fn line(&self, line: &str) -> Ran {
+        run(self.nsdbg().arg("-c").arg(line))
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.stdin = None;
+        if self.pid != 0 {
+            signal(self.pid, libc::SIGKILL);
+        }
+        let _ = self.helper.kill();
+        let _ = self.helper.wait();
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+pub fn signal(pid: i32, signal: i32) {
+    let _ = nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        nix::sys::signal::Signal::try_from(signal).unwrap(),
+    );
+}
