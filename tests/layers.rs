@@ -1,5 +1,7 @@
 //! The layers: main → cli → session → {cmd, enter, shell} → target → {out, sys}. A module imports only what is below.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,9 @@
 //! What a program's start owes to the rest of it, in place of the standard library's own start: that reads
 //! /proc/self/maps and sets handlers up, which every one-shot command would pay for.
 
+#[cfg(not(test))]
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+#[cfg(not(test))]
 use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::{OFlag, open};
@@ -12,7 +14,7 @@ use nix::sys::stat::Mode;
 ///
 /// # Safety
 /// `argv` holds `argc` pointers to C strings that live as long as the process.
-#[cfg_attr(test, allow(dead_code, reason = "called by the main that tests replace"))]
+#[cfg(not(test))]
 pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
     (0..usize::try_from(argc).unwrap_or(0))
         .map(|at| {

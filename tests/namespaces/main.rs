@@ -3,5 +3,6 @@
 mod identity;
 mod lifetime;
 mod live;
+mod podman;
 mod statuses;
 mod support;

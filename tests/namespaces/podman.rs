@@ -11,7 +11,8 @@ use crate::support::{NSDBG, needs_root, skip};
 const IMAGE: &str = "nsdbg-test-scratch";
 
 /// What would provide what these tests need.
-const PROVIDE: &str = "apt-get install podman runc conmon netavark aardvark-dns iptables nftables buildah catatonit";
+const PROVIDE: &str =
+    "apt-get install podman runc conmon netavark aardvark-dns iptables nftables buildah catatonit";
 
 /// Builds the image once; says why not where that can't be.
 fn image() -> Result<(), String> {
@@ -71,25 +72,20 @@ impl Container {
             command.args(["--dns", "127.0.0.1"]);
         }
         let started = run(command.args(options).arg(IMAGE));
-        let container = Self { name, pid: String::new() };
+        let mut container = Self { name, pid: String::new() };
         if started.status != 0 {
             return Err(format!("podman can't run it here: {}", started.err));
         }
-        let inspected = run(Command::new("podman").args(["inspect", "-f", "{{.State.Pid}}", &container.name]));
-        let pid = text(&inspected).trim().to_owned();
-        let ran = Self { pid, ..container.keep() };
+        let inspected =
+            run(Command::new("podman").args(["inspect", "-f", "{{.State.Pid}}", &container.name]));
+        container.pid = text(&inspected).trim().to_owned();
         for _ in 0..100 {
-            if ran.run(&["http", "get", "http://127.0.0.1:8080/"]).status == 0 {
+            if container.run(&["http", "get", "http://127.0.0.1:8080/"]).status == 0 {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        Ok(ran)
-    }
-
-    /// The same container without removing it.
-    fn keep(mut self) -> Self {
-        Self { name: std::mem::take(&mut self.name), pid: String::new() }
+        Ok(container)
     }
 
     fn run(&self, command: &[&str]) -> Ran {
@@ -103,9 +99,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if !self.name.is_empty() {
-            let _ = Command::new("podman").args(["rm", "-f", "-t", "0", &self.name]).output();
-        }
+        let _ = Command::new("podman").args(["rm", "-f", "-t", "0", &self.name]).output();
     }
 }
 
@@ -123,7 +117,10 @@ fn the_commands_look_into_an_image_from_scratch_and_change_nothing() {
     needs_root!();
     let container = container!("scratch", &[]);
     let before = container.changes();
-    assert_eq!(text(&container.run(&["http", "get", "http://127.0.0.1:8080/"])), "hello from a container without a shell\n");
+    assert_eq!(
+        text(&container.run(&["http", "get", "http://127.0.0.1:8080/"])),
+        "hello from a container without a shell\n"
+    );
     assert!(text(&container.run(&["ls", "-l", "/"])).contains(" server\n"));
     assert!(text(&container.run(&["cat", "/etc/passwd"])).contains("nonroot:x:65532"));
     let processes = text(&container.run(&["ps", "-o", "pid,user,args"]));

@@ -18,14 +18,24 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// The program under test.
 pub const NSDBG: &str = env!("CARGO_BIN_EXE_nsdbg");
 
-/// Says that a test is skipped and why, then returns.
+/// Says that a test is skipped and why, counts it where `scripts/test` asked for that, and returns.
 macro_rules! skip {
     ($($reason:tt)*) => {{
-        eprintln!("skipped: {}: {}", std::thread::current().name().unwrap_or("?"), format!($($reason)*));
+        crate::support::count_skip(&format!($($reason)*));
         return;
     }};
 }
 pub(crate) use skip;
+
+/// Prints a skip, and appends it to the file that `NSDBG_TEST_SKIPS` names.
+pub fn count_skip(reason: &str) {
+    let line = format!("skipped: {}: {reason}", std::thread::current().name().unwrap_or("?"));
+    eprintln!("{line}");
+    if let Some(path) = std::env::var_os("NSDBG_TEST_SKIPS") {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}
 
 /// Skips a test where it is not run by root.
 macro_rules! needs_root {

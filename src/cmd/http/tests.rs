@@ -68,7 +68,7 @@ fn run_in(cx: &mut Context, args: &[&str]) -> (std::result::Result<Status, Fault
     let mut out = Output::new(Box::new(shared.clone()), cx.format, cx.tty);
     let result = fetch::Fetch::new(&http, cx).and_then(|mut fetch| {
         fetch.names = Some(no_names);
-        fetch.set_idle(Duration::from_millis(300));
+        fetch.set_idle(Duration::from_millis(2000));
         fetch.run(cx, &mut out, None)
     });
     out.finish().unwrap();
