@@ -69,7 +69,9 @@ fn what_can_not_be_entered_is_status_125() {
 fn an_unknown_command_is_status_127_and_gets_an_answer() {
     needs_root!();
     let target = sandbox().start();
-    for (name, words) in [("sl", ""), ("caat", "cat"), ("curl", "http get"), ("sh", "nsdbg"), ("ss", "netstat")] {
+    for (name, words) in
+        [("sl", ""), ("caat", "cat"), ("curl", "http get"), ("sh", "nsdbg"), ("ss", "netstat")]
+    {
         target.run(&[name]).fails(127, words);
         target.line(name).fails(127, words);
     }
@@ -90,7 +92,8 @@ fn without_root_one_line_says_so() {
 fn lines_of_stdin_run_one_after_the_other() {
     needs_root!();
     let target = sandbox().start();
-    let lines = b"cd /etc\npwd\n# nothing\n\nfalse\necho $?\nexport A=b\necho \"$A\"; env | cat | cat >/tmp/env\n";
+    let lines =
+        b"cd /etc\npwd\n# nothing\n\nfalse\necho $?\nexport A=b\necho \"$A\"; env | cat | cat >/tmp/env\n";
     let ran = run_with_input(&mut target.nsdbg(), lines);
     assert_eq!((ran.status, ran.text().as_str()), (0, "/etc\n1\nb\n"), "{ran:?}");
     let env = std::fs::read_to_string(target.root.join("tmp/env")).unwrap();
