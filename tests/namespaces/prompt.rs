@@ -80,8 +80,6 @@ fn a_session_at_the_prompt() {
     prompt.sees("web");
     prompt.type_in(b"echo h\"\"i\r");
     prompt.sees("\nhi\r\n");
-    prompt.type_in(b"cat /etc/pa\t\r");
-    prompt.sees("web:x:65532");
     // Control characters of a file are shown, not sent.
     prompt.type_in(b"cat /app/evil\r");
     prompt.sees("^[]0;title^G^[[8mhidden");
@@ -116,4 +114,16 @@ fn r29_the_terminals_modes_are_put_back_when_the_target_ends() {
     assert_eq!(wait(&mut prompt.nsdbg, SOON), Some(125));
     let modes = tcgetattr(&prompt.terminal).unwrap();
     assert!(modes.local_flags.contains(nix::sys::termios::LocalFlags::ICANON));
+}
+
+#[test]
+fn tab_completes_a_path_of_the_container() {
+    needs_root!();
+    let target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web");
+    prompt.type_in(b"cat /etc/pa\t");
+    prompt.sees("/etc/passwd");
+    prompt.type_in(b"\r");
+    prompt.sees("web:x:65532");
 }
