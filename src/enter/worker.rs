@@ -26,6 +26,9 @@ const KILLED: u8 = 128 + libc::SIGKILL as u8;
 /// Milliseconds that a killed process is waited for.
 const REAP_LIMIT: u16 = 2000;
 
+/// Milliseconds between tries to reap a process whose tracer holds its exit back.
+const REAP_PAUSE: u16 = 20;
+
 /// Milliseconds that the end of a PID namespace's first process takes after it has killed all others.
 const TARGET_END_LIMIT: u16 = 200;
 
@@ -223,6 +226,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
     let tell = |what: Report| fds::send(report, &what.encode(), &[]);
     let mut leaving = tell(Report::Started(child)).is_err();
     let mut was_told = leaving;
+    let mut held_back = 0;
     loop {
         if leaving {
             let _ = pidfd_send_signal(child_fd.as_fd(), libc::SIGKILL);
@@ -254,7 +258,14 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
                 }
                 // Its tracer has its exit first.
                 Ok(None) if leaving => return Ok(()),
-                Ok(None) => std::thread::sleep(std::time::Duration::from_millis(20)),
+                Ok(None) if held_back >= REAP_LIMIT => {
+                    let _ = tell(Report::Ended(KILLED));
+                    return Ok(());
+                }
+                Ok(None) => {
+                    held_back += REAP_PAUSE;
+                    std::thread::sleep(std::time::Duration::from_millis(REAP_PAUSE.into()));
+                }
                 Err(errno) => return Err(Failure::new("waitpid", "the command's process", errno)),
             }
         } else if leaving {

@@ -1,6 +1,5 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
-pub mod copy;
 pub mod dir;
 pub mod dns;
 pub mod idmap;

@@ -1,220 +1,229 @@
-//! The names of one directory: one arena for all of them, sorted by index.
+//! What is held of a directory until it is printed: names in one arena, facts beside them, bounded.
 
 use std::cmp::Ordering;
 use std::ffi::CStr;
-use std::io;
-use std::os::fd::AsFd;
 
-use super::{Options, Sort};
-use crate::sys::dir::{self, Acls, Dir, Stat};
+use crate::sys::dir::Stat;
 
-/// What names and facts of one directory may take.
-const LIMIT: usize = 256 << 20;
+/// What a listing may hold, names and facts together: some 2 million files with `-l`, 7 million without.
+pub const LIMIT: usize = 256 << 20;
 
-/// One name.
+/// One file of a listing: its name in the arena and what the directory said of it. Small, since these are sorted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Item {
-    /// The first eight bytes, so that most comparisons end here.
+pub struct Item {
+    /// Eight bytes of the name after what all names share, so that most comparisons end here.
     key: u64,
-    start: u32,
+    name: u32,
     length: u16,
-    /// `DT_DIR` and the like.
-    pub kind: u8,
-    /// The directory entry's inode.
-    pub inode: u64,
-    /// Where its facts are, or [`NONE`].
-    stat: u32,
+    kind: u8,
+    facts: u32,
 }
 
-const NONE: u32 = u32::MAX;
-/// A file that was asked and did not answer.
-const FAILED: u32 = u32::MAX - 1;
+/// What was asked of a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts {
+    /// Its stat.
+    pub stat: Stat,
+    /// Where a symbolic link leads, in the arena.
+    target: Option<(u32, u16)>,
+    /// The mode of what it leads to; 0 where that is not there.
+    pub target_mode: u32,
+}
 
-/// The names of one directory.
-#[derive(Default)]
-pub(super) struct Listing {
-    /// Names, each with its NUL.
+impl From<Stat> for Facts {
+    fn from(stat: Stat) -> Self {
+        Self { stat, target: None, target_mode: 0 }
+    }
+}
+
+/// By what a listing is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Names, by their bytes.
+    Name,
+    /// Modification times, newest first.
+    Time,
+    /// Sizes, largest first.
+    Size,
+    /// As the directory has them.
+    Directory,
+}
+
+/// Files that are printed together.
+#[derive(Debug)]
+pub struct Listing {
+    limit: usize,
     arena: Vec<u8>,
-    items: Vec<Item>,
-    stats: Vec<Stat>,
-    failed: Vec<(Item, i32)>,
-    /// How many names there was no room for.
-    pub cut: u64,
+    /// The files, in the order in which they are printed.
+    pub items: Vec<Item>,
+    facts: Vec<Facts>,
 }
 
-/// The type in a mode, as directories give it.
-pub(super) fn kind_of(mode: u32) -> u8 {
-    ((mode & libc::S_IFMT) >> 12) as u8
+const NO_FACTS: u32 = u32::MAX;
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self { limit: LIMIT, arena: Vec::new(), items: Vec::new(), facts: Vec::new() }
+    }
 }
 
 impl Listing {
-    /// Adds a name with its facts.
-    pub fn add(&mut self, name: &[u8], stat: Stat) {
-        if let Some(mut item) = self.push(name, kind_of(stat.mode), stat.inode) {
-            item.stat = self.stats.len() as u32;
-            self.stats.push(stat);
-            self.items.push(item);
-        }
-    }
-
-    fn push(&mut self, name: &[u8], kind: u8, inode: u64) -> Option<Item> {
-        let held =
-            self.arena.len() + self.items.len() * size_of::<Item>() + self.stats.len() * size_of::<Stat>();
-        let (Ok(length), Ok(start)) = (u16::try_from(name.len()), u32::try_from(self.arena.len())) else {
-            self.cut += 1;
-            return None;
+    /// Takes a file in. False where there is no room for it: then nothing is changed.
+    pub fn push(&mut self, name: &CStr, kind: u8, facts: Option<(Facts, Option<&[u8]>)>) -> bool {
+        let bytes = name.to_bytes_with_nul();
+        let target = facts.as_ref().and_then(|(_, target)| *target).unwrap_or_default();
+        let (Ok(length), Ok(target_length)) = (u16::try_from(bytes.len() - 1), u16::try_from(target.len()))
+        else {
+            return false;
         };
-        if held + name.len() > LIMIT {
-            self.cut += 1;
-            return None;
+        if self.held() + bytes.len() + target.len() + size_of::<Item>() + size_of::<Facts>() > self.limit {
+            return false;
         }
-        let mut key = [0; 8];
-        key.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
-        self.arena.extend_from_slice(name);
-        self.arena.push(0);
-        Some(Item { key: u64::from_be_bytes(key), start, length, kind, inode, stat: NONE })
-    }
-
-    /// Reads a directory to its end, or one batch of it; says whether the end was reached.
-    pub fn read(&mut self, dir: &mut Dir, path: &[u8], ls: &Options, one_batch: bool) -> io::Result<bool> {
-        loop {
-            let batch = dir.batch()?;
-            if batch.is_empty() {
-                break;
+        // The limit keeps offsets and indexes below 2^32.
+        let at = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        let index = match facts {
+            None => NO_FACTS,
+            Some((mut facts, target)) => {
+                facts.target = target.map(|_| (self.arena.len() as u32, target_length));
+                self.arena.extend_from_slice(target.unwrap_or_default());
+                self.facts.push(facts);
+                self.facts.len() as u32 - 1
             }
-            for entry in batch {
-                if ls.shows(entry.name)
-                    && let Some(item) = self.push(entry.name, entry.kind, entry.inode)
-                {
-                    self.items.push(item);
-                }
-            }
-            if one_batch {
-                self.ask(dir, path, ls);
-                return Ok(false);
-            }
-        }
-        self.ask(dir, path, ls);
-        Ok(true)
-    }
-
-    /// Asks for the facts that the options need.
-    fn ask(&mut self, dir: &Dir, path: &[u8], ls: &Options) {
-        let mut acls = Acls::new(Some(path));
-        let all = ls.needs_stat();
-        if all {
-            self.stats.reserve_exact(self.items.len());
-        }
-        for item in &mut self.items {
-            if !all && !ls.needs_mode(item.kind) {
-                continue;
-            }
-            let Some(name) = c_name(&self.arena, *item) else { continue };
-            match dir::stat(Some(dir.as_fd()), name, false) {
-                Ok(mut stat) => {
-                    item.kind = kind_of(stat.mode);
-                    if ls.long && item.kind != libc::DT_LNK {
-                        stat.acl = acls.has(name, item.kind == libc::DT_DIR);
-                    }
-                    item.stat = self.stats.len() as u32;
-                    self.stats.push(stat);
-                }
-                Err(error) => {
-                    item.stat = FAILED;
-                    // A file that went away while the rest were asked is named like others.
-                    if self.failed.len() < 1000 {
-                        self.failed.push((*item, error.raw_os_error().unwrap_or(0)));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sorts as the options say; names decide between equals.
-    pub fn sort(&mut self, ls: &Options) {
-        let (arena, stats) = (&self.arena, &self.stats);
-        let by_name = |a: &Item, b: &Item| match a.key.cmp(&b.key) {
-            Ordering::Equal => name_of(arena, *a).cmp(name_of(arena, *b)),
-            order => order,
         };
-        let fact = |item: &Item| stats.get(item.stat as usize);
-        match ls.sort {
-            Sort::None => return,
-            Sort::Name => self.items.sort_unstable_by(by_name),
-            Sort::Size => self.items.sort_unstable_by(|a, b| {
-                fact(b).map(|s| s.size).cmp(&fact(a).map(|s| s.size)).then_with(|| by_name(a, b))
-            }),
-            Sort::Time => {
-                let time = |item: &Item| fact(item).map(|s| (s.mtime, s.mtime_nanoseconds));
-                self.items.sort_unstable_by(|a, b| time(b).cmp(&time(a)).then_with(|| by_name(a, b)));
+        self.items.push(Item { key: 0, name: at, length, kind, facts: index });
+        true
+    }
+
+    fn held(&self) -> usize {
+        self.arena.len() + self.items.len() * size_of::<Item>() + self.facts.len() * size_of::<Facts>()
+    }
+
+    /// Forgets all files and keeps the memory for the next ones.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.items.clear();
+        self.facts.clear();
+    }
+
+    /// A file's name.
+    pub fn name(&self, item: &Item) -> &[u8] {
+        self.slice(item.name, item.length)
+    }
+
+    /// A file's facts, where they were asked for and could be had.
+    pub fn facts(&self, item: &Item) -> Option<&Facts> {
+        self.facts.get(item.facts as usize)
+    }
+
+    /// Where a symbolic link leads, where that was read.
+    pub fn target(&self, item: &Item) -> Option<&[u8]> {
+        let (at, length) = self.facts(item)?.target?;
+        Some(self.slice(at, length))
+    }
+
+    fn slice(&self, at: u32, length: u16) -> &[u8] {
+        self.arena.get(at as usize..at as usize + usize::from(length)).unwrap_or_default()
+    }
+
+    /// The type of a file as `S_IF*`; 0 where nobody said.
+    pub fn kind(&self, item: &Item) -> u32 {
+        match self.facts(item) {
+            Some(facts) if facts.stat.mode != 0 => facts.stat.mode & libc::S_IFMT,
+            _ => u32::from(item.kind) << 12,
+        }
+    }
+
+    /// Sorts; equal ones by name. `reverse` turns all of it round.
+    pub fn sort(&mut self, order: Order, reverse: bool) {
+        if order == Order::Directory {
+            return;
+        }
+        let mut items = std::mem::take(&mut self.items);
+        self.set_keys(&mut items);
+        let by_name = |a: &Item, b: &Item| a.key.cmp(&b.key).then_with(|| self.name(a).cmp(self.name(b)));
+        let stat = |item: &Item| self.facts(item).map(|facts| facts.stat).unwrap_or_default();
+        let compare = |a: &Item, b: &Item| -> Ordering {
+            match order {
+                Order::Time => {
+                    let (a_stat, b_stat) = (stat(a), stat(b));
+                    (b_stat.seconds, b_stat.nanoseconds)
+                        .cmp(&(a_stat.seconds, a_stat.nanoseconds))
+                        .then_with(|| by_name(a, b))
+                }
+                Order::Size => stat(b).size.cmp(&stat(a).size).then_with(|| by_name(a, b)),
+                Order::Name | Order::Directory => by_name(a, b),
+            }
+        };
+        items.sort_unstable_by(compare);
+        if reverse {
+            items.reverse();
+        }
+        self.items = items;
+    }
+
+    fn set_keys(&self, items: &mut [Item]) {
+        let Some((first, rest)) = items.split_first() else { return };
+        let first = self.name(first);
+        let mut shared = first.len();
+        for item in rest {
+            let name = self.name(item);
+            if name.get(..shared) != first.get(..shared) {
+                shared = first.iter().zip(name).take_while(|(a, b)| a == b).count();
             }
         }
-        if ls.reverse {
-            self.items.reverse();
+        for item in items {
+            let tail = self.name(item).get(shared..).unwrap_or_default();
+            let mut key = [0; 8];
+            for (to, from) in key.iter_mut().zip(tail) {
+                *to = *from;
+            }
+            item.key = u64::from_be_bytes(key);
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// The names in order.
-    pub fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    pub fn names(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.items.iter().map(|item| self.name(*item))
-    }
-
-    pub fn name(&self, item: Item) -> &[u8] {
-        name_of(&self.arena, item)
-    }
-
-    /// The name as system calls take it.
-    pub fn c_name(&self, item: Item) -> Option<&CStr> {
-        c_name(&self.arena, item)
-    }
-
-    pub fn stat(&self, item: Item) -> Option<&Stat> {
-        self.stats.get(item.stat as usize)
-    }
-
-    /// Whether its facts were asked for and refused.
-    pub fn is_unknown(item: Item) -> bool {
-        item.stat == FAILED
-    }
-
-    pub fn stats(&self) -> &[Stat] {
-        &self.stats
-    }
-
-    /// Names whose facts were refused, and why.
-    pub fn failed(&self) -> impl Iterator<Item = (&[u8], i32)> {
-        self.failed.iter().map(|(item, errno)| (self.name(*item), *errno))
-    }
-
-    /// The directories in it, in order, but not itself and its parent.
-    pub fn directories(&self) -> impl Iterator<Item = &[u8]> {
-        self.items
-            .iter()
-            .filter(|item| item.kind == libc::DT_DIR)
-            .map(|item| self.name(*item))
-            .filter(|name| *name != b"." && *name != b"..")
     }
 }
 
-fn name_of(arena: &[u8], item: Item) -> &[u8] {
-    let start = item.start as usize;
-    arena.get(start..start + usize::from(item.length)).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn c_name(arena: &[u8], item: Item) -> Option<&CStr> {
-    let start = item.start as usize;
-    let bytes = arena.get(start..=start + usize::from(item.length))?;
-    CStr::from_bytes_with_nul(bytes).ok()
+    fn sorted(names: &[&CStr], order: Order, reverse: bool) -> Vec<String> {
+        let mut listing = Listing::default();
+        for (at, name) in names.iter().enumerate() {
+            let stat = Stat { size: at as u64 / 2, ..Stat::default() };
+            assert!(listing.push(name, libc::DT_REG, Some((Facts::from(stat), None))));
+        }
+        listing.sort(order, reverse);
+        listing.items.iter().map(|item| String::from_utf8_lossy(listing.name(item)).into_owned()).collect()
+    }
+
+    #[test]
+    fn names_are_sorted_by_bytes_also_after_a_long_shared_head() {
+        let names =
+            [c"file-long-head-10", c"file-long-head-1", c"file-long-head-", c"file-long-head-100000000z"];
+        let in_order =
+            ["file-long-head-", "file-long-head-1", "file-long-head-10", "file-long-head-100000000z"];
+        assert_eq!(sorted(&names, Order::Name, false), in_order);
+        assert_eq!(
+            sorted(&[c"b", c"\xff", c"B", c"ba", c"."], Order::Name, false),
+            [".", "B", "b", "ba", "\u{fffd}"]
+        );
+        assert_eq!(sorted(&[c"b", c"a"], Order::Directory, true), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_full_listing_takes_no_more_and_keeps_what_it_has() {
+        let mut listing = Listing { limit: 4096, ..Listing::default() };
+        let taken = (0..1000).take_while(|_| listing.push(c"a name", libc::DT_REG, None)).count();
+        assert!((50..200).contains(&taken), "{taken}");
+        assert_eq!((listing.items.len(), listing.name(&listing.items[taken - 1])), (taken, &b"a name"[..]));
+        listing.clear();
+        assert!(listing.push(c"a name", libc::DT_REG, None));
+    }
+
+    #[test]
+    fn equal_sizes_are_sorted_by_name() {
+        assert_eq!(sorted(&[c"b", c"a", c"d", c"c"], Order::Size, false), ["c", "d", "a", "b"]);
+        assert_eq!(sorted(&[c"b", c"a", c"d", c"c"], Order::Size, true), ["b", "a", "d", "c"]);
+    }
 }

@@ -1,0 +1,129 @@
+//! The prompt, driven through a pseudoterminal.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::openpty;
+use nix::sys::termios::tcgetattr;
+
+use crate::live::{wait, within};
+use crate::support::{Sandbox, needs_root, sandbox};
+
+const SOON: Duration = Duration::from_secs(8);
+
+struct Prompt {
+    nsdbg: Child,
+    master: File,
+    terminal: OwnedFd,
+    said: Vec<u8>,
+}
+
+impl Prompt {
+    fn start(target: &Sandbox) -> Self {
+        let ends = openpty(None, None).unwrap();
+        let end = || Stdio::from(ends.slave.try_clone().unwrap());
+        let mut command = target.nsdbg();
+        command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", target.root.join("tmp"));
+        command.stdin(end()).stdout(end()).stderr(end());
+        // SAFETY: system calls alone between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::setsid();
+                libc::ioctl(0, libc::TIOCSCTTY, 0);
+                Ok(())
+            });
+        }
+        let nsdbg = command.spawn().unwrap();
+        Self { nsdbg, master: ends.master.into(), terminal: ends.slave, said: Vec::new() }
+    }
+
+    fn type_in(&mut self, keys: &[u8]) {
+        self.said.clear();
+        self.master.write_all(keys).unwrap();
+    }
+
+    /// Waits for these words on the terminal.
+    fn sees(&mut self, words: &str) {
+        let seen = within(SOON, || {
+            let mut polled = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+            while poll(&mut polled, PollTimeout::ZERO).unwrap() > 0 {
+                let mut bytes = [0; 4096];
+                match (&self.master).read(&mut bytes) {
+                    Ok(count) if count > 0 => self.said.extend_from_slice(&bytes[..count]),
+                    _ => break,
+                }
+            }
+            self.said.windows(words.len()).any(|window| window == words.as_bytes())
+        });
+        assert!(seen, "{words:?} was not seen: {:?}", String::from_utf8_lossy(&self.said));
+    }
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        let _ = self.nsdbg.kill();
+        let _ = self.nsdbg.wait();
+    }
+}
+
+#[test]
+fn a_session_at_the_prompt() {
+    needs_root!();
+    let target = sandbox().file("app/evil", b"\x1b]0;title\x07\x1b[8mhidden\r\n").start();
+    let mut prompt = Prompt::start(&target);
+    let before = tcgetattr(&prompt.terminal);
+    prompt.sees("web");
+    prompt.type_in(b"echo h\"\"i\r");
+    prompt.sees("\nhi\r\n");
+    // Control characters of a file are shown, not sent.
+    prompt.type_in(b"cat /app/evil\r");
+    prompt.sees("^[]0;title^G^[[8mhidden");
+    assert!(!prompt.said.windows(2).any(|two| two == b"\x1b]"), "{:?}", prompt.said);
+    prompt.type_in(b"cat\r");
+    std::thread::sleep(Duration::from_millis(500));
+    prompt.type_in(b"\x03");
+    prompt.sees("web");
+    prompt.type_in(b"echo $\"\"?\r");
+    prompt.type_in(b"echo still h\"\"ere\r");
+    prompt.sees("still here");
+    prompt.type_in(b"\x04");
+    assert!(wait(&mut prompt.nsdbg, SOON).is_some(), "Ctrl-D leaves");
+    let after = tcgetattr(&prompt.terminal);
+    let modes = |t: nix::Result<nix::sys::termios::Termios>| {
+        let t = t.unwrap();
+        (t.input_flags, t.output_flags, t.local_flags, t.control_chars)
+    };
+    let (before, after) = (modes(before), modes(after));
+    assert_eq!(before, after, "the terminal's modes are put back");
+}
+
+#[test]
+fn r29_the_terminals_modes_are_put_back_when_the_target_ends() {
+    needs_root!();
+    let mut target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web");
+    target.kill();
+    prompt.type_in(b"echo hi\r");
+    prompt.sees("the target has ended");
+    assert_eq!(wait(&mut prompt.nsdbg, SOON), Some(125));
+    let modes = tcgetattr(&prompt.terminal).unwrap();
+    assert!(modes.local_flags.contains(nix::sys::termios::LocalFlags::ICANON));
+}
+
+#[test]
+fn tab_completes_a_path_of_the_container() {
+    needs_root!();
+    let target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web");
+    prompt.type_in(b"cat /etc/pa\t");
+    prompt.sees("/etc/passwd");
+    prompt.type_in(b"\r");
+    prompt.sees("web:x:65532");
+}
