@@ -100,7 +100,9 @@ impl Stage {
                 match heard {
                     Some(Report::Started(number)) => *pid = Some(number),
                     Some(Report::Ended(status)) => self.status = Some(status),
-                    Some(Report::Descriptors) => self.status = Some(0),
+                    // They are complete, and what made them is gone, when the worker has ended.
+                    Some(Report::Descriptors) => {}
+                    None if !outcome.descriptors.is_empty() => self.status = Some(0),
                     Some(Report::LabelRefused(errno)) => outcome.label_refused = Some(errno),
                     Some(Report::TargetEnded) => {
                         outcome.target_ended = true;

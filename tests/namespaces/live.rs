@@ -102,7 +102,8 @@ pub fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
 /// `nsdbg -- cat`, alive: its stdin stays open.
 pub struct Live {
     pub nsdbg: Child,
-    pub stdin: Option<ChildStdin>,
+    /// Held open, so that cat goes on.
+    _stdin: ChildStdin,
     /// The PID on the node of the process inside.
     pub child: i32,
     /// Launcher and worker.
@@ -126,7 +127,7 @@ impl Live {
         assert_eq!(line, "ready\n");
         let all = descendants(nsdbg.id() as i32);
         let (child, between) = all.split_last().expect("a process inside");
-        Self { child: *child, between: between.to_vec(), stdin: Some(stdin), nsdbg }
+        Self { child: *child, between: between.to_vec(), _stdin: stdin, nsdbg }
     }
 
     pub fn facts(&self) -> Facts {
@@ -165,14 +166,12 @@ pub fn descendants(of: i32) -> Vec<i32> {
 /// What the node sees of a process.
 #[derive(Debug)]
 pub struct Facts {
-    pub pid: i32,
     pub status: BTreeMap<String, String>,
     pub fds: BTreeMap<i32, String>,
     pub namespaces: BTreeMap<String, String>,
     pub cmdline: Vec<u8>,
     pub environ: Vec<u8>,
     pub root: String,
-    pub cwd: String,
 }
 
 pub const SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
@@ -190,7 +189,6 @@ impl Facts {
                 .collect::<Vec<_>>()
         };
         Self {
-            pid,
             status: status
                 .lines()
                 .filter_map(|line| line.split_once(':'))
@@ -207,7 +205,6 @@ impl Facts {
             cmdline: fs::read(format!("/proc/{pid}/cmdline")).unwrap(),
             environ: fs::read(format!("/proc/{pid}/environ")).unwrap(),
             root: link("root").unwrap(),
-            cwd: link("cwd").unwrap(),
         }
     }
 

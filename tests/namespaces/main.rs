@@ -1,10 +1,13 @@
 //! nsdbg against real namespaces. A test's name begins with the requirement of the threat model that it shows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod hostile;
 mod identity;
 mod lifetime;
 mod live;
 mod podman;
 mod prompt;
+mod secrets;
 mod statuses;
 mod support;

@@ -1,12 +1,12 @@
 //! Containers without a container runtime, nsdbg run with limits, and what the node sees of its processes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -140,19 +140,10 @@ impl Builder {
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.environment.push((name.into(), value.as_ref().into()));
-        self
-    }
-
     pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         fs::create_dir_all(self.root.join(path).parent().unwrap()).unwrap();
         fs::write(self.root.join(path), content).unwrap();
         self
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     pub fn start(self) -> Sandbox {
@@ -210,10 +201,7 @@ impl Sandbox {
         if self.pid != 0 && !self.early.is_empty() {
             return Some(self.early.remove(0));
         }
-        match self.lines.recv_timeout(limit) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.lines.recv_timeout(limit).ok()
     }
 
     /// All lines that come until none came for so long.

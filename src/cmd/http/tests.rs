@@ -68,7 +68,7 @@ fn run_in(cx: &mut Context, args: &[&str]) -> (std::result::Result<Status, Fault
     let mut out = Output::new(Box::new(shared.clone()), cx.format, cx.tty);
     let result = fetch::Fetch::new(&http, cx).and_then(|mut fetch| {
         fetch.names = Some(no_names);
-        fetch.set_idle(Duration::from_millis(2000));
+        fetch.set_idle(Duration::from_millis(1500));
         fetch.run(cx, &mut out, None)
     });
     out.finish().unwrap();
@@ -228,7 +228,7 @@ fn silence_ends_at_its_limit() {
     let silent = server(|_, _| thread::sleep(Duration::from_secs(3))).to_string();
     let began = Instant::now();
     let idle = fault(&["get", &silent]);
-    assert!(idle.status == 28 && idle.to_string().contains("nothing came for 0.3 s"), "{idle}");
+    assert!(idle.status == 28 && idle.to_string().contains("nothing came for 1.5 s"), "{idle}");
     let silent = server(|_, _| thread::sleep(Duration::from_secs(3))).to_string();
     let max = fault(&["get", &silent, "--max-time", "0.1"]);
     assert!(max.status == 28 && max.to_string().contains("--max-time"), "{max}");
