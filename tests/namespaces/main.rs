@@ -6,6 +6,7 @@ mod hostile;
 mod identity;
 mod lifetime;
 mod live;
+mod oracles;
 mod podman;
 mod prompt;
 mod secrets;

@@ -1,0 +1,99 @@
+//! nsdbg's commands against the tools whose names they have, on the same data.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::live::run;
+use crate::support::{needs_root, sandbox, skip};
+
+/// Whether a tool is there; its absence skips the test.
+macro_rules! needs_tool {
+    ($tool:expr, $package:expr) => {
+        if Command::new($tool).arg("--version").output().is_err() {
+            skip!("no {}: apt-get install {}", $tool, $package);
+        }
+    };
+}
+
+/// Stdout of the node's own tool, in the C locale and UTC.
+fn oracle(command: &mut Command) -> String {
+    let ran = run(command.env("LC_ALL", "C").env("TZ", "UTC"));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran.text()
+}
+
+#[test]
+fn cat_prints_what_gnu_cat_prints() {
+    needs_root!();
+    needs_tool!("cat", "coreutils");
+    let data: &[u8] = b"one\n\n\n\ttab\x01\x7f\x80\xff\r\nsix\n\n\nno newline";
+    let target = sandbox().file("data/a", data).file("data/empty", "").file("data/b", "b\n").start();
+    for options in ["", "-n", "-b", "-s", "-A", "-E", "-T", "-v", "-e", "-t", "-ns", "-bE", "-sA"] {
+        let files = ["data/a", "data/empty", "data/b", "data/a"];
+        let mut ours = vec!["cat"];
+        ours.extend((!options.is_empty()).then_some(options));
+        let mut theirs = Command::new("cat");
+        theirs.args(&ours[1..]);
+        let inside: Vec<String> = files.iter().map(|file| format!("/{file}")).collect();
+        ours.extend(inside.iter().map(String::as_str));
+        theirs.args(files.iter().map(|file| target.root.join(file)));
+        let (ours, theirs) = (target.run(&ours), run(&mut theirs));
+        assert_eq!((ours.status, &ours.out), (theirs.status, &theirs.out), "cat {options}");
+    }
+}
+
+#[test]
+fn ls_prints_what_gnu_ls_prints() {
+    needs_root!();
+    needs_tool!("ls", "coreutils");
+    let target = sandbox()
+        .file("data/plain", "x")
+        .file("data/.hidden", "")
+        .file("data/Upper", "some bytes")
+        .file("data/sub/inner", "1234567890")
+        .file("data/with space", "")
+        .start();
+    let data = target.root.join("data");
+    symlink("plain", data.join("link")).unwrap();
+    symlink("/nowhere", data.join("broken")).unwrap();
+    nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o640)).unwrap();
+    fs::hard_link(data.join("plain"), data.join("hard")).unwrap();
+    for options in
+        ["-1", "-a", "-A", "-n", "-na", "-1F", "-1R", "-1r", "-1S", "-1t", "-1i", "-nh", "-nR", "-1d", "-nF"]
+    {
+        let ours = target.line(&format!("cd /data; ls {options}"));
+        let theirs = oracle(Command::new("ls").arg(options).current_dir(&data));
+        assert_eq!((ours.status, ours.text()), (0, theirs), "ls {options}");
+    }
+}
+
+#[test]
+fn netstat_and_ps_agree_with_ss_and_procps() {
+    needs_root!();
+    needs_tool!("ss", "iproute2");
+    needs_tool!("ps", "procps");
+    let mut target = sandbox().mode(&["serve", "8080"]).start();
+    assert_eq!(target.next_line(crate::support::LIMIT).as_deref(), Some("listening"));
+    let pid = target.pid.to_string();
+    let theirs = oracle(Command::new("nsenter").args(["-n", "-t", &pid, "ss", "-tanH"]));
+    let ours = target.run(&["netstat", "-tan"]).ok();
+    let endpoints = |text: &str, from: usize| {
+        let mut found: Vec<String> = text
+            .lines()
+            .filter(|line| line.contains("LISTEN"))
+            .map(|line| line.split_whitespace().nth(from).unwrap_or_default().to_owned())
+            .collect();
+        found.sort();
+        found
+    };
+    assert!(!endpoints(&ours, 3).is_empty(), "{ours}");
+    assert_eq!(endpoints(&ours, 3), endpoints(&theirs, 3), "{ours}{theirs}");
+    let mine = target.run(&["ps", "-o", "ppid=,nice=,nlwp=,vsz=,comm=,args=", "-p", "1"]).ok();
+    let theirs = oracle(Command::new("ps").args(["-o", "ni=,nlwp=,vsz=,comm=,args=", "-p", &pid]));
+    let words =
+        |text: &str, skip: usize| text.split_whitespace().skip(skip).map(str::to_owned).collect::<Vec<_>>();
+    // The parent is outside of the namespace.
+    assert_eq!(words(&mine, 0)[0], "0", "{mine}");
+    assert_eq!(words(&mine, 1), words(&theirs, 0), "{mine}{theirs}");
+}
