@@ -89,8 +89,8 @@ pub fn work(work: Work) -> ! {
     syscall::exit_now(0)
 }
 
-/// Where the report socket is after [`fds::keep_only`], from the end of the extra pipes on.
-const REPORT: RawFd = 24;
+/// Where the report socket is after [`fds::keep_only`]: after as many pipes of the node's files as one command may have.
+const REPORT: RawFd = EXTRA + MAX_EXTRA as RawFd;
 const PIDFD: RawFd = REPORT + 1;
 const PROC: RawFd = REPORT + 2;
 const ROOT: RawFd = REPORT + 3;
@@ -98,7 +98,7 @@ const OWN: RawFd = REPORT + 4;
 const LABEL: RawFd = REPORT + 5;
 
 /// Pipes to and from the node's files that one command may have.
-pub const MAX_EXTRA: usize = (REPORT - EXTRA) as usize;
+pub const MAX_EXTRA: usize = 5;
 
 fn enter(work: Work) -> Result<()> {
     let Work { plan, want, run, .. } = work;

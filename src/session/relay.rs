@@ -23,9 +23,17 @@ const TERMINAL_CHUNK: usize = 4 << 10;
 /// # Errors
 /// As pipe2(2).
 pub fn pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
-    let ends = pipe2(OFlag::O_CLOEXEC)?;
+    let ends = small_pipe()?;
     enlarge(ends.1.as_fd());
     Ok(ends)
+}
+
+/// A pipe for what is little: errors, answers, nothing at all. Making it costs less.
+///
+/// # Errors
+/// As pipe2(2).
+pub fn small_pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
+    pipe2(OFlag::O_CLOEXEC)
 }
 
 /// Enlarges a pipe. What is none, or may not be, stays as it is.

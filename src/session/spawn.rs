@@ -44,7 +44,7 @@ fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
 /// A pipe whose other end is closed already: reads nothing. Not the node's /dev/null, which a target that takes the
 /// process over could change.
 fn empty_input() -> Result<OwnedFd, Fault> {
-    relay::pipe().map(|(reader, _)| reader).map_err(fault("pipe"))
+    relay::small_pipe().map(|(reader, _)| reader).map_err(fault("pipe"))
 }
 
 impl Session {
@@ -60,7 +60,7 @@ impl Session {
     ) -> Result<Pipeline, Fault> {
         let mut pipeline = Pipeline::default();
         let count = commands.len();
-        let (errors, all_errors) = relay::pipe().map_err(fault("pipe"))?;
+        let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
         pipeline.pumps.push(Pump::new(errors, self.error_sink()?));
         let mut outside = Vec::new();
         let mut input: Option<OwnedFd> = None;
@@ -118,7 +118,7 @@ impl Session {
     pub fn run_inner(&mut self, task: Task, limit: usize, socket: Option<OwnedFd>) -> Result<Vec<u8>, Fault> {
         let mut pipeline = Pipeline::default();
         let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
-        let (errors, stderr) = relay::pipe().map_err(fault("pipe"))?;
+        let (errors, stderr) = relay::small_pipe().map_err(fault("pipe"))?;
         let stdio = [empty_input()?, stdout, stderr];
         let stage =
             self.spawn_inside("nsdbg", &Job::inner(task), stdio, socket.into_iter().collect(), false)?;
@@ -232,13 +232,13 @@ impl Session {
                         );
                     };
                     let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
-                    let (errors, stderr) = relay::pipe().map_err(fault("pipe"))?;
+                    let (errors, stderr) = relay::small_pipe().map_err(fault("pipe"))?;
                     pipeline.pumps.push(Pump::new(errors, self.error_sink()?));
                     let (task, inner) = if number == 0 {
                         stdio[0] = reader;
                         (Task::Read(path), [empty_input()?, writer, stderr])
                     } else {
-                        let (unread, nowhere) = relay::pipe().map_err(fault("pipe"))?;
+                        let (unread, nowhere) = relay::small_pipe().map_err(fault("pipe"))?;
                         drop(unread);
                         stdio[number as usize] = writer;
                         (Task::Write { path, append }, [reader, nowhere, stderr])
