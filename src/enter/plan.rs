@@ -24,8 +24,6 @@ pub struct Plan {
     pub strict: bool,
     /// What opens a file for writing or changes a directory is refused.
     pub read_only: bool,
-    /// The target's start time: it must still be the process that was looked at.
-    pub start_time: u64,
 }
 
 impl Plan {
@@ -50,7 +48,6 @@ impl Plan {
             to.number(*kind as u64).number(*inode);
         }
         to.bytes(self.label.as_bytes()).number(self.strict.into()).number(self.read_only.into());
-        to.number(self.start_time);
     }
 
     /// From a message; `None` if it is no plan.
@@ -65,8 +62,8 @@ impl Plan {
             .map(|_| Some((from.small().filter(|kind| *kind < KINDS.len())?, from.number()?)))
             .collect::<Option<_>>()?;
         let label = String::from_utf8(from.bytes()?.to_vec()).ok()?;
-        let (strict, read_only, start_time) = (from.flag()?, from.flag()?, from.number()?);
-        Some(Self { uid, gid, groups, capabilities, bounding, join, label, strict, read_only, start_time })
+        let (strict, read_only) = (from.flag()?, from.flag()?);
+        Some(Self { uid, gid, groups, capabilities, bounding, join, label, strict, read_only })
     }
 }
 
@@ -86,7 +83,6 @@ mod tests {
             label: "x".into(),
             strict: true,
             read_only: false,
-            start_time: 9,
         };
         let mut writer = Writer::new();
         plan.encode(&mut writer);

@@ -13,15 +13,13 @@ const WATCHING: u64 = 1 << 2 | 1 << 19;
 /// The overflow ids: a user that owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// Confines this process to watching: no ids, and of all capabilities the two that reading procfs takes. Returns those
-/// of the two that we lack ourselves.
+/// Confines this process to watching: no ids, and of all capabilities the two that reading procfs takes, where we hold
+/// them.
 ///
 /// # Errors
 /// The step that fails.
-pub fn confine_watcher() -> Result<u64> {
-    let own = privileges::own()?;
-    confine(own & WATCHING)?;
-    Ok(WATCHING & !own)
+pub fn confine_watcher() -> Result<()> {
+    confine(privileges::own()? & WATCHING)
 }
 
 /// Confines this process to what it has open: no ids and no capabilities.

@@ -11,7 +11,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::job::{Argument, Job, Redirection, Task};
-use crate::cmd::{self, Context};
+use crate::cmd;
 use crate::enter::fds;
 use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
 use crate::out::{Fault, Format};
@@ -127,21 +127,10 @@ fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault>
     for redirection in &job.redirections {
         redirect(redirection, job.read_only)?;
     }
-    let host_files = (0..extra)
-        .map(|at| syscall::own_fd(EXTRA + at as RawFd).ok().map(File::from))
-        .zip(job.host_files)
-        .map(|(file, named)| (named, file))
-        .collect();
-    let mut cx = Context {
-        format: job.format,
-        tty: job.tty,
-        color: job.color,
-        width: job.width,
-        read_only: job.read_only,
-        env: job.environment,
-        host_files,
-        ..Context::default()
-    };
+    let files = (0..extra).map(|at| syscall::own_fd(EXTRA + at as RawFd).ok().map(File::from));
+    let host_files = job.host_files.clone().into_iter().zip(files).collect();
+    let (mut cx, _) = job.into_context();
+    cx.host_files = host_files;
     let status = cmd::execute(entry, args, &mut cx, Box::new(io::stdout()));
     Ok(status.0)
 }

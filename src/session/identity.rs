@@ -43,7 +43,6 @@ pub fn decide(
         label: wanted_label(&facts.label),
         strict: options.strict,
         read_only: options.read_only,
-        start_time: facts.start_time,
     };
     if options.root {
         become_user(&mut plan, target, 0, 0, Vec::new())?;

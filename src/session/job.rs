@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::cmd::HostFile;
+use crate::cmd::{Context, HostFile};
 use crate::enter::wire::{Reader, Writer};
 use crate::out::Format;
 
@@ -95,6 +95,20 @@ impl Job {
             width: 80,
             read_only: false,
         }
+    }
+
+    /// What its command knows of the session, and its arguments.
+    pub fn into_context(self) -> (Context, Vec<Argument>) {
+        let cx = Context {
+            format: self.format,
+            tty: self.tty,
+            color: self.color,
+            width: self.width,
+            read_only: self.read_only,
+            env: self.environment,
+            ..Context::default()
+        };
+        (cx, self.arguments)
     }
 
     /// As bytes.

@@ -12,7 +12,7 @@ use super::job::{Argument, Job, Redirection, Task};
 use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
-use crate::cmd::{self, Context, Entry, HostFile, Place, Prints, Wants, Watch};
+use crate::cmd::{self, Entry, HostFile, Place, Prints, Wants, Watch};
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::enter::{fds, watch};
 use crate::out::filter::TerminalFilter;
@@ -105,7 +105,7 @@ impl Session {
             pipeline.wait_started(outcome);
         }
         for (shift, (place, entry, job, stdio)) in outside.into_iter().enumerate() {
-            let stage = self.spawn_outside(entry, job, stdio, &pipeline, outcome)?;
+            let stage = self.spawn_outside(entry, job, stdio, &pipeline)?;
             pipeline.stages.insert(place + shift, stage);
         }
         Ok(pipeline)
@@ -312,7 +312,6 @@ impl Session {
         job: Job,
         stdio: [OwnedFd; 3],
         pipeline: &Pipeline,
-        outcome: &mut Outcome,
     ) -> Result<Stage, Fault> {
         let watching = entry.place == Place::Watch;
         let mut sockets = Vec::new();
@@ -337,7 +336,6 @@ impl Session {
             syscall::exit_now(status);
         };
         let pidfd = pidfd_open(pid).map_err(fault("pidfd_open"))?;
-        let _ = outcome;
         Ok(Stage::outside(entry.name, pid, pidfd))
     }
 
@@ -404,24 +402,11 @@ fn outside_main(
     super::child::install_panic_hook();
     let watching = entry.place == Place::Watch;
     let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
-        if watching {
-            Ok(watch::confine_watcher()?)
-        } else {
-            watch::confine_idle().map(|()| 0).map_err(Fault::from)
-        }
+        let done = if watching { watch::confine_watcher() } else { watch::confine_idle() };
+        done.map_err(Fault::from)
     });
-    let mut cx = Context {
-        name: entry.name,
-        format: job.format,
-        tty: job.tty,
-        color: job.color,
-        width: job.width,
-        read_only: job.read_only,
-        env: job.environment,
-        history,
-        users_files,
-        ..Context::default()
-    };
+    let (mut cx, arguments) = job.into_context();
+    (cx.name, cx.history, cx.users_files) = (entry.name, history, users_files);
     if let Err(fault) = &confined {
         cx.report(fault);
         return 125;
@@ -432,7 +417,7 @@ fn outside_main(
         cx.watch = Some(Watch { procfs, target, own, sock_diag: take(4), route: take(5) });
     }
     let mut args = Vec::new();
-    for argument in job.arguments {
+    for argument in arguments {
         match argument {
             Argument::Word(word) => args.push(OsString::from_vec(word)),
             Argument::Pattern(_) => {
