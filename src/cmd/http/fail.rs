@@ -4,6 +4,7 @@ use std::io;
 
 use rustls::CertificateError as Bad;
 
+use super::tls::is_authority;
 use crate::cmd::Fault;
 use crate::out::name::escape;
 use crate::out::units::rfc3339;
@@ -143,9 +144,10 @@ fn tls_text(error: &rustls::Error) -> (String, Option<&'static str>) {
                 let names: Vec<String> = presented.iter().take(8).map(|name| plain(name)).collect();
                 (format!("certificate is for another name: {}{more}", names.join(", ")), None)
             }
-            Bad::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-                ("certificate is an authority's own (CA:TRUE), not a server's".into(), Some("-k"))
-            }
+            _ if is_authority(error) => (
+                "certificate is an authority's own (CA:TRUE) and not trusted itself".into(),
+                Some("--cacert FILE, or -k"),
+            ),
             other => (format!("certificate is not valid: {}", escape(format!("{other}").as_bytes())), None),
         },
         rustls::Error::AlertReceived(alert) => (format!("the server refused: alert {alert:?}"), None),

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::fail::status;
@@ -46,6 +48,8 @@ pub enum Ca {
 /// Authorities that are trusted, and where they came from.
 pub struct Store {
     roots: RootCertStore,
+    /// The certificates themselves, where a server may use one as its own.
+    own: HashSet<Vec<u8>>,
     /// For messages and `--json`: `container /etc/ssl/cert.pem`, `builtin`.
     pub source: String,
     /// How many were broken and are left out.
@@ -54,23 +58,31 @@ pub struct Store {
 
 impl Store {
     fn empty() -> Self {
-        Self { roots: RootCertStore::empty(), source: String::new(), broken: 0 }
+        Self { roots: RootCertStore::empty(), own: HashSet::new(), source: String::new(), broken: 0 }
     }
 
     /// Adds the certificates of a PEM bundle.
     fn add(&mut self, pem: &[u8]) {
         for item in CertificateDer::pem_slice_iter(pem) {
             match item {
-                Ok(der) => self.broken += usize::from(self.roots.add(der).is_err()),
+                Ok(der) => self.trust(der),
                 Err(_) => self.broken += 1,
             }
+        }
+    }
+
+    fn trust(&mut self, der: CertificateDer<'_>) {
+        let own = der.to_vec();
+        match self.roots.add(der) {
+            Ok(()) => drop(self.own.insert(own)),
+            Err(_) => self.broken += 1,
         }
     }
 
     /// The certificates that nsdbg was built with.
     fn builtin() -> Self {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self { roots, source: "builtin".into(), broken: 0 }
+        Self { roots, source: "builtin".into(), ..Self::empty() }
     }
 
     /// Loads what the options ask for.
@@ -173,7 +185,6 @@ impl Store {
 
     fn folder(&mut self, path: &OsStr, sources: &mut Vec<OsString>) {
         let Ok(entries) = std::fs::read_dir(Path::new(path)) else { return };
-        let mut seen = HashSet::new();
         let mut total = 0;
         let before = self.roots.len();
         for entry in entries.take(MAX_FILES).flatten() {
@@ -182,13 +193,11 @@ impl Store {
             if total > MAX_BUNDLE {
                 break;
             }
-            // The directory holds each file under its name and under its hash.
             for item in CertificateDer::pem_slice_iter(&pem) {
                 match item {
-                    Ok(der) if seen.insert(der.to_vec()) => {
-                        self.broken += usize::from(self.roots.add(der).is_err())
-                    }
-                    Ok(_) => {}
+                    // The directory holds each file under its name and under its hash.
+                    Ok(der) if self.own.contains(der.as_ref()) => {}
+                    Ok(der) => self.trust(der),
                     Err(_) => self.broken += 1,
                 }
             }
@@ -210,20 +219,82 @@ impl Store {
 /// Those of rustls, which a build does not have.
 pub fn config(store: Option<Store>) -> Result<Arc<ClientConfig>> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::say(format!("tls: {error}")).with_status(status::TLS))?;
-    let mut config = match store {
-        Some(store) => builder.with_root_certificates(store.roots).with_no_client_auth(),
-        None => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unchecked(algorithms)))
-            .with_no_client_auth(),
+    let fault = |error: &dyn std::fmt::Display| Fault::say(format!("tls: {error}")).with_status(status::TLS);
+    let verifier: Arc<dyn ServerCertVerifier> = match store {
+        Some(store) => {
+            let chain =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(store.roots), Arc::clone(&provider))
+                    .build()
+                    .map_err(|error| fault(&error))?;
+            Arc::new(Checked { chain, own: store.own })
+        }
+        None => Arc::new(Unchecked(provider.signature_verification_algorithms)),
     };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fault(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// A chain to a trusted certificate, or a trusted certificate itself.
+#[derive(Debug)]
+struct Checked {
+    chain: Arc<WebPkiServerVerifier>,
+    own: HashSet<Vec<u8>>,
+}
+
+impl ServerCertVerifier for Checked {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        match self.chain.verify_server_cert(certificate, others, name, ocsp, now) {
+            // `openssl req -x509` marks what it makes as an authority. A server that shows just what is trusted is
+            // trusted, as OpenSSL has it. That error comes after the dates were found good; the name was not looked at.
+            Err(error) if is_authority(&error) && self.own.contains(certificate.as_ref()) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate was refused because it is an authority's, which rustls has no variant for.
+pub fn is_authority(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))
+        if other.to_string() == "CaUsedAsEndEntity")
 }
 
 /// `-k`: any certificate will do, but the server must hold its key.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 
@@ -33,14 +33,18 @@ fn tls_server(authority: &Authority, names: &[&str], expired: bool) -> u16 {
         params.not_after = date_time_ymd(2021, 2, 3);
     }
     let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+    serve(params.signed_by(&key, &authority.issuer).unwrap().der().clone(), &key)
+}
+
+/// A TLS server that shows this certificate; its port.
+fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> u16 {
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -91,6 +95,40 @@ fn certificates_are_checked_by_authority_name_and_date() {
         assert!(fault.status == 60 && fault.to_string().contains(text), "{} {fault}", fault.status);
     }
     assert_eq!(fault(&[&url, "--cacert", "/nonexistent"]).status, 77);
+}
+
+/// As `openssl req -x509` makes it: a server's, and an authority's.
+#[test]
+fn a_self_signed_authority_serves_where_it_is_trusted_itself() {
+    let server = |expired: bool| {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        if expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 2, 3);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let file = Temp::new(if expired { "self-old" } else { "self" });
+        std::fs::write(&file.0, certificate.pem()).unwrap();
+        (serve(certificate.der().clone(), &key), file)
+    };
+    let (port, own) = server(false);
+    let (old_port, old) = server(true);
+    let url = format!("https://localhost:{port}/p");
+    assert!(body(&[&url, "-4", "--cacert", own.text()]).starts_with(b"GET /p "));
+    let wrong_name = format!("other.test:{port}:127.0.0.1");
+    for (args, text) in [
+        (vec![url.as_str(), "-4", "--cacert", old.text()], "an authority's own (CA:TRUE)"),
+        (vec![&format!("https://localhost:{old_port}/"), "-4", "--cacert", old.text()], "expired on 2021"),
+        (
+            vec![&format!("https://other.test:{port}/"), "--resolve", &wrong_name, "--cacert", own.text()],
+            "for another name",
+        ),
+    ] {
+        let fault = fault(&args);
+        assert!(fault.status == 60 && fault.to_string().contains(text), "{} {fault}", fault.status);
+    }
 }
 
 #[test]
