@@ -4,8 +4,15 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::thread;
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{Pid, pipe2};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -86,7 +93,7 @@ impl Session {
         };
         let status = loop {
             let prompt = session.borrow().prompt_text(&user);
-            match editor.readline(&prompt) {
+            match read_line(&mut editor, &prompt, &session) {
                 Ok(line) if line.trim().is_empty() => {}
                 Ok(line) if line.len() > LINE_LIMIT => {
                     session.borrow().report(&Fault::usage(format!("a line has at most {LINE_LIMIT} bytes")));
@@ -99,7 +106,7 @@ impl Session {
                         break status;
                     }
                 }
-                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {}
                 Err(ReadlineError::Eof) => break session.borrow().variables.status,
                 Err(error) => {
                     session.borrow().report(&Fault::text("read", "the terminal", error.to_string()));
@@ -160,6 +167,36 @@ impl Session {
             *file = None;
         }
     }
+}
+
+/// Reads a line, and stops when the target ends. A thread waits for that, since the editor waits for keys alone; it is
+/// gone before anything is run.
+fn read_line(
+    editor: &mut Editor<Helper, MemHistory>,
+    prompt: &str,
+    session: &RefCell<Session>,
+) -> rustyline::Result<String> {
+    let target = session.borrow().target.pidfd.try_clone()?;
+    let mut interrupt = SigSet::empty();
+    interrupt.add(Signal::SIGINT);
+    let (until, done) = pipe2(OFlag::O_CLOEXEC)?;
+    thread::scope(|scope| {
+        // Without a thread the end is told after the line.
+        let _ = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, move || {
+            let mut waits = [target.as_fd(), until.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            while poll(&mut waits, PollTimeout::NONE) == Err(Errno::EINTR) {}
+            if waits[0].any() == Some(true) {
+                // The editor takes it as a reason to return.
+                let _ = kill(Pid::this(), Signal::SIGINT);
+            }
+        });
+        // Blocked at any other time, and in the thread: a running command reads it from a descriptor.
+        interrupt.thread_unblock()?;
+        let line = editor.readline(prompt);
+        interrupt.thread_block()?;
+        drop(done);
+        line
+    })
 }
 
 fn editor(session: &Rc<RefCell<Session>>, lines: &[String]) -> rustyline::Result<Editor<Helper, MemHistory>> {
