@@ -5,6 +5,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::{Result, Step, privileges, seccomp};
+use crate::sys::capability;
 use crate::sys::syscall::prctl;
 
 /// CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: reading what procfs shows of processes of any user.
@@ -19,7 +20,7 @@ const NOBODY: u32 = 65_534;
 /// # Errors
 /// The step that fails.
 pub fn confine_watcher() -> Result<()> {
-    confine(privileges::own()? & WATCHING)
+    confine(capability::own().step("capget", "")? & WATCHING)
 }
 
 /// Confines this process to what it has open: no ids and no capabilities.
@@ -44,7 +45,7 @@ fn confine(capabilities: u64) -> Result<()> {
     setresgid(gid, gid, gid).step("setresgid", "65534")?;
     setresuid(uid, uid, uid).step("setresuid", "65534")?;
     // The change of ids has emptied the effective set; the permitted one is kept.
-    caps::set(None, caps::CapSet::Effective, &privileges::set(privileges::own()?))
+    caps::set(None, caps::CapSet::Effective, &capability::set(capability::own().step("capget", "")?))
         .map_err(|_| super::Failure::new("capset", "effective", nix::errno::Errno::last()))?;
     privileges::drop_to(capabilities, 0)?;
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).step("prctl", "no_new_privs")?;

@@ -7,8 +7,9 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::Options;
-use crate::enter::{plan::Plan, privileges};
+use crate::enter::plan::Plan;
 use crate::out::Fault;
+use crate::sys::capability;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
 use crate::target::Target;
@@ -32,7 +33,7 @@ pub fn decide(
     users: impl FnOnce() -> Result<Users, Fault>,
 ) -> Result<Identity, Fault> {
     let facts = &target.facts;
-    let own = privileges::own()?;
+    let own = capability::own().map_err(|errno| Fault::errno("capget", "", errno).with_status(125))?;
     let mut plan = Plan {
         uid: facts.uid,
         gid: facts.gid,
@@ -53,9 +54,9 @@ pub fn decide(
     }
     let added = parse_capabilities(&options.cap_add)?;
     // In a user namespace of the target's own, ours are all there are; elsewhere, what we hold ourselves.
-    let held = if plan.joins("user") { privileges::known() } else { own & privileges::known() };
+    let held = if plan.joins("user") { capability::known() } else { own & capability::known() };
     if added & !held != 0 {
-        let cause = format!("nsdbg does not hold it itself: {}", privileges::names(added & !held));
+        let cause = format!("nsdbg does not hold it itself: {}", capability::names(added & !held));
         return Err(Fault::text("--cap-add", "", cause).with_status(125));
     }
     plan.capabilities |= added;
@@ -64,7 +65,7 @@ pub fn decide(
     if missing != 0 {
         notes.push(format!(
             "the target has capabilities that nsdbg lacks, and so does the session: {}",
-            privileges::names(missing)
+            capability::names(missing)
         ));
     }
     plan.capabilities &= held;
@@ -186,7 +187,7 @@ fn parse_capabilities(names: &[String]) -> Result<u64, Fault> {
     for name in names {
         let upper = name.to_ascii_uppercase();
         if upper == "ALL" {
-            return Ok(privileges::known());
+            return Ok(capability::known());
         }
         let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
         let capability = Capability::from_str(&full).map_err(|_| {

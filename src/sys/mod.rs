@@ -1,5 +1,6 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
+pub mod capability;
 pub mod dir;
 pub mod dns;
 pub mod idmap;

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 
 use super::namespace::{self, KINDS};
 use crate::out::Fault;
+use crate::sys::capability;
 
 /// Most of a target's environment that is read: the kernel's own limit is larger, a program's use is not.
 const ENVIRONMENT_LIMIT: u64 = 1 << 20;
@@ -21,6 +22,9 @@ const FILE_LIMIT: u64 = 64 << 10;
 
 /// PF_KTHREAD of linux/sched.h, in field 9 of /proc/PID/stat.
 const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// CAP_SYS_PTRACE and CAP_SYS_ADMIN, without which nobody enters.
+const NEEDED: u64 = 1 << 19 | 1 << 21;
 
 /// The five capability sets of a process, bit n for capability n.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -175,8 +179,14 @@ fn open_fault(pid: i32, name: &CStr, errno: Errno) -> Fault {
         Errno::ESRCH | Errno::ENOENT => {
             Fault::text("find process", pid.to_string(), "it ended while it was looked at")
         }
-        Errno::EACCES | Errno::EPERM => Fault::errno("open", path, errno)
-            .with_hint("nsdbg must run as root with CAP_SYS_PTRACE and CAP_SYS_ADMIN"),
+        Errno::EACCES | Errno::EPERM => {
+            let may_look = capability::own().is_ok_and(|own| own & NEEDED == NEEDED);
+            Fault::errno("open", path, errno).with_hint(if may_look {
+                "a security module of the kernel refuses it, since nsdbg holds CAP_SYS_PTRACE"
+            } else {
+                "nsdbg must run as root with CAP_SYS_PTRACE and CAP_SYS_ADMIN"
+            })
+        }
         _ => Fault::errno("open", path, errno),
     }
     .with_status(125)

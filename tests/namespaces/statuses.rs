@@ -89,6 +89,19 @@ fn without_root_one_line_says_so() {
 }
 
 #[test]
+fn the_nodes_own_first_process_is_a_target() {
+    needs_root!();
+    // A node in little: nsdbg and its target share every namespace, and the target is PID 1.
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
+    command.arg("\"$0\" --pid 1 -- ps -o pid,args && \"$0\" 1 -- ls -d /etc").arg(NSDBG);
+    let ran = run(&mut command);
+    let text = ran.text();
+    assert!(ran.status == 0 && text.contains("\n  1 sh -c ") && text.ends_with("/etc\n"), "{ran:?}");
+    assert!(ran.err.contains("shares the node's PID namespace"), "{ran:?}");
+}
+
+#[test]
 fn lines_of_stdin_run_one_after_the_other() {
     needs_root!();
     let target = sandbox().start();
