@@ -45,6 +45,7 @@ fn main() {
         "box" => make_box(&rest),
         "filter" => filter(&rest),
         "strays" => strays(&rest),
+        "inheritable" => inheritable(&rest),
         _ => panic!("no such mode: {mode}"),
     }
 }
@@ -227,7 +228,7 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
         fs::create_dir("/tmp/gone").unwrap();
         std::env::set_current_dir("/tmp/gone").unwrap();
         fs::remove_dir("/tmp/gone").unwrap();
-    } else if !settings.get("cwd").is_empty() {
+    } else if !matches!(settings.get("cwd"), "" | "outside") {
         std::env::set_current_dir(settings.get("cwd")).unwrap();
     }
     tell(done, 0);
@@ -240,6 +241,11 @@ fn root(settings: &Settings) {
     let root = settings.get("root");
     if root.is_empty() {
         return;
+    }
+    if settings.get("how") == "node" {
+        // The node's own mounts, seen from a directory.
+        check(unsafe { chroot(c(root).as_ptr()) }, "chroot");
+        return std::env::set_current_dir("/").unwrap();
     }
     const BIND: c_ulong = 0x1000;
     const REC_PRIVATE: c_ulong = 0x4_4000;
@@ -254,6 +260,8 @@ fn root(settings: &Settings) {
     match settings.get("proc") {
         "" | "none" => {}
         "tmpfs" => mounted("tmpfs", &proc, "tmpfs", 0, ""),
+        // The node's, as a container may be given it.
+        "node" => mounted("/proc", &proc, "none", BIND | 0x4000, ""),
         "hidepid" => mounted("proc", &proc, "proc", 0, "hidepid=2"),
         "masked" => {
             mounted("proc", &proc, "proc", 0, "");
@@ -266,6 +274,10 @@ fn root(settings: &Settings) {
     }
     let path = c(root);
     std::env::set_current_dir(root).unwrap();
+    if settings.get("cwd") == "outside" {
+        std::env::set_current_dir("/").unwrap();
+        return check(unsafe { chroot(path.as_ptr()) }, "chroot");
+    }
     if settings.get("how") == "chroot" {
         check(unsafe { chroot(path.as_ptr()) }, "chroot");
     } else {
@@ -285,9 +297,11 @@ fn act(mode: &[String]) -> ! {
     let argument = mode.get(1).map_or("", |a| a.as_str());
     match mode.first().map_or("", |m| m.as_str()) {
         "serve" => serve(argument.parse().unwrap()),
+        "mute" => mute(argument.parse().unwrap()),
         "watch" => watch(),
         "attack" => attack(),
         "racers" => racers(),
+        "hold" => hold(argument.parse().unwrap()),
         _ => loop {
             unsafe { pause() };
         },
@@ -299,10 +313,22 @@ fn serve(port: u16) -> ! {
     say("listening");
     loop {
         let Ok((mut stream, _)) = listener.accept() else { continue };
+        say("connection");
         let mut request = [0; 4096];
         let _ = stream.read(&mut request);
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n");
+    }
+}
+
+/// Takes connections and never answers.
+fn mute(port: u16) -> ! {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    say("listening");
+    let mut held = Vec::new();
+    loop {
+        held.extend(listener.accept());
+        say("connection");
     }
 }
 
@@ -374,23 +400,56 @@ fn attack() -> ! {
             if fs::File::open(format!("/proc/{pid}/mem")).is_ok() {
                 tell(got("mem"));
             }
+            let pidfd = unsafe { syscall(434, pid as i64, 0_i64) };
+            let taken = unsafe { syscall(438, pidfd, 1_i64, 0_i64) };
+            if taken >= 0 {
+                tell(got("pidfd_getfd"));
+            }
+            unsafe {
+                close(taken as c_int);
+                close(pidfd as c_int);
+            }
             let ptrace = unsafe { syscall(101, 0x4206_i64, pid as i64, 0_i64, 0_i64) };
             if ptrace == 0 {
                 tell(got("ptrace"));
-                unsafe { kill(pid, 9) };
+                let mut status = 0;
+                unsafe {
+                    kill(pid, 9);
+                    // __WALL: its exit is ours to let go.
+                    waitpid(pid, &mut status, 0x4000_0000);
+                }
             }
         }
         for exe in &exes {
             let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(exe));
             if let Ok(mut file) = fs::OpenOptions::new().write(true).open(path) {
                 let written = file.write_all(b"#!/overwritten").is_ok();
-                say(&format!("opened exe for writing, written: {written}"));
+                let line = format!("opened exe for writing, written: {written}");
+                if told.insert(line.clone()) {
+                    say(&line);
+                }
             }
         }
     }
 }
 
-/// For every line on stdin: a child that will unshare its user namespace in so many microseconds; its PID is told.
+/// From a line on stdin on: traces every new process with these options, and never lets its exit go on.
+fn hold(options: i64) -> ! {
+    let own = std::process::id() as i32;
+    let mut line = String::new();
+    say("ready");
+    let _ = std::io::stdin().read_line(&mut line);
+    loop {
+        for pid in processes().into_iter().filter(|pid| *pid != own) {
+            if unsafe { syscall(101, 0x4206_i64, pid as i64, 0_i64, options) } == 0 {
+                say("held");
+            }
+        }
+    }
+}
+
+/// For every line `TIMES MICROSECONDS` on stdin: a child that unshares its user namespace once, or once before its PID
+/// is told and once more, the last time after so long.
 fn racers() -> ! {
     let mut line = String::new();
     loop {
@@ -398,16 +457,31 @@ fn racers() -> ! {
         if std::io::stdin().read_line(&mut line).unwrap_or(0) == 0 {
             std::process::exit(0);
         }
-        let delay: u64 = line.trim().parse().unwrap();
+        let (times, delay) = line.trim().split_once(' ').unwrap();
+        let (twice, delay): (bool, u64) = (times == "2", delay.parse().unwrap());
+        let (ready, done) = channel();
         let child = unsafe { fork() };
         if child == 0 {
             unsafe { prctl(1, 9 as c_ulong) };
+            if twice {
+                check(unsafe { unshare(NEWUSER) }, "unshare user");
+                // Who is not mapped makes no further one.
+                for (file, map) in [("setgroups", "deny"), ("uid_map", "0 65532 1"), ("gid_map", "0 65532 1")] {
+                    fs::write(format!("/proc/self/{file}"), map).unwrap();
+                }
+            }
+            tell(done, 0);
             let until = std::time::Instant::now() + std::time::Duration::from_micros(delay);
             while std::time::Instant::now() < until {}
-            unsafe { unshare(NEWUSER) };
+            check(unsafe { unshare(NEWUSER) }, "unshare user");
             loop {
                 unsafe { pause() };
             }
+        }
+        hear(ready);
+        unsafe {
+            close(ready);
+            close(done);
         }
         // In a namespace of the node's PIDs, so the number is the node's.
         say(&format!("racer {child}"));
@@ -473,6 +547,21 @@ fn strays(args: &[String]) {
     let file = c(&args[0]);
     while unsafe { syscall(2, file.as_ptr(), 0, 0) } < 50 {}
     run(&args[2..])
+}
+
+/// All capabilities inheritable and ambient, then a program.
+fn inheritable(args: &[String]) {
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let mut data = [[0_u32; 3]; 2];
+    check(unsafe { syscall(125, header.as_ptr(), data.as_mut_ptr()) } as c_int, "capget");
+    for half in &mut data {
+        half[2] = half[1];
+    }
+    check(unsafe { syscall(126, header.as_ptr(), data.as_ptr()) } as c_int, "capset");
+    for number in 0..64_u64 {
+        unsafe { prctl(47, 2 as c_ulong, number, 0, 0) };
+    }
+    run(&args[1..])
 }
 
 fn run(command: &[String]) {
