@@ -53,8 +53,13 @@ pub(crate) use needs_root;
 pub fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
-        const SOURCE: &str = include_str!("../support/server.rs");
-        let hash = SOURCE.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        const SOURCES: [&str; 4] = [
+            include_str!("../support/server.rs"),
+            include_str!("../support/hostile.rs"),
+            include_str!("../support/start.rs"),
+            include_str!("../support/system.rs"),
+        ];
+        let hash = SOURCES.concat().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         });
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
