@@ -385,7 +385,7 @@ fn r18_ps_is_right_whatever_proc_shows() {
     }
 }
 
-// Seen to fail without each fallback: setns one by one, close by /proc/self/fd, the memfd.
+// Seen to fail without each fallback: setns one by one, the user namespace late, close by /proc/self/fd, the memfd.
 #[test]
 fn r35_the_fallbacks_of_old_kernels_enter_all_the_same() {
     needs_root!();
@@ -402,7 +402,9 @@ fn r35_the_fallbacks_of_old_kernels_enter_all_the_same() {
             all.iter().map(|rule| vec![rule.clone()]).chain([all.clone()]).collect::<Vec<_>>()
         })
         .collect();
-    for target in [sandbox().start(), sandbox().mapped().start()] {
+    // The last one's network namespace is not its user namespace's.
+    let outer = sandbox().mapped().set("ns", "outer-net,mnt,pid,ipc,uts,cgroup");
+    for target in [sandbox(), sandbox().mapped(), outer].map(Builder::start) {
         for rules in &sets {
             let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
             let ran = run(filtered(&rules, &target).args(["--", "cat", "/etc/group"]));

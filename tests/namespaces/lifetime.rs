@@ -90,6 +90,24 @@ fn r30_the_supervisors_end_ends_worker_and_child() {
     }
 }
 
+// Seen to fail without the launcher's parent death signal and its look at its socket's end (both).
+#[test]
+fn r30_the_supervisors_end_ends_the_launcher() {
+    needs_root!();
+    let target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web:/$ ");
+    let nsdbg = prompt.nsdbg.id() as i32;
+    let mut all = Vec::new();
+    assert!(within(SOON, || {
+        all = descendants(nsdbg);
+        all.len() == 1
+    }));
+    prompt.nsdbg.kill().unwrap();
+    prompt.nsdbg.wait().unwrap();
+    assert!(within(SOON, || !is_alive(all[0])), "{all:?} lives on");
+}
+
 // Seen to fail without the launcher's letting go of the directory.
 #[test]
 fn r31_the_targets_end_is_told_and_nothing_stays_pinned() {
