@@ -224,7 +224,7 @@ fn r14_the_unshare_race_never_yields_capabilities() {
     for (what, least) in [
         ((1, Round::Before), rounds / 10),
         ((1, Round::After), rounds / 10),
-        ((2, Round::Refused), rounds / 60),
+        ((2, Round::Refused), rounds / 100),
     ] {
         let count = counts.get(&what).copied().unwrap_or(0);
         assert!(count >= least, "{what:?} is too rare: {counts:?}");
