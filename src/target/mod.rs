@@ -42,6 +42,9 @@ impl Target {
         let pidfd = match pidfd_open(pid) {
             Ok(pidfd) => pidfd,
             Err(Errno::ENOSYS) => return Err(fault("this kernel is older than 5.4".into())),
+            Err(errno) if !matches!(errno, Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => {
+                return Err(Fault::errno("pidfd_open", &object, errno).with_status(125));
+            }
             Err(_) => {
                 return Err(facts::thread_of(pid).map_or_else(
                     || fault("no such process in nsdbg's PID namespace".into()),

@@ -1,7 +1,9 @@
 //! Who a command is inside, and in what.
 
+use std::process::Command;
+
 use crate::live::{Facts, Live, SETS};
-use crate::support::{needs_root, sandbox};
+use crate::support::{NSDBG, helper, mute, needs_root, sandbox};
 
 /// What container runtimes leave to root.
 const DEFAULT_CAPS: u64 = 0xa804_25fb;
@@ -18,18 +20,28 @@ fn assert_same_identity(ours: &Facts, target: &Facts) {
     assert_eq!(ours.mask("CapEff"), target.mask("CapPrm"));
 }
 
+// Seen to fail without the child's close_range.
 #[test]
-fn r02_a_childs_descriptors_are_three_pipes() {
+fn r02_a_childs_descriptors_are_three_pipes_and_what_it_opened() {
     needs_root!();
-    let target = sandbox().start();
-    let facts = Live::start(&target, &[]).facts();
-    for (fd, file) in &facts.fds {
-        assert!(file.starts_with("pipe:"), "{fd} is {file}");
-        // cat opens its standard input once more.
-        assert!(*fd <= 2 || *file == facts.fds[&0], "{fd} is {file}");
+    let mut target = mute();
+    let live = Live::asking(&mut target, &[]);
+    let facts = live.facts();
+    assert_eq!(facts.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3], "{:?}", facts.fds);
+    let operators = Facts::of(live.nsdbg.id() as i32).fds;
+    let mut different = std::collections::HashSet::new();
+    for fd in 0..3 {
+        let file = &facts.fds[&fd];
+        assert!(file.starts_with("pipe:") && *file != operators[&fd], "{fd} is {file}");
+        assert!(different.insert(file), "{:?}", facts.fds);
     }
+    // Its own connection, by the inode.
+    let connection = facts.fds[&3].trim_start_matches("socket:[").trim_end_matches(']');
+    let connections = std::fs::read_to_string(format!("/proc/{}/net/tcp", live.child)).unwrap();
+    assert!(connections.contains(&format!(" {connection} ")), "{:?} {connections}", facts.fds);
 }
 
+// Seen to fail without capset, the bounding set's drop, setgroups, setresgid or setresuid.
 #[test]
 fn r08_r11_capabilities_and_ids_are_the_targets() {
     needs_root!();
@@ -52,14 +64,24 @@ fn r08_r11_capabilities_and_ids_are_the_targets() {
     }
 }
 
+// Seen to fail without the inheritable set's clearing, which empties the ambient set too.
 #[test]
 fn r08_inheritable_and_ambient_sets_are_not_taken() {
     needs_root!();
     let target = sandbox().caps(DEFAULT_CAPS).set("inheritable", "3").start();
     assert_eq!(Facts::of(target.pid).mask("CapAmb"), 3, "the sandbox is not as wanted");
     assert_same_identity(&Live::start(&target, &[]).facts(), &Facts::of(target.pid));
+    // Nor those of nsdbg itself.
+    let mut command = Command::new(helper());
+    command.args(["inheritable", "--", NSDBG, "--pid", &target.pid.to_string(), "--", "cat"]);
+    let live = Live::of(&mut command);
+    let supervisor = Facts::of(live.nsdbg.id() as i32);
+    let own = (supervisor.mask("CapInh"), supervisor.mask("CapAmb"));
+    assert_eq!((own.0 & DEFAULT_CAPS, own.1 & DEFAULT_CAPS), (DEFAULT_CAPS, DEFAULT_CAPS), "as wanted");
+    assert_same_identity(&live.facts(), &Facts::of(target.pid));
 }
 
+// Seen to fail without the bounding set's drop.
 #[test]
 fn r09_the_bounding_set_is_dropped_after_a_user_namespace_is_joined() {
     needs_root!();
@@ -67,6 +89,7 @@ fn r09_the_bounding_set_is_dropped_after_a_user_namespace_is_joined() {
     assert_eq!(Live::start(&target, &[]).facts().mask("CapBnd"), DEFAULT_CAPS);
 }
 
+// Seen to fail without ids taken before the user namespace is joined.
 #[test]
 fn r11_setgroups_denied_and_one_mapped_id_make_no_difference() {
     needs_root!();
@@ -81,6 +104,7 @@ fn r11_setgroups_denied_and_one_mapped_id_make_no_difference() {
     assert_eq!(live.facts().get("Uid"), "1000 1000 1000 1000");
 }
 
+// Seen to fail without setresuid or setresgid.
 #[test]
 fn r11_a_uid_that_passwd_does_not_know() {
     needs_root!();
@@ -105,6 +129,7 @@ fn assert_same_namespaces(ours: &Facts, target: &Facts, but: &[&str]) {
     }
 }
 
+// Seen to fail without each of the eight kinds in the plan.
 #[test]
 fn r13_every_namespace_is_joined() {
     needs_root!();
@@ -139,6 +164,7 @@ fn namespaces_are_left_out_when_asked() {
     }
 }
 
+// Seen to fail without setsid in the launcher.
 #[test]
 fn r29_a_child_has_no_terminal_and_a_session_of_its_own() {
     needs_root!();

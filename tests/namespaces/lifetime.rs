@@ -1,18 +1,27 @@
 //! What ends with what, and what is left behind.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, umount2};
+
 use crate::live::{Facts, Live, descendants, is_alive, kill_supervisor, wait, within};
-use crate::support::{Sandbox, needs_root, sandbox, skip};
+use crate::prompt::Prompt;
+use crate::support::{Sandbox, mute, needs_root, sandbox, skip};
 
 const SOON: Duration = Duration::from_secs(3);
+/// What a process takes to end.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
+// Seen to fail without close_range in the launcher and the worker (both).
 #[test]
 fn r03_stray_descriptors_are_closed_before_entering() {
     needs_root!();
@@ -30,6 +39,7 @@ fn r03_stray_descriptors_are_closed_before_entering() {
     }
 }
 
+// Seen to fail without not being dumpable: with PR_SET_DUMPABLE 1 at the end.
 #[test]
 fn r05_a_child_is_not_dumpable() {
     needs_root!();
@@ -49,6 +59,7 @@ fn assert_not_dumpable(live: &Live, target: &Sandbox) {
     }
 }
 
+// Seen to fail without PR_SET_DUMPABLE after the change of ids.
 #[test]
 fn r05_nor_with_fs_suid_dumpable() {
     needs_root!();
@@ -64,12 +75,14 @@ fn r05_nor_with_fs_suid_dumpable() {
     assert_not_dumpable(&live.unwrap(), &target);
 }
 
+// Seen to fail without the worker's look at the supervisor's end of its socket.
 #[test]
 fn r30_the_supervisors_end_ends_worker_and_child() {
     needs_root!();
     for options in [&[][..], &["--ns", "-pid"]] {
-        let target = sandbox().start();
-        let mut live = Live::start(&target, options);
+        // What reads its standard input would end with that.
+        let mut target = mute();
+        let mut live = Live::asking(&mut target, options);
         let all: Vec<i32> = live.between.iter().copied().chain([live.child]).collect();
         assert!(all.len() > 1 && all.iter().all(|pid| is_alive(*pid)));
         kill_supervisor(&mut live);
@@ -77,6 +90,25 @@ fn r30_the_supervisors_end_ends_worker_and_child() {
     }
 }
 
+// Seen to fail without the launcher's parent death signal and its look at its socket's end (both).
+#[test]
+fn r30_the_supervisors_end_ends_the_launcher() {
+    needs_root!();
+    let target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web:/$ ");
+    let nsdbg = prompt.nsdbg.id() as i32;
+    let mut all = Vec::new();
+    assert!(within(SOON, || {
+        all = descendants(nsdbg);
+        all.len() == 1
+    }));
+    prompt.nsdbg.kill().unwrap();
+    prompt.nsdbg.wait().unwrap();
+    assert!(within(SOON, || !is_alive(all[0])), "{all:?} lives on");
+}
+
+// Seen to fail without the launcher's letting go of the directory.
 #[test]
 fn r31_the_targets_end_is_told_and_nothing_stays_pinned() {
     needs_root!();
@@ -127,18 +159,76 @@ fn holders(nsdbg: i32, device: u64) -> Vec<String> {
     held
 }
 
+// Seen to fail without the worker's look at the target, or at the target after a kill.
 #[test]
 fn r31_a_command_ends_with_its_target() {
     needs_root!();
-    let mut target = sandbox().start();
-    let mut command = target.nsdbg();
-    let mut live = Live::of(command.args(["--", "cat"]).stderr(Stdio::piped()));
-    let begun = Instant::now();
-    target.kill();
-    assert_eq!(wait(&mut live.nsdbg, SOON), Some(125), "after {:?}", begun.elapsed());
-    let mut err = String::new();
-    live.nsdbg.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert!(err.contains("the target has ended"), "{err}");
+    // Its end takes all in its PID namespace along, and nobody outside of it.
+    for options in [&[][..], &["--ns", "-pid"]] {
+        let mut target = sandbox().start();
+        let mut command = target.nsdbg();
+        let mut live = Live::of(command.args(options).args(["--", "cat"]).stderr(Stdio::piped()));
+        let begun = Instant::now();
+        target.kill();
+        assert_eq!(wait(&mut live.nsdbg, SOON), Some(125), "{options:?} after {:?}", begun.elapsed());
+        let mut err = String::new();
+        live.nsdbg.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert!(err.contains("the target has ended"), "{err}");
+        assert!(!is_alive(live.child));
+    }
+}
+
+// Seen to fail without the launcher's letting go of the directory.
+#[test]
+fn r31_the_targets_root_can_be_unmounted_while_the_prompt_is_open() {
+    needs_root!();
+    // In the node's mount namespace, or in one of its own.
+    for how in ["node", "pivot"] {
+        for line in ["ps", "cd /tmp"] {
+            let mut target = sandbox().on_tmpfs().set("how", how);
+            if how == "node" {
+                target = target.set("ns", "pid,net,ipc,uts,cgroup").set("proc", "none");
+            }
+            let mut target = target.start();
+            let unmounted = Unmounted::watch(&target.root);
+            let mut prompt = Prompt::start(&target);
+            prompt.sees("web:/$ ");
+            prompt.type_in(format!("{line}\r").as_bytes());
+            prompt.sees(if line == "ps" { "web:/$ " } else { "web:/tmp$ " });
+            target.kill();
+            let mut answer = Ok(());
+            let done = within(AT_ONCE, || {
+                answer = umount2(&target.root, MntFlags::empty());
+                answer.is_ok()
+            });
+            assert!(done, "{how}, {line}: {answer:?}");
+            assert!(within(AT_ONCE, || unmounted.came()), "{how}, {line}: it is still mounted somewhere");
+        }
+    }
+}
+
+/// Hears of the end of a file system, whichever mount namespaces it was mounted in, without holding it.
+struct Unmounted(File);
+
+impl Unmounted {
+    fn watch(path: &Path) -> Self {
+        let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+        // SAFETY: the path is a C string, and the descriptor is new and owned by nobody else.
+        unsafe {
+            let fd = libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK);
+            assert!(libc::inotify_add_watch(fd, path.as_ptr(), libc::IN_DELETE_SELF) >= 0);
+            Self(File::from(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    fn came(&self) -> bool {
+        let mut event = [0; 16];
+        let mask = match (&self.0).read(&mut event) {
+            Ok(16) => u32::from_ne_bytes(event[4..8].try_into().unwrap()),
+            _ => 0,
+        };
+        mask & libc::IN_UNMOUNT != 0
+    }
 }
 
 type Tree = BTreeMap<String, (u32, u32, u32, i64, u64, Option<Vec<u8>>)>;
@@ -157,6 +247,7 @@ fn tree(path: &Path, into: &mut Tree) {
     }
 }
 
+// Seen to fail without restraint: with a file written, or a directory made, by the child.
 #[test]
 fn r32_the_target_and_the_nodes_devices_are_unchanged() {
     needs_root!();
@@ -177,6 +268,7 @@ fn r32_the_target_and_the_nodes_devices_are_unchanged() {
     assert_eq!(before, look());
 }
 
+// Seen to fail without the new session keyring.
 #[test]
 fn r33_the_session_keyring_is_not_the_operators() {
     needs_root!();

@@ -103,7 +103,7 @@ pub fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
 pub struct Live {
     pub nsdbg: Child,
     /// Held open, so that cat goes on.
-    _stdin: ChildStdin,
+    pub stdin: Option<ChildStdin>,
     /// The PID on the node of the process inside.
     pub child: i32,
     /// Launcher and worker.
@@ -127,7 +127,18 @@ impl Live {
         assert_eq!(line, "ready\n");
         let all = descendants(nsdbg.id() as i32);
         let (child, between) = all.split_last().expect("a process inside");
-        Self { child: *child, between: between.to_vec(), _stdin: stdin, nsdbg }
+        Self { child: *child, between: between.to_vec(), stdin: Some(stdin), nsdbg }
+    }
+
+    /// `http`, alive in a target that is `mute 8080`: it waits for an answer, and reads no pipe.
+    pub fn asking(target: &mut Sandbox, options: &[&str]) -> Self {
+        let mut command = target.nsdbg();
+        command.args(options).args(["--", "http", "get", "http://127.0.0.1:8080/"]);
+        let mut nsdbg = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        assert_eq!(target.next_line(LIMIT).as_deref(), Some("connection"));
+        let all = descendants(nsdbg.id() as i32);
+        let (child, between) = all.split_last().expect("a process inside");
+        Self { child: *child, between: between.to_vec(), stdin: nsdbg.stdin.take(), nsdbg }
     }
 
     pub fn facts(&self) -> Facts {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::live::{Ran, run};
-use crate::support::{NSDBG, needs_root, skip};
+use crate::support::{NSDBG, helper, needs_root, skip};
 
 const IMAGE: &str = "nsdbg-test-scratch";
 
@@ -26,13 +26,7 @@ fn build() -> Result<(), String> {
     }
     let context = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nsdbg-test-image");
     fs::create_dir_all(context.join("etc")).unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/container.rs");
-    let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
-        .args([&context.join("server"), &source])
-        .status()
-        .expect("rustc");
-    assert!(compiled.success());
+    fs::copy(helper(), context.join("server")).unwrap();
     fs::write(
         context.join("etc/passwd"),
         "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",

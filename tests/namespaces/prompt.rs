@@ -4,31 +4,35 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
-use nix::sys::termios::tcgetattr;
+use nix::sys::termios::{LocalFlags, tcgetattr};
 
-use crate::live::{wait, within};
-use crate::support::{Sandbox, needs_root, sandbox};
+use crate::live::{descendants, wait, within};
+use crate::support::{Sandbox, needs_root, new_directory, sandbox, signal};
 
 const SOON: Duration = Duration::from_secs(8);
 
-struct Prompt {
-    nsdbg: Child,
+pub struct Prompt {
+    pub nsdbg: Child,
+    /// Where its history is.
+    state: PathBuf,
     master: File,
     terminal: OwnedFd,
     said: Vec<u8>,
 }
 
 impl Prompt {
-    fn start(target: &Sandbox) -> Self {
+    pub fn start(target: &Sandbox) -> Self {
+        let state = new_directory("state");
         let ends = openpty(None, None).unwrap();
         let end = || Stdio::from(ends.slave.try_clone().unwrap());
         let mut command = target.nsdbg();
-        command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", target.root.join("tmp"));
+        command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", &state);
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: system calls alone between fork and exec.
         unsafe {
@@ -39,16 +43,16 @@ impl Prompt {
             });
         }
         let nsdbg = command.spawn().unwrap();
-        Self { nsdbg, master: ends.master.into(), terminal: ends.slave, said: Vec::new() }
+        Self { nsdbg, state, master: ends.master.into(), terminal: ends.slave, said: Vec::new() }
     }
 
-    fn type_in(&mut self, keys: &[u8]) {
+    pub fn type_in(&mut self, keys: &[u8]) {
         self.said.clear();
         self.master.write_all(keys).unwrap();
     }
 
     /// Waits for these words on the terminal.
-    fn sees(&mut self, words: &str) {
+    pub fn sees(&mut self, words: &str) {
         let seen = within(SOON, || {
             let mut polled = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
             while poll(&mut polled, PollTimeout::ZERO).unwrap() > 0 {
@@ -68,6 +72,7 @@ impl Drop for Prompt {
     fn drop(&mut self) {
         let _ = self.nsdbg.kill();
         let _ = self.nsdbg.wait();
+        let _ = std::fs::remove_dir_all(&self.state);
     }
 }
 
@@ -107,7 +112,8 @@ fn a_session_at_the_prompt() {
     assert_eq!(before, after, "the terminal's modes are put back");
 }
 
-// Seen to fail without the thread that waits for the target's end.
+// Seen to fail without the thread that waits for the target's end, and without the modes put back (raw ones set
+// instead: the line editor puts them back too).
 #[test]
 fn r29_r31_the_terminals_modes_are_put_back_when_the_target_ends() {
     needs_root!();
@@ -119,7 +125,53 @@ fn r29_r31_the_terminals_modes_are_put_back_when_the_target_ends() {
     prompt.sees("the target has ended");
     assert_eq!(wait(&mut prompt.nsdbg, SOON), Some(125));
     let modes = tcgetattr(&prompt.terminal).unwrap();
-    assert!(modes.local_flags.contains(nix::sys::termios::LocalFlags::ICANON));
+    assert!(modes.local_flags.contains(LocalFlags::ICANON));
+}
+
+// Seen to fail without setsid in the launcher.
+#[test]
+fn r29_no_process_of_the_prompt_has_its_terminal_and_ctrl_c_is_the_commands() {
+    needs_root!();
+    let target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web:/$ ");
+    let nsdbg = prompt.nsdbg.id() as i32;
+    let mut all = descendants(nsdbg);
+    let [launcher] = all[..] else { panic!("{all:?}") };
+    prompt.type_in(b"cat\r");
+    // Launcher, worker, child.
+    assert!(within(SOON, || {
+        all = descendants(nsdbg);
+        all.len() == 3
+    }));
+    let terminal = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat[stat.rfind(')').unwrap() + 2..].split(' ').nth(4).unwrap().to_owned()
+    };
+    assert_ne!(terminal(&nsdbg), "0", "the terminal is not as wanted");
+    assert_eq!(all.iter().map(terminal).collect::<Vec<_>>(), ["0", "0", "0"]);
+    prompt.type_in(b"\x03");
+    prompt.sees("web:/$ ");
+    assert!(within(SOON, || descendants(nsdbg) == [launcher]));
+}
+
+// Seen to fail without the modes put back.
+#[test]
+fn r29_the_terminals_modes_are_put_back_when_a_signal_ends_nsdbg() {
+    needs_root!();
+    let target = sandbox().start();
+    for number in [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        let mut prompt = Prompt::start(&target);
+        prompt.sees("web");
+        let is_line_wise = |prompt: &Prompt| {
+            let modes = tcgetattr(&prompt.terminal).unwrap().local_flags;
+            modes.contains(LocalFlags::ICANON | LocalFlags::ECHO)
+        };
+        assert!(within(SOON, || !is_line_wise(&prompt)), "the prompt reads key by key");
+        signal(prompt.nsdbg.id() as i32, number);
+        assert_eq!(wait(&mut prompt.nsdbg, SOON), Some(128 + number));
+        assert!(is_line_wise(&prompt), "after signal {number}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::live::{Facts, Live};
 use crate::support::{needs_root, sandbox};
 
+// Seen to fail without the scrubbed argv and environment.
 #[test]
 fn r37_arguments_and_environment_are_in_no_file_of_procfs() {
     needs_root!();
@@ -20,6 +21,7 @@ fn r37_arguments_and_environment_are_in_no_file_of_procfs() {
     }
 }
 
+// Seen to fail without the child's close_range.
 #[test]
 fn r36_the_process_inside_holds_nothing_of_the_nodes() {
     needs_root!();

@@ -144,9 +144,16 @@ fn redirections_are_opened_inside_as_the_targets_user() {
 #[test]
 fn a_read_only_session_can_not_write_even_as_root() {
     needs_root!();
-    let target = sandbox().user(0, 0).caps(0xa804_25fb).start();
-    run(target.nsdbg().args(["--read-only", "-c", "http get -o /tmp/x http://127.0.0.1:1/"]));
+    let mut target = sandbox().user(0, 0).caps(0xa804_25fb).mode(&["serve", "8080"]).start();
+    assert_eq!(target.next_line(Duration::from_secs(5)).as_deref(), Some("listening"));
+    let get = ["http", "get", "-o", "/tmp/x", "http://127.0.0.1:8080/"];
+    target.run_with(&["--read-only"], &get).fails(1, "the session is --read-only");
     assert!(!target.root.join("tmp/x").exists());
+    // Nor is anything asked for.
+    assert_eq!(target.next_line(Duration::from_millis(300)), None);
+    target.run(&get).ok();
+    assert_eq!(target.next_line(Duration::from_secs(5)).as_deref(), Some("connection"));
+    assert_eq!(std::fs::read_to_string(target.root.join("tmp/x")).unwrap(), "hello\n");
     // What reads goes on.
     let ran = run(target.nsdbg().args(["--read-only", "--", "cat", "/etc/group"]));
     assert!(ran.ok().contains("root"));

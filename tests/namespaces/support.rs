@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
 use crate::live::{Ran, run};
 
 /// The longest that one run of nsdbg may take.
@@ -51,8 +53,13 @@ pub(crate) use needs_root;
 pub fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
-        const SOURCE: &str = include_str!("../support/server.rs");
-        let hash = SOURCE.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        const SOURCES: [&str; 4] = [
+            include_str!("../support/server.rs"),
+            include_str!("../support/hostile.rs"),
+            include_str!("../support/start.rs"),
+            include_str!("../support/system.rs"),
+        ];
+        let hash = SOURCES.concat().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         });
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -74,7 +81,7 @@ pub fn helper() -> &'static Path {
 }
 
 /// A new directory that others may enter.
-fn new_directory(name: &str) -> PathBuf {
+pub fn new_directory(name: &str) -> PathBuf {
     static NEXT: Mutex<u32> = Mutex::new(0);
     let mut next = NEXT.lock().unwrap();
     *next += 1;
@@ -98,6 +105,23 @@ const ALL: &str = "mnt,pid,net,ipc,uts,cgroup";
 /// A container like a distroless image's: all namespaces, uid and gid 65532, no capability, its own /proc.
 pub fn sandbox() -> Builder {
     let root = new_directory("root");
+    fill(&root);
+    Builder { settings: Vec::new(), mode: vec!["sleep".into()], environment: Vec::new(), root }
+        .set("ns", ALL)
+        .set("uid", "65532")
+        .set("gid", "65532")
+        .set("proc", "yes")
+}
+
+/// One that listens on port 8080 and never answers.
+pub fn mute() -> Sandbox {
+    let mut target = sandbox().mode(&["mute", "8080"]).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("listening"));
+    target
+}
+
+/// Makes the files of a container.
+fn fill(root: &Path) {
     for name in ["proc", "etc", "tmp", "dev", "app"] {
         fs::create_dir(root.join(name)).unwrap();
     }
@@ -106,11 +130,6 @@ pub fn sandbox() -> Builder {
         .unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\nweb:x:65532:\nlogs:x:2000:web\n").unwrap();
     fs::copy(helper(), root.join("server")).unwrap();
-    Builder { settings: Vec::new(), mode: vec!["sleep".into()], environment: Vec::new(), root }
-        .set("ns", ALL)
-        .set("uid", "65532")
-        .set("gid", "65532")
-        .set("proc", "yes")
 }
 
 impl Builder {
@@ -143,6 +162,13 @@ impl Builder {
     pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         fs::create_dir_all(self.root.join(path).parent().unwrap()).unwrap();
         fs::write(self.root.join(path), content).unwrap();
+        self
+    }
+
+    /// The root is a tmpfs that the node has mounted.
+    pub fn on_tmpfs(self) -> Self {
+        mount(Some("nsdbg-test"), &self.root, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).unwrap();
+        fill(&self.root);
         self
     }
 
@@ -256,6 +282,7 @@ impl Drop for Sandbox {
         }
         let _ = self.helper.kill();
         let _ = self.helper.wait();
+        let _ = umount2(&self.root, MntFlags::MNT_DETACH);
         let _ = fs::remove_dir_all(&self.root);
     }
 }

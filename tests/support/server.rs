@@ -1,41 +1,23 @@
-//! The one static program of the tests' containers. `box` makes a container out of namespaces and becomes a target in
-//! it; `filter` starts a program under system calls that fail as on an old kernel. It is compiled with rustc alone, so
-//! what it needs of libc is declared here.
+//! The one static program of the containers, of tests, demo and benchmark: the container's own program, and what makes
+//! a container.
+//!
+//!     server serve PORT                       answers every HTTP request with a greeting
+//!     server box NAME=VALUE... -- MODE...     makes a container out of namespaces and becomes a target in it, which
+//!                                             does what MODE says: `exec PROGRAM...` runs a program
+//!     server filter RULE... -- PROGRAM...     starts a program under system calls that fail as on an old kernel
+//!
+//! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
-use std::ffi::{CString, c_char, c_int, c_long, c_ulong, c_void};
+mod hostile;
+mod start;
+mod system;
+
+use std::ffi::{c_int, c_ulong};
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
+use std::net::{Ipv4Addr, TcpListener};
 
-unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
-    fn unshare(flags: c_int) -> c_int;
-    fn mount(from: *const c_char, to: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void)
-    -> c_int;
-    fn umount2(path: *const c_char, flags: c_int) -> c_int;
-    fn chroot(path: *const c_char) -> c_int;
-    fn setgroups(count: usize, groups: *const u32) -> c_int;
-    fn setresgid(real: u32, effective: u32, saved: u32) -> c_int;
-    fn setresuid(real: u32, effective: u32, saved: u32) -> c_int;
-    fn prctl(option: c_int, ...) -> c_int;
-    fn fork() -> c_int;
-    fn pipe(ends: *mut c_int) -> c_int;
-    fn read(fd: c_int, to: *mut u8, length: usize) -> isize;
-    fn write(fd: c_int, from: *const u8, length: usize) -> isize;
-    fn close(fd: c_int) -> c_int;
-    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
-    fn kill(pid: c_int, signal: c_int) -> c_int;
-    fn pause() -> c_int;
-}
-
-const NEWTIME: c_int = 0x80;
-const NEWNS: c_int = 0x2_0000;
-const NEWCGROUP: c_int = 0x200_0000;
-const NEWUTS: c_int = 0x400_0000;
-const NEWIPC: c_int = 0x800_0000;
-const NEWUSER: c_int = 0x1000_0000;
-const NEWPID: c_int = 0x2000_0000;
-const NEWNET: c_int = 0x4000_0000;
+use system::*;
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -43,46 +25,12 @@ fn main() {
     let rest: Vec<String> = args.collect();
     match mode.as_str() {
         "box" => make_box(&rest),
-        "filter" => filter(&rest),
-        "strays" => strays(&rest),
+        "serve" => serve(Ipv4Addr::UNSPECIFIED, &rest[0], "hello from a container without a shell\n"),
+        "filter" => start::filter(&rest),
+        "strays" => start::strays(&rest),
+        "inheritable" => start::inheritable(&rest),
         _ => panic!("no such mode: {mode}"),
     }
-}
-
-fn check(result: c_int, what: &str) {
-    if result < 0 {
-        eprintln!("nsdbg-test-helper: {what}: {}", std::io::Error::last_os_error());
-        std::process::exit(99);
-    }
-}
-
-fn c(text: &str) -> CString {
-    CString::new(text).unwrap()
-}
-
-fn mounted(from: &str, to: &str, kind: &str, flags: c_ulong, data: &str) {
-    let (from, target, kind, data) = (c(from), c(to), c(kind), c(data));
-    let result =
-        unsafe { mount(from.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };
-    check(result, &format!("mount {to}"));
-}
-
-fn channel() -> (c_int, c_int) {
-    let mut ends = [0; 2];
-    check(unsafe { pipe(ends.as_mut_ptr()) }, "pipe");
-    (ends[0], ends[1])
-}
-
-fn tell(fd: c_int, value: i32) {
-    unsafe { write(fd, value.to_le_bytes().as_ptr(), 4) };
-}
-
-fn hear(fd: c_int) -> i32 {
-    let mut bytes = [0; 4];
-    if unsafe { read(fd, bytes.as_mut_ptr(), 4) } != 4 {
-        std::process::exit(99);
-    }
-    i32::from_le_bytes(bytes)
 }
 
 /// What `box` is told, as NAME=VALUE.
@@ -208,9 +156,8 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     check(unsafe { setresuid(uid, uid, uid) }, "setresuid");
     let inheritable = settings.mask("inheritable").unwrap_or(0);
     let half = |at: u32| [caps, caps, inheritable].map(|mask| (mask >> at) as u32);
-    let header: [u32; 2] = [0x2008_0522, 0];
     let data = [half(0), half(32)];
-    check(unsafe { syscall(126, header.as_ptr(), data.as_ptr()) } as c_int, "capset");
+    check(unsafe { capset(CAPABILITIES.as_ptr(), data.as_ptr()) }, "capset");
     if inheritable != 0 {
         for number in 0..41_u64 {
             if inheritable & caps & (1 << number) != 0 {
@@ -227,7 +174,7 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
         fs::create_dir("/tmp/gone").unwrap();
         std::env::set_current_dir("/tmp/gone").unwrap();
         fs::remove_dir("/tmp/gone").unwrap();
-    } else if !settings.get("cwd").is_empty() {
+    } else if !matches!(settings.get("cwd"), "" | "outside") {
         std::env::set_current_dir(settings.get("cwd")).unwrap();
     }
     tell(done, 0);
@@ -240,6 +187,11 @@ fn root(settings: &Settings) {
     let root = settings.get("root");
     if root.is_empty() {
         return;
+    }
+    if settings.get("how") == "node" {
+        // The node's own mounts, seen from a directory.
+        check(unsafe { chroot(c(root).as_ptr()) }, "chroot");
+        return std::env::set_current_dir("/").unwrap();
     }
     const BIND: c_ulong = 0x1000;
     const REC_PRIVATE: c_ulong = 0x4_4000;
@@ -254,6 +206,8 @@ fn root(settings: &Settings) {
     match settings.get("proc") {
         "" | "none" => {}
         "tmpfs" => mounted("tmpfs", &proc, "tmpfs", 0, ""),
+        // The node's, as a container may be given it.
+        "node" => mounted("/proc", &proc, "none", BIND | 0x4000, ""),
         "hidepid" => mounted("proc", &proc, "proc", 0, "hidepid=2"),
         "masked" => {
             mounted("proc", &proc, "proc", 0, "");
@@ -266,216 +220,62 @@ fn root(settings: &Settings) {
     }
     let path = c(root);
     std::env::set_current_dir(root).unwrap();
+    if settings.get("cwd") == "outside" {
+        std::env::set_current_dir("/").unwrap();
+        return check(unsafe { chroot(path.as_ptr()) }, "chroot");
+    }
     if settings.get("how") == "chroot" {
         check(unsafe { chroot(path.as_ptr()) }, "chroot");
     } else {
         let dot = c(".");
-        check(unsafe { syscall(155, dot.as_ptr(), dot.as_ptr()) } as c_int, "pivot_root");
+        check(unsafe { syscall(SYS_PIVOT_ROOT, dot.as_ptr(), dot.as_ptr()) } as c_int, "pivot_root");
         check(unsafe { umount2(dot.as_ptr(), 2) }, "umount");
     }
     std::env::set_current_dir("/").unwrap();
-}
-
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// What the target does, told by its mode.
 fn act(mode: &[String]) -> ! {
     let argument = mode.get(1).map_or("", |a| a.as_str());
     match mode.first().map_or("", |m| m.as_str()) {
-        "serve" => serve(argument.parse().unwrap()),
-        "watch" => watch(),
-        "attack" => attack(),
-        "racers" => racers(),
+        "serve" => serve(Ipv4Addr::LOCALHOST, argument, "hello\n"),
+        "exec" => run(&mode[1..]),
+        "mute" => mute(argument),
+        "watch" => hostile::watch(),
+        "attack" => hostile::attack(),
+        "racers" => hostile::racers(),
+        "hold" => hostile::hold(argument.parse().unwrap()),
         _ => loop {
             unsafe { pause() };
         },
     }
 }
 
-fn serve(port: u16) -> ! {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+fn listen(address: Ipv4Addr, port: &str) -> TcpListener {
+    let listener = TcpListener::bind((address, port.parse().unwrap())).unwrap();
     say("listening");
+    listener
+}
+
+fn serve(address: Ipv4Addr, port: &str, greeting: &str) -> ! {
+    let listener = listen(address, port);
     loop {
         let Ok((mut stream, _)) = listener.accept() else { continue };
-        let mut request = [0; 4096];
-        let _ = stream.read(&mut request);
-        let _ = stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n");
+        say("connection");
+        let _ = stream.set_read_timeout(Some(std::time::Duration::from_secs(5)));
+        let _ = stream.read(&mut [0; 4096]);
+        let length = greeting.len();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}");
+        let _ = write!(stream, "{head}\r\nConnection: close\r\n\r\n{greeting}");
     }
 }
 
-/// A new network namespace's loopback is down.
-fn loopback_up() {
-    let socket = unsafe { syscall(41, 2, 2, 0) };
-    let mut request = [0_u8; 40];
-    request[..2].copy_from_slice(b"lo");
-    request[16] = 0x41;
-    unsafe { syscall(16, socket, 0x8914, request.as_ptr()) };
-    unsafe { close(socket as c_int) };
-}
-
-fn processes() -> Vec<i32> {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
-/// Tells what the target itself sees: every process in its /proc, and all that it can read of each.
-fn watch() -> ! {
-    let own = std::process::id() as i32;
-    let mut most = 0;
+/// Takes connections and never answers.
+fn mute(port: &str) -> ! {
+    let listener = listen(Ipv4Addr::LOCALHOST, port);
+    let mut held = Vec::new();
     loop {
-        let others: Vec<i32> = processes().into_iter().filter(|pid| *pid != own).collect();
-        if others.len() > most {
-            most = others.len();
-            say(&format!("seen {most}"));
-        }
-        for pid in others {
-            for name in ["cmdline", "environ", "comm", "cgroup"] {
-                if let Ok(bytes) = fs::read(format!("/proc/{pid}/{name}")) {
-                    say(&format!("{name} {}", String::from_utf8_lossy(&bytes).escape_debug()));
-                }
-            }
-        }
+        held.extend(listener.accept());
+        say("connection");
     }
-}
-
-/// Tries to write the program of every new process, and to take its memory and descriptors; tells what it got.
-fn attack() -> ! {
-    let own = std::process::id() as i32;
-    let mut exes: Vec<fs::File> = Vec::new();
-    let mut told = std::collections::HashSet::new();
-    say("attacking");
-    loop {
-        for pid in processes().into_iter().filter(|pid| *pid != own) {
-            let got = |what: &str| format!("got {what}");
-            let mut tell = |line: String| {
-                if told.insert(line.clone()) {
-                    say(&line);
-                }
-            };
-            if let Ok(exe) = fs::File::open(format!("/proc/{pid}/exe")) {
-                tell(got("exe"));
-                if exes.len() < 8 {
-                    exes.push(exe);
-                }
-            }
-            for (name, path) in
-                [("fd", format!("/proc/{pid}/fd/1")), ("environ", format!("/proc/{pid}/environ"))]
-            {
-                if fs::metadata(&path).is_ok() && fs::File::open(&path).is_ok() {
-                    tell(got(name));
-                }
-            }
-            if fs::File::open(format!("/proc/{pid}/mem")).is_ok() {
-                tell(got("mem"));
-            }
-            let ptrace = unsafe { syscall(101, 0x4206_i64, pid as i64, 0_i64, 0_i64) };
-            if ptrace == 0 {
-                tell(got("ptrace"));
-                unsafe { kill(pid, 9) };
-            }
-        }
-        for exe in &exes {
-            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(exe));
-            if let Ok(mut file) = fs::OpenOptions::new().write(true).open(path) {
-                let written = file.write_all(b"#!/overwritten").is_ok();
-                say(&format!("opened exe for writing, written: {written}"));
-            }
-        }
-    }
-}
-
-/// For every line on stdin: a child that will unshare its user namespace in so many microseconds; its PID is told.
-fn racers() -> ! {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if std::io::stdin().read_line(&mut line).unwrap_or(0) == 0 {
-            std::process::exit(0);
-        }
-        let delay: u64 = line.trim().parse().unwrap();
-        let child = unsafe { fork() };
-        if child == 0 {
-            unsafe { prctl(1, 9 as c_ulong) };
-            let until = std::time::Instant::now() + std::time::Duration::from_micros(delay);
-            while std::time::Instant::now() < until {}
-            unsafe { unshare(NEWUSER) };
-            loop {
-                unsafe { pause() };
-            }
-        }
-        // In a namespace of the node's PIDs, so the number is the node's.
-        say(&format!("racer {child}"));
-        let mut next = String::new();
-        let _ = std::io::stdin().read_line(&mut next);
-        let mut status = 0;
-        unsafe {
-            kill(child, 9);
-            waitpid(child, &mut status, 0);
-        }
-    }
-}
-
-/// `NUMBER:ERRNO`, `NUMBER:ARGUMENT=VALUE:ERRNO` or `NUMBER:ARGUMENT!VALUE,…:ERRNO` (none of the values), then `--`
-/// and a program.
-fn filter(args: &[String]) {
-    let split = args.iter().position(|arg| arg == "--").unwrap();
-    // code, jump if true, jump if false, value
-    let mut program: Vec<(u16, u8, u8, u32)> = Vec::new();
-    for rule in &args[..split] {
-        let parts: Vec<&str> = rule.split(':').collect();
-        let errno: u32 = parts[parts.len() - 1].parse().unwrap();
-        let refuse = (0x06, 0, 0, 0x0005_0000 | errno);
-        let mut block = Vec::new();
-        if parts.len() == 3 {
-            let none_of = parts[1].contains('!');
-            let (argument, values) = parts[1].split_once(['=', '!']).unwrap();
-            let values: Vec<u32> = values.split(',').map(|v| v.parse().unwrap()).collect();
-            block.push((0x20, 0, 0, 16 + 8 * argument.parse::<u32>().unwrap()));
-            let count = values.len();
-            for (at, value) in values.into_iter().enumerate() {
-                let left = (count - at - 1) as u8;
-                // Any of them: to the refusal after them, else past it; none of them: the other way round.
-                block.push(if none_of {
-                    (0x15, left + 1, 0, value)
-                } else {
-                    (0x15, left, u8::from(left == 0), value)
-                });
-            }
-        }
-        block.push(refuse);
-        program.push((0x20, 0, 0, 0));
-        program.push((0x15, 0, block.len() as u8, parts[0].parse().unwrap()));
-        program.extend(block);
-    }
-    program.push((0x06, 0, 0, 0x7fff_0000));
-    let bytes: Vec<[u8; 8]> = program
-        .iter()
-        .map(|(code, yes, no, value)| {
-            let (c, v) = (code.to_le_bytes(), value.to_le_bytes());
-            [c[0], c[1], *yes, *no, v[0], v[1], v[2], v[3]]
-        })
-        .collect();
-    #[repr(C)]
-    struct Program(u16, *const [u8; 8]);
-    let whole = Program(bytes.len() as u16, bytes.as_ptr());
-    check(unsafe { prctl(22, 2 as c_ulong, &whole as *const Program) }, "seccomp");
-    run(&args[split + 1..])
-}
-
-/// Descriptors 3 to 50 of a file, open across exec, then a program.
-fn strays(args: &[String]) {
-    let file = c(&args[0]);
-    while unsafe { syscall(2, file.as_ptr(), 0, 0) } < 50 {}
-    run(&args[2..])
-}
-
-fn run(command: &[String]) {
-    let error = std::process::Command::new(&command[0]).args(&command[1..]).exec();
-    panic!("{}: {error}", command[0]);
 }

@@ -15,7 +15,7 @@ use super::connect::{Connector, Names, Opened, Phases, Session};
 use super::fail::{answer, receive, send, status};
 use super::head::{self, Coding, Framing, Head, MAX_HEAD};
 use super::request::{Header, Payload, Request};
-use super::sink::{Sink, Terms, create, host_path, too_large, transfer};
+use super::sink::{Sink, Terms, create, host_path, may_create, too_large, transfer};
 use super::stream::{Conn, IDLE};
 use super::tls::{Store, config};
 use super::url::Url;
@@ -99,6 +99,9 @@ impl<'a> Fetch<'a> {
         };
         if cx.format == crate::out::Format::Json && http.output.as_deref() == Some(OsStr::new("-")) {
             return Err(Fault::usage("--json and -o - cannot both have stdout"));
+        }
+        if let Some(word) = http.output.as_deref().filter(|word| *word != "-" && host_path(word).is_none()) {
+            may_create(cx, word)?;
         }
         let (words, binary) =
             if http.data.is_empty() { (&http.data_binary, true) } else { (&http.data, false) };

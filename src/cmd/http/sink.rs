@@ -32,16 +32,19 @@ pub enum Sink<'a> {
     Nowhere,
 }
 
-/// Opens a file of the container for `-o`, emptied. Only regular files and `/dev/null` are written to, and no link at
-/// the end of the path is followed: inside, a link may have been laid for a more powerful reader.
-///
-/// # Errors
-/// 23.
-pub fn create(cx: &Context, path: &OsStr) -> Result<File> {
-    let fault = |errno: Errno| match errno {
+fn not_created(path: &OsStr, errno: Errno) -> Fault {
+    match errno {
         Errno::ELOOP => Fault::text("create", path, "it is a symbolic link").with_status(status::WRITE),
         errno => Fault::errno("create", path, errno).with_status(status::WRITE),
-    };
+    }
+}
+
+/// Whether `-o` may name this file of the container, before anything is asked for; says whether it is `/dev/null`.
+///
+/// # Errors
+/// 23; a file that the session may not write.
+pub fn may_create(cx: &Context, path: &OsStr) -> Result<bool> {
+    let fault = |errno| not_created(path, errno);
     let look = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let null = match openat(AT_FDCWD, path, look, Mode::empty()) {
         Ok(found) => {
@@ -58,6 +61,17 @@ pub fn create(cx: &Context, path: &OsStr) -> Result<File> {
     if !null {
         cx.writes("create", path)?;
     }
+    Ok(null)
+}
+
+/// Opens a file of the container for `-o`, emptied. Only regular files and `/dev/null` are written to, and no link at
+/// the end of the path is followed: inside, a link may have been laid for a more powerful reader.
+///
+/// # Errors
+/// 23.
+pub fn create(cx: &Context, path: &OsStr) -> Result<File> {
+    let fault = |errno| not_created(path, errno);
+    let null = may_create(cx, path)?;
     let flags = OFlag::O_WRONLY
         | OFlag::O_CREAT
         | OFlag::O_NOFOLLOW
