@@ -103,7 +103,7 @@ pub fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
 pub struct Live {
     pub nsdbg: Child,
     /// Held open, so that cat goes on.
-    _stdin: ChildStdin,
+    stdin: ChildStdin,
     /// The PID on the node of the process inside.
     pub child: i32,
     /// Launcher and worker.
@@ -127,7 +127,12 @@ impl Live {
         assert_eq!(line, "ready\n");
         let all = descendants(nsdbg.id() as i32);
         let (child, between) = all.split_last().expect("a process inside");
-        Self { child: *child, between: between.to_vec(), _stdin: stdin, nsdbg }
+        Self { child: *child, between: between.to_vec(), stdin, nsdbg }
+    }
+
+    /// Writes to cat's stdin.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stdin.write_all(bytes).unwrap();
     }
 
     pub fn facts(&self) -> Facts {

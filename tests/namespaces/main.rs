@@ -4,6 +4,8 @@
 
 mod hostile;
 mod identity;
+#[cfg(target_arch = "x86_64")]
+mod inject;
 mod lifetime;
 mod live;
 mod oracles;
@@ -12,3 +14,4 @@ mod prompt;
 mod secrets;
 mod statuses;
 mod support;
+mod trace;
