@@ -11,6 +11,7 @@ mod live;
 mod oracles;
 mod podman;
 mod prompt;
+mod recycled;
 mod secrets;
 mod statuses;
 mod support;

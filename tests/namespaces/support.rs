@@ -74,7 +74,7 @@ pub fn helper() -> &'static Path {
 }
 
 /// A new directory that others may enter.
-fn new_directory(name: &str) -> PathBuf {
+pub fn new_directory(name: &str) -> PathBuf {
     static NEXT: Mutex<u32> = Mutex::new(0);
     let mut next = NEXT.lock().unwrap();
     *next += 1;
