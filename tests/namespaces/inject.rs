@@ -1,6 +1,6 @@
 //! What the kernel lets a command's process do: calls made in its own name, as if its code had been taken over.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::Stdio;
 
 use libc::*;

@@ -8,6 +8,7 @@ mod identity;
 mod inject;
 mod lifetime;
 mod live;
+mod opens;
 mod oracles;
 mod podman;
 mod prompt;

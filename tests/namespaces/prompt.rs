@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,8 +16,8 @@ use crate::support::{Sandbox, needs_root, sandbox};
 
 const SOON: Duration = Duration::from_secs(8);
 
-struct Prompt {
-    nsdbg: Child,
+pub struct Prompt {
+    pub nsdbg: Child,
     master: File,
     terminal: OwnedFd,
     said: Vec<u8>,
@@ -25,9 +25,13 @@ struct Prompt {
 
 impl Prompt {
     fn start(target: &Sandbox) -> Self {
+        Self::of(target.nsdbg(), target)
+    }
+
+    /// A command that becomes nsdbg.
+    pub fn of(mut command: Command, target: &Sandbox) -> Self {
         let ends = openpty(None, None).unwrap();
         let end = || Stdio::from(ends.slave.try_clone().unwrap());
-        let mut command = target.nsdbg();
         command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", target.root.join("tmp"));
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: system calls alone between fork and exec.
@@ -42,13 +46,13 @@ impl Prompt {
         Self { nsdbg, master: ends.master.into(), terminal: ends.slave, said: Vec::new() }
     }
 
-    fn type_in(&mut self, keys: &[u8]) {
+    pub fn type_in(&mut self, keys: &[u8]) {
         self.said.clear();
         self.master.write_all(keys).unwrap();
     }
 
     /// Waits for these words on the terminal.
-    fn sees(&mut self, words: &str) {
+    pub fn sees(&mut self, words: &str) {
         let seen = within(SOON, || {
             let mut polled = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
             while poll(&mut polled, PollTimeout::ZERO).unwrap() > 0 {

@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(1);
 /// PTRACE_O_SUSPEND_SECCOMP, which libc does not name: the tracee's filters let everything pass.
 const SUSPEND_SECCOMP: usize = 1 << 21;
 const OPTIONS: usize = (libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXIT) as usize;
@@ -70,7 +71,9 @@ impl Traced {
         loop {
             // SAFETY: the status is ours.
             match unsafe { libc::waitpid(self.pid, &mut status, libc::__WALL | libc::WNOHANG) } {
-                0 if begun.elapsed() < LIMIT => std::thread::sleep(Duration::from_micros(20)),
+                // Most stops are a moment away.
+                0 if begun.elapsed() < SHORT => std::thread::yield_now(),
+                0 if begun.elapsed() < LIMIT => std::thread::sleep(SHORT),
                 0 => panic!("process {} does not stop", self.pid),
                 _ => break,
             }
