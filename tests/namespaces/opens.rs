@@ -252,7 +252,7 @@ fn serve(target: &Sandbox, issuer: &CertifiedIssuer<'static, KeyPair>) {
 
 const USERS: [&str; 2] = ["open /etc/passwd", "open /etc/group"];
 
-// Seen to fail with
+// Seen to fail with getaddrinfo(3) in `http` (nscd's socket), and with localtime_r(3) in every command.
 #[test]
 fn r19_no_file_of_the_container_is_configuration() {
     needs_root!();
@@ -295,7 +295,7 @@ fn r19_no_file_of_the_container_is_configuration() {
     }
 }
 
-// Seen to fail with
+// Seen to fail with localtime_r(3) in every command, and with a look at the node's /etc/inputrc.
 #[test]
 fn r19_nor_at_the_prompt() {
     needs_root!();
