@@ -16,7 +16,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use crate::live::{run, wait};
 use crate::prompt::Prompt;
-use crate::support::{NSDBG, Sandbox, needs_root, new_directory, sandbox, skip};
+use crate::support::{NSDBG, Sandbox, helper, needs_root, new_directory, sandbox, skip};
 
 const CALLS: &str = "trace=open,openat,openat2,creat,execve,execveat,connect,uselib,setns,chroot,clone,clone3,fork,\
                      vfork,open_by_handle_at,open_tree";
@@ -69,7 +69,8 @@ const OUTSIDE: [&str; 15] = [
 ];
 
 /// Variables that have libraries read files.
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 11] = [
+    ("RUST_BACKTRACE", "full"),
     ("TZ", ":/etc/localtime"),
     ("TERM", "xterm"),
     ("TERMINFO", "/etc/terminfo"),
@@ -90,7 +91,10 @@ struct Seen {
 
 /// Traces every process of nsdbg.
 fn strace(to: &Path, target: &Sandbox) -> Command {
-    let mut command = Command::new("strace");
+    strace_by(Command::new("strace"), to, target)
+}
+
+fn strace_by(mut command: Command, to: &Path, target: &Sandbox) -> Command {
     command.args(["-ff", "-qq", "-y", "-s", "4096", "-e", CALLS, "-e", "signal=none", "-o"]);
     command.arg(to.join("trace"));
     for (name, value) in VARIABLES {
@@ -322,5 +326,24 @@ fn r19_nor_at_the_prompt() {
     let history = format!("open {}/tmp/nsdbg/history", target.root.display());
     let inside = [&USERS[..], &["open /etc/", "open /data", "open /data/."]].concat();
     Seen::read(&to).only("the prompt", &inside, &["open /dev/tty", &history]);
+    fs::remove_dir_all(to).unwrap();
+}
+
+// Seen to fail without the hook in outside_main, with RUST_BACKTRACE set there. Inside: see `inject`.
+#[test]
+fn r20_a_panic_outside_opens_nothing() {
+    needs_root!();
+    if Command::new("strace").arg("-V").output().is_err() {
+        skip!("no strace: apt-get install strace");
+    }
+    let target = baited();
+    let to = new_directory("strace");
+    // A clock_nanosleep(2) that answers EINVAL has std panic.
+    let mut filtered = Command::new(helper());
+    filtered.args(["filter", "230:22", "--", "strace"]);
+    let ran = run(strace_by(filtered, &to, &target).args(["--", "sleep", "0.1"]));
+    assert_eq!(ran.status, 125, "{ran:?}");
+    assert!(ran.err.starts_with("nsdbg: internal error at ") && ran.err.lines().count() == 1, "{ran:?}");
+    Seen::read(&to).only("a panic", &[], &[]);
     fs::remove_dir_all(to).unwrap();
 }
