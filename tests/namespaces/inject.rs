@@ -6,7 +6,7 @@ use std::process::Stdio;
 use libc::*;
 
 use crate::live::{Facts, Live, SETS, wait};
-use crate::support::{LIMIT, needs_root, sandbox, skip};
+use crate::support::{LIMIT, needs_root, sandbox, signal, skip};
 use crate::trace::Traced;
 
 const SETUID: u64 = 1 << CAP_SETUID;
@@ -181,6 +181,7 @@ fn r10_no_capability_comes_back_by_setuid() {
         let excess = facts.mask("CapPrm") & !of_target.mask("CapPrm");
         assert_eq!(excess, 0, "{name}: an execve gave {excess:x}");
         assert_no_more(live.child, &of_target, &format!("{name}: after an execve"));
+        signal(live.child, SIGKILL);
     }
 }
 

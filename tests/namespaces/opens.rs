@@ -342,8 +342,8 @@ fn r20_a_panic_outside_opens_nothing() {
     let mut filtered = Command::new(helper());
     filtered.args(["filter", "230:22", "--", "strace"]);
     let ran = run(strace_by(filtered, &to, &target).args(["--", "sleep", "0.1"]));
+    Seen::read(&to).only("a panic", &[], &[]);
     assert_eq!(ran.status, 125, "{ran:?}");
     assert!(ran.err.starts_with("nsdbg: internal error at ") && ran.err.lines().count() == 1, "{ran:?}");
-    Seen::read(&to).only("a panic", &[], &[]);
     fs::remove_dir_all(to).unwrap();
 }
