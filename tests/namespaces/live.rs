@@ -141,6 +141,11 @@ impl Live {
         Self { child: *child, between: between.to_vec(), stdin: nsdbg.stdin.take(), nsdbg }
     }
 
+    /// Writes to cat's stdin.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
     pub fn facts(&self) -> Facts {
         Facts::of(self.child)
     }

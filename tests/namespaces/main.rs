@@ -4,11 +4,16 @@
 
 mod hostile;
 mod identity;
+#[cfg(target_arch = "x86_64")]
+mod inject;
 mod lifetime;
 mod live;
+mod opens;
 mod oracles;
 mod podman;
 mod prompt;
+mod recycled;
 mod secrets;
 mod statuses;
 mod support;
+mod trace;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(8);
 pub struct Prompt {
     pub nsdbg: Child,
     /// Where its history is.
-    state: PathBuf,
+    pub state: PathBuf,
     master: File,
     terminal: OwnedFd,
     said: Vec<u8>,
@@ -28,10 +28,14 @@ pub struct Prompt {
 
 impl Prompt {
     pub fn start(target: &Sandbox) -> Self {
+        Self::of(target.nsdbg())
+    }
+
+    /// A command that becomes nsdbg.
+    pub fn of(mut command: Command) -> Self {
         let state = new_directory("state");
         let ends = openpty(None, None).unwrap();
         let end = || Stdio::from(ends.slave.try_clone().unwrap());
-        let mut command = target.nsdbg();
         command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", &state);
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: system calls alone between fork and exec.

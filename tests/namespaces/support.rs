@@ -153,6 +153,12 @@ impl Builder {
         self.set("uid_map", "0:100000:65536").set("gid_map", "0:100000:65536")
     }
 
+    /// A variable of the target's environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
     /// What the target does.
     pub fn mode(mut self, words: &[&str]) -> Self {
         self.mode = words.iter().map(|word| (*word).to_owned()).collect();
