@@ -327,7 +327,7 @@ impl<'a> Fetch<'a> {
         let mut sink = match output.filter(|path| *path != "-") {
             Some(word) => match host_path(word) {
                 Some(path) => Sink::File(cx.host_file(path, true)?, path.to_owned()),
-                None => Sink::File(create(cx, word)?, word.to_owned()),
+                None => create(cx, word)?,
             },
             None if json => Sink::Nowhere,
             None => Sink::Out(out.bytes(), pipe),

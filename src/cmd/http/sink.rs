@@ -64,14 +64,16 @@ pub fn may_create(cx: &Context, path: &OsStr) -> Result<bool> {
     Ok(null)
 }
 
-/// Opens a file of the container for `-o`, emptied. Only regular files and `/dev/null` are written to, and no link at
-/// the end of the path is followed: inside, a link may have been laid for a more powerful reader.
+/// Opens a file of the container for `-o`, emptied. Only regular files are written to, and no link at the end of the
+/// path is followed: inside, a link may have been laid for a more powerful reader. `/dev/null` is not even opened.
 ///
 /// # Errors
 /// 23.
-pub fn create(cx: &Context, path: &OsStr) -> Result<File> {
+pub fn create<'a>(cx: &Context, path: &OsStr) -> Result<Sink<'a>> {
     let fault = |errno| not_created(path, errno);
-    let null = may_create(cx, path)?;
+    if may_create(cx, path)? {
+        return Ok(Sink::Nowhere);
+    }
     let flags = OFlag::O_WRONLY
         | OFlag::O_CREAT
         | OFlag::O_NOFOLLOW
@@ -82,12 +84,11 @@ pub fn create(cx: &Context, path: &OsStr) -> Result<File> {
     let stat = fstat(&file).map_err(fault)?;
     match special(&stat) {
         None => file.set_len(0).map_err(|e| Fault::io("truncate", path, &e).with_status(status::WRITE))?,
-        Some(_) if null && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3) => {}
         Some(kind) => {
             return Err(Fault::text("create", path, format!("it is {kind}")).with_status(status::WRITE));
         }
     }
-    Ok(file)
+    Ok(Sink::File(file, path.to_owned()))
 }
 
 /// How a transfer is bounded and judged.
