@@ -113,7 +113,7 @@ impl Scene {
     }
 }
 
-// Seen to fail without the two looks at the pidfd in Target::open (where setns(2) does not take a pidfd).
+// Seen to fail without the two looks at the pidfd in Target::open.
 #[test]
 fn r15_a_recycled_pid_is_refused() {
     needs_root!();
