@@ -185,7 +185,7 @@ fn r10_no_capability_comes_back_by_setuid() {
     }
 }
 
-// Seen to fail without install_panic_hook, with the target's environment given to the child.
+// Seen to fail without install_panic_hook in child::run, with RUST_BACKTRACE=full set there.
 #[test]
 fn r20_a_panic_opens_nothing() {
     needs_root!();
