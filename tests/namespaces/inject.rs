@@ -122,8 +122,8 @@ fn assert_no_more(pid: i32, target: &Facts, what: &str) {
     assert_eq!(excess, 0, "{what}: permitted {excess:x}");
 }
 
-// Seen to fail without seccomp::confine (setuid: 0), without the bounding set's loop in privileges::drop_to, without
-// its clearing of the permitted set, and without no_new_privs where, too, nothing confines (an execve as uid 0).
+// Seen to fail without seccomp::confine, without the bounding set's loop in privileges::drop_to, and without its drop and
+// check of the permitted set. Without confine and no_new_privs, and with the refusals below left out, the execve failed.
 #[test]
 fn r10_no_capability_comes_back_by_setuid() {
     needs_root!();
@@ -185,7 +185,7 @@ fn r10_no_capability_comes_back_by_setuid() {
     }
 }
 
-// Seen to fail without install_panic_hook, with the target's environment given to the child.
+// Seen to fail without install_panic_hook in child::run, with RUST_BACKTRACE=full set there.
 #[test]
 fn r20_a_panic_opens_nothing() {
     needs_root!();

@@ -168,6 +168,10 @@ fn child(line: &str) -> Option<i32> {
 /// `openat(4</proc/7>, "stat", …` as `open /proc/N/stat`: below its directory, numbers that are PIDs as N.
 fn told(line: &str) -> Option<String> {
     let (call, rest) = line.split_once('(')?;
+    // A process that was killed between two calls.
+    if call == "???" {
+        return None;
+    }
     if call == "connect" {
         return Some(format!("connect {}", rest.split_once(", ")?.1.rsplit_once(", ")?.0));
     }
