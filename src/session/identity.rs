@@ -1,5 +1,8 @@
 //! Who to be inside: from the target's facts and the operator's options to a plan.
 
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use caps::Capability;
@@ -163,13 +166,16 @@ fn choose_user(
 
 /// Maps ids of the container to the node's.
 fn become_user(plan: &mut Plan, target: &Target, uid: u32, gid: u32, groups: Vec<u32>) -> Result<(), Fault> {
-    let map = |file: &str| {
-        let path = format!("/proc/{}/{file}", target.pid);
-        std::fs::read(&path)
-            .map(|bytes| IdMap::parse(&bytes))
-            .map_err(|error| Fault::io("open", &path, &error).with_status(125))
+    let map = |file: &CStr| {
+        let mut bytes = Vec::new();
+        target
+            .open_in_proc(file, OFlag::O_RDONLY)
+            .map_err(io::Error::from)
+            .and_then(|map| File::from(map).read_to_end(&mut bytes))
+            .map(|_| IdMap::parse(&bytes))
+            .map_err(|error| Fault::io("open", file.to_string_lossy().as_ref(), &error).with_status(125))
     };
-    let (uids, gids) = (map("uid_map")?, map("gid_map")?);
+    let (uids, gids) = (map(c"uid_map")?, map(c"gid_map")?);
     let unmapped = |kind: &'static str, id: u32| {
         Fault::text(kind, id.to_string(), "is not mapped in the target's user namespace").with_status(125)
     };

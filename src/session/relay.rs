@@ -91,6 +91,12 @@ impl Pump {
         }
     }
 
+    /// A stream of messages: each is copied, since one that is spliced takes a whole page of the sink's pipe, and who
+    /// waits for our end before reading it would wait for ever.
+    pub fn of_messages(from: OwnedFd, to: Sink) -> Self {
+        Self { spliced: false, ..Self::new(from, to) }
+    }
+
     /// Whether nothing more will be moved. Its ends are closed then, but memory is kept.
     pub fn is_done(&self) -> bool {
         match &self.to {

@@ -61,7 +61,7 @@ impl Session {
         let mut pipeline = Pipeline::default();
         let count = commands.len();
         let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
-        pipeline.pumps.push(Pump::new(errors, self.error_sink()?));
+        pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
         let mut outside = Vec::new();
         let mut input: Option<OwnedFd> = None;
         for (at, command) in commands.into_iter().enumerate() {
@@ -233,7 +233,7 @@ impl Session {
                     };
                     let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
                     let (errors, stderr) = relay::small_pipe().map_err(fault("pipe"))?;
-                    pipeline.pumps.push(Pump::new(errors, self.error_sink()?));
+                    pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
                     let (task, inner) = if number == 0 {
                         stdio[0] = reader;
                         (Task::Read(path), [empty_input()?, writer, stderr])

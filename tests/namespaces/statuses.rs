@@ -1,13 +1,14 @@
 //! What nsdbg answers: statuses, errors, options, lines.
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::live::{end, run, run_with_input, within};
-use crate::support::{NSDBG, needs_root, sandbox};
+use crate::live::{end, run, run_with_input, wait, within};
+use crate::support::{LIMIT, NSDBG, needs_root, sandbox};
 
 #[test]
 fn one_command_prints_and_ends_with_its_status() {
@@ -199,6 +200,20 @@ fn a_closed_pipe_is_quiet() {
     drop(child.stdout.take());
     let ran = end(child);
     assert_eq!(ran.err, "");
+}
+
+// Seen to fail with splice(2), which gave each message a page of its own.
+#[test]
+fn many_messages_fit_into_a_pipe_that_is_read_late() {
+    needs_root!();
+    let target = sandbox().start();
+    let mut command = target.nsdbg();
+    let names: Vec<String> = (0..100).map(|n| format!("/none/{n}")).collect();
+    let mut nsdbg = command.args(["--", "cat"]).args(names).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(wait(&mut nsdbg, LIMIT), Some(1));
+    let mut said = String::new();
+    nsdbg.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said.lines().count(), 100, "{said}");
 }
 
 #[test]
