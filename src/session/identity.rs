@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::str::FromStr;
 
 use caps::Capability;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
@@ -16,6 +17,7 @@ use crate::sys::capability;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
 use crate::target::Target;
+use crate::target::facts::open_fault;
 use crate::target::namespace::{self, KINDS};
 
 /// The plan, and what the person should know of it.
@@ -173,7 +175,10 @@ fn become_user(plan: &mut Plan, target: &Target, uid: u32, gid: u32, groups: Vec
             .map_err(io::Error::from)
             .and_then(|map| File::from(map).read_to_end(&mut bytes))
             .map(|_| IdMap::parse(&bytes))
-            .map_err(|error| Fault::io("open", file.to_string_lossy().as_ref(), &error).with_status(125))
+            .map_err(|error| {
+                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+                open_fault(target.pid, file, errno)
+            })
     };
     let (uids, gids) = (map(c"uid_map")?, map(c"gid_map")?);
     let unmapped = |kind: &'static str, id: u32| {

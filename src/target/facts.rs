@@ -173,7 +173,8 @@ fn parse_stat(stat: &str) -> Option<(char, u64, u64)> {
     Some((state, fields.nth(5)?.parse().ok()?, fields.nth(12)?.parse().ok()?))
 }
 
-fn open_fault(pid: i32, name: &CStr, errno: Errno) -> Fault {
+/// The fault of a file of /proc/PID that can't be read.
+pub fn open_fault(pid: i32, name: &CStr, errno: Errno) -> Fault {
     let path = format!("/proc/{pid}/{}", name.to_string_lossy());
     match errno {
         Errno::ESRCH | Errno::ENOENT => {
