@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
+use crate::sys::proc::Procfs;
 
 use super::Result;
 
@@ -55,6 +56,8 @@ pub struct HostFile {
 pub struct Watch {
     /// The root directory of a procfs of the target's PID namespace.
     pub procfs: OwnedFd,
+    /// A second one, mounted for nobody else, where the first is the target's own.
+    pub clean_procfs: Option<OwnedFd>,
     /// The target's PID in that procfs.
     pub target: i32,
     /// PIDs in that procfs that are nsdbg's own.
@@ -63,6 +66,13 @@ pub struct Watch {
     pub sock_diag: Option<OwnedFd>,
     /// A NETLINK_ROUTE socket of the target's network namespace.
     pub route: Option<OwnedFd>,
+}
+
+impl Watch {
+    /// What is read of processes.
+    pub fn procfs(&self) -> Procfs<'_> {
+        Procfs::new(&self.procfs, self.clean_procfs.as_ref())
+    }
 }
 
 impl Default for Context {

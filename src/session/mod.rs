@@ -18,7 +18,7 @@ mod variables;
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub struct Session {
     variables: Variables,
     history: Vec<String>,
     hello: Option<Hello>,
-    procfs: Option<OwnedFd>,
+    procfs: Option<procfs::View>,
     inner_limit: Duration,
     is_one_shot: bool,
     is_prompt: bool,
@@ -249,17 +249,12 @@ impl Session {
     /// Makes the procfs of the target's PID namespace, when it is first needed.
     fn procfs(&mut self) -> Result<(), Fault> {
         if self.procfs.is_none() {
-            let made = procfs::open_for(&self.target, || Err(procfs::no_context()));
-            let procfs = match made {
-                Ok(procfs) => procfs,
-                // A kernel that is not told the namespace: from inside.
-                Err(_) => {
-                    let context = self.descriptors(Want::ProcfsContext);
-                    procfs::open_for(&self.target, || {
-                        context.ok().and_then(|fds| fds.into_iter().next()).ok_or_else(procfs::no_context)
-                    })?
-                }
+            // Asked for where the kernel is not told the namespace: from inside.
+            let context = || match self.descriptors(Want::ProcfsContext).map(|fds| fds.into_iter().next()) {
+                Ok(Some(context)) => Ok(context),
+                _ => Err(procfs::no_context()),
             };
+            let procfs = procfs::open_for(&self.target, context)?;
             self.procfs = Some(procfs);
         }
         Ok(())

@@ -150,7 +150,7 @@ impl Session {
     ///
     /// # Errors
     /// Where entering fails or they can't be made.
-    pub fn descriptors(&mut self, want: Want) -> Result<Vec<OwnedFd>, Fault> {
+    pub fn descriptors(&self, want: Want) -> Result<Vec<OwnedFd>, Fault> {
         let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
         self.launcher.spawn(want, false, &theirs, &[])?;
         drop(theirs);
@@ -329,10 +329,20 @@ impl Session {
                 own.push(std::process::id() as i32);
             }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
-            keep.extend(self.procfs.iter().filter(|_| watching).map(AsRawFd::as_raw_fd));
+            let view = self.procfs.as_ref().filter(|_| watching);
+            let is_clean_too = view.is_some_and(|view| view.clean.is_some());
+            keep.extend(view.iter().flat_map(|view| view.descriptors()));
             keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
-            let status =
-                outside_main(entry, job, &keep, own, users_files, self.target.facts.pid_inside, history);
+            let status = outside_main(Outside {
+                entry,
+                job,
+                keep: &keep,
+                is_clean_too,
+                own,
+                users_files,
+                target: self.target.facts.pid_inside,
+                history,
+            });
             syscall::exit_now(status);
         };
         let pidfd = pidfd_open(pid).map_err(fault("pidfd_open"))?;
@@ -389,16 +399,22 @@ fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
         .map_err(|error| Fault::io("open", path, &error))
 }
 
-/// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
-fn outside_main(
+/// What a child outside is given.
+struct Outside<'a> {
     entry: &'static Entry,
     job: Job,
-    keep: &[RawFd],
+    /// Its pipes, then what it watches through: one procfs or two, then sockets.
+    keep: &'a [RawFd],
+    is_clean_too: bool,
     own: Vec<i32>,
     users_files: Option<(Vec<u8>, Vec<u8>)>,
     target: i32,
     history: Vec<String>,
-) -> u8 {
+}
+
+/// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
+fn outside_main(given: Outside) -> u8 {
+    let Outside { entry, job, keep, is_clean_too, own, users_files, target, history } = given;
     super::child::install_panic_hook();
     let watching = entry.place == Place::Watch;
     let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
@@ -412,9 +428,11 @@ fn outside_main(
         return 125;
     }
     if watching {
-        let take = |number| syscall::own_fd(number).ok();
-        let Some(procfs) = take(3) else { return 125 };
-        cx.watch = Some(Watch { procfs, target, own, sock_diag: take(4), route: take(5) });
+        let mut numbers = 3..;
+        let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
+        let Some(procfs) = take() else { return 125 };
+        let clean_procfs = if is_clean_too { take() } else { None };
+        cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
     }
     let mut args = Vec::new();
     for argument in arguments {

@@ -213,6 +213,12 @@ fn root(settings: &Settings) {
             mounted("proc", &proc, "proc", 0, "");
             mounted("tmpfs", &format!("{proc}/1"), "tmpfs", 0, "");
         }
+        "overmounted" => {
+            mounted("proc", &proc, "proc", 0, "");
+            for (fake, name) in [("uptime", "stat"), ("uptime", "cmdline"), ("fs", "task"), ("fs", "fd")] {
+                mounted(&format!("{proc}/{fake}"), &format!("{proc}/1/{name}"), "none", BIND, "");
+            }
+        }
         _ => mounted("proc", &proc, "proc", 0, ""),
     }
     if settings.get("readonly") == "1" {

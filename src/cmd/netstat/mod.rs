@@ -9,7 +9,6 @@ use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, 
 use crate::out::Output;
 use crate::out::table::NoRow;
 use crate::sys::idmap::IdMap;
-use crate::sys::proc::Procfs;
 
 /// List sockets, routes or interfaces of the container.
 ///
@@ -119,7 +118,7 @@ impl Command for Netstat {
         if self.interfaces {
             return tables::interfaces(watch, self.all, out);
         }
-        let procfs = Procfs::new(&watch.procfs);
+        let procfs = watch.procfs();
         let uids =
             procfs.reader().read(watch.target, "uid_map", 64 * 1024).map(IdMap::parse).unwrap_or_default();
         let kinds = sockets::Kinds {

@@ -10,7 +10,6 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Name, Output};
 use crate::sys::netlink::{self, route};
-use crate::sys::proc::Procfs;
 
 /// Routes that are held.
 const ROUTES: usize = 1_000_000;
@@ -72,7 +71,7 @@ fn read_routes(watch: &Watch, family: i32) -> Result<Vec<(route::Route, Vec<u8>)
                 .collect());
         }
     }
-    let mut reader = Procfs::new(&watch.procfs).reader();
+    let mut reader = watch.procfs().reader();
     let (name, routes) = if family == libc::AF_INET {
         ("/proc/net/route", reader.routes(watch.target))
     } else {
@@ -164,7 +163,7 @@ pub fn interfaces(watch: &Watch, all: bool, out: &mut Output<NoRow>) -> Result<S
     let (links, known) = match links {
         Some(links) => (links, true),
         None => {
-            let links = Procfs::new(&watch.procfs).reader().links(watch.target);
+            let links = watch.procfs().reader().links(watch.target);
             (links.map_err(|e| Fault::errno("read", "/proc/net/dev", e))?, false)
         }
     };

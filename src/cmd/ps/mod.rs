@@ -15,7 +15,6 @@ use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, 
 use crate::out::Output;
 use crate::out::table::NoRow;
 use crate::sys::idmap::IdMap;
-use crate::sys::proc::Procfs;
 
 use collect::{Collector, Process};
 use columns::{Chosen, Column, Sorting};
@@ -105,7 +104,7 @@ impl Command for Ps {
         let Some(watch) = &cx.watch else {
             return Err(Fault::say("the container's processes are not open to this command"));
         };
-        let procfs = Procfs::new(&watch.procfs);
+        let procfs = watch.procfs();
         let system = procfs.system().map_err(|e| Fault::errno("read", "/proc/stat and uptime", e))?;
         let mut reader = procfs.reader();
         let map = |file: &[u8]| IdMap::parse(file);

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::{Mode, fstat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::fstat;
 
 use super::{Path, Procfs};
 
@@ -121,8 +121,7 @@ impl Search<'_> {
     }
 
     fn table(&self, pid: i32) -> nix::Result<Table> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let folder = openat(self.procfs.0, Path::default().of(pid, "fd"), flags, Mode::empty())?;
+        let folder = self.procfs.open(Path::default().of(pid, "fd"), OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         // To list the numbers costs as much as to follow the links. Where the kernel says how many there are (6.2 on),
         // the lowest are tried, and only what is not among them is listed.
         let count = usize::try_from(fstat(&folder)?.st_size).unwrap_or(0).min(MAX_FDS) as u32;

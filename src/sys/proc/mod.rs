@@ -10,15 +10,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, fstatat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use procfs_core::{ExplicitSystemInfo, FromBufReadSI, FromRead, KernelStats, Meminfo, Uptime};
 
 pub use stat::Stat;
 
-/// A procfs.
+/// A procfs. Where it is mounted for others, they may mount anything over what is in it: a second one, mounted for
+/// nobody else, is read in place of that.
 #[derive(Clone, Copy)]
-pub struct Procfs<'a>(BorrowedFd<'a>);
+pub struct Procfs<'a> {
+    root: BorrowedFd<'a>,
+    clean: Option<BorrowedFd<'a>>,
+}
 
 /// What times and sizes of processes are relative to.
 ///
@@ -46,9 +50,20 @@ const MAX_PIDS: usize = 4 << 20;
 const SYSTEM_LIMIT: usize = 4 << 20;
 
 impl<'a> Procfs<'a> {
-    /// The procfs whose root directory this is.
-    pub fn new(root: &'a impl AsFd) -> Self {
-        Self(root.as_fd())
+    /// The procfs whose root directory this is; of the same PID namespace a second one, if the first may be mounted
+    /// over.
+    pub fn new(root: &'a impl AsFd, clean: Option<&'a OwnedFd>) -> Self {
+        Self { root: root.as_fd(), clean: clean.map(AsFd::as_fd) }
+    }
+
+    fn open(&self, path: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
+        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let Some(clean) = self.clean else { return openat(self.root, path, flags, Mode::empty()) };
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        match openat2(self.root, path, how) {
+            Err(Errno::EXDEV) => openat(clean, path, flags, Mode::empty()),
+            result => result,
+        }
     }
 
     /// All PIDs, in the kernel's order, which is ascending.
@@ -69,8 +84,7 @@ impl<'a> Procfs<'a> {
     }
 
     fn numbers(&self, path: &CStr) -> nix::Result<Vec<i32>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut dir = Dir::openat(self.0, path, flags, Mode::empty())?;
+        let mut dir = Dir::from_fd(self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
         let mut numbers = Vec::new();
         for entry in dir.iter() {
             let number: Option<i32> =
@@ -85,7 +99,7 @@ impl<'a> Procfs<'a> {
 
     /// A reader with a buffer of its own; one a thread.
     pub fn reader(&self) -> Reader<'a> {
-        Reader { root: self.0, path: Path::default(), buffer: Vec::new() }
+        Reader { procfs: *self, path: Path::default(), buffer: Vec::new() }
     }
 
     /// A file of the whole system, up to 4 MiB.
@@ -93,7 +107,10 @@ impl<'a> Procfs<'a> {
     /// # Errors
     /// What the kernel says to opening or reading it.
     pub fn file(&self, name: &CStr) -> nix::Result<Vec<u8>> {
-        read_whole(&open(self.0, name)?, SYSTEM_LIMIT)
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        // These are what containers have mounted over, or left out.
+        let file = openat(self.clean.unwrap_or(self.root), name, flags, Mode::empty())?;
+        read_whole(&file, SYSTEM_LIMIT)
     }
 
     /// Boot time, clock, memory.
@@ -137,7 +154,7 @@ pub fn why_refused() -> &'static str {
 
 /// Reads files of processes.
 pub struct Reader<'a> {
-    root: BorrowedFd<'a>,
+    procfs: Procfs<'a>,
     path: Path,
     buffer: Vec<u8>,
 }
@@ -149,7 +166,7 @@ impl Reader<'_> {
     /// # Errors
     /// What the kernel says; ENOENT or ESRCH where the process is gone.
     pub fn read(&mut self, pid: i32, name: &str, limit: usize) -> nix::Result<&[u8]> {
-        let file = open(self.root, self.path.of(pid, name))?;
+        let file = self.procfs.open(self.path.of(pid, name), OFlag::O_RDONLY)?;
         if self.buffer.len() < limit {
             self.buffer.resize(limit, 0);
         }
@@ -163,7 +180,7 @@ impl Reader<'_> {
     /// # Errors
     /// As [`Reader::read`].
     pub fn read_all(&mut self, pid: i32, name: &str, limit: usize) -> nix::Result<Vec<u8>> {
-        read_whole(&open(self.root, self.path.of(pid, name))?, limit)
+        read_whole(&self.procfs.open(self.path.of(pid, name), OFlag::O_RDONLY)?, limit)
     }
 
     /// Where the link `PID/NAME` points.
@@ -171,7 +188,11 @@ impl Reader<'_> {
     /// # Errors
     /// What the kernel says; EACCES without CAP_SYS_PTRACE over the process.
     pub fn link(&mut self, pid: i32, name: &str) -> nix::Result<std::ffi::OsString> {
-        readlinkat(self.root, self.path.of(pid, name))
+        let path = self.path.of(pid, name);
+        match self.procfs.clean {
+            None => readlinkat(self.procfs.root, path),
+            Some(_) => readlinkat(self.procfs.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?, c""),
+        }
     }
 
     /// The owner of a process, its effective user and group: those of its directory. Unlike the files in it the
@@ -180,18 +201,13 @@ impl Reader<'_> {
     /// # Errors
     /// As [`Reader::read`].
     pub fn owner(&mut self, pid: i32) -> nix::Result<(u32, u32)> {
-        let stat: FileStat = fstatat(self.root, self.path.of(pid, ""), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let path = self.path.of(pid, "");
+        let stat: FileStat = match self.procfs.clean {
+            None => fstatat(self.procfs.root, path, AtFlags::AT_SYMLINK_NOFOLLOW)?,
+            Some(_) => fstat(self.procfs.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW)?)?,
+        };
         Ok((stat.st_uid, stat.st_gid))
     }
-}
-
-fn open(root: BorrowedFd, path: &CStr) -> nix::Result<OwnedFd> {
-    openat(
-        root,
-        path,
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK,
-        Mode::empty(),
-    )
 }
 
 fn read_whole(file: &OwnedFd, limit: usize) -> nix::Result<Vec<u8>> {
