@@ -358,11 +358,14 @@ fn r18_ps_is_right_whatever_proc_shows() {
     for rules in [&[][..], &["431:1=5:22"]] {
         for proc in ["yes", "none", "tmpfs", "hidepid", "masked", "overmounted", "node"] {
             let target = sandbox().set("proc", proc).start();
-            let ran = run(filtered(rules, &target).args(["--", "ps", "-eo", "pid,args"]));
+            let ran = run(filtered(rules, &target).args(["--", "ps", "-eo", "user,pid,args"]));
             let lines: Vec<&str> = std::str::from_utf8(&ran.out).unwrap().lines().skip(1).collect();
             assert_eq!((ran.status, lines.len()), (0, 1), "{proc} {rules:?}: {ran:?}");
             let line = lines[0].trim_start();
-            assert!(line.starts_with("1 /") && line.ends_with(" -- sleep"), "{proc} {rules:?}: {ran:?}");
+            assert!(
+                line.starts_with("web    1 /") && line.ends_with(" -- sleep"),
+                "{proc} {rules:?}: {ran:?}"
+            );
         }
     }
     // No procfs can be made: the target's own is taken where it is one, and no other.

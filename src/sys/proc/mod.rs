@@ -56,8 +56,9 @@ impl<'a> Procfs<'a> {
         Self { root: root.as_fd(), clean: clean.map(AsFd::as_fd) }
     }
 
+    /// Nothing in a procfs waits when it is opened.
     fn open(&self, path: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
-        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let flags = flags | OFlag::O_CLOEXEC;
         let Some(clean) = self.clean else { return openat(self.root, path, flags, Mode::empty()) };
         let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV);
         match openat2(self.root, path, how) {
@@ -107,7 +108,7 @@ impl<'a> Procfs<'a> {
     /// # Errors
     /// What the kernel says to opening or reading it.
     pub fn file(&self, name: &CStr) -> nix::Result<Vec<u8>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         // These are what containers have mounted over, or left out.
         let file = openat(self.clean.unwrap_or(self.root), name, flags, Mode::empty())?;
         read_whole(&file, SYSTEM_LIMIT)
