@@ -47,20 +47,20 @@ cases = [
     ("one-shot ls / : nsenter busybox", ls, inside(pid, "/busybox", "ls", "/"), 100, "null", 1.0, 0.75),
     ("ls -l of 100,000 files : GNU ls", ours(pid, "ls", "-l", "/data/many"), ["ls", "-l", many], 7, "pipe", 0.7, 0.5),
     ("ls of 100,000 files : GNU ls", ours(pid, "ls", "/data/many"), ["ls", many], 9, "pipe", 0.7, 0.5),
-    ("cat of 1 GiB to a pipe : GNU cat", ours(pid, "cat", "/data/big"), ["cat", big], 5, "pipe", 0.6, 0.2),
-    ("cat of 1 GiB to a file : GNU cat", ours(pid, "cat", "/data/big"), ["cat", big], 5, "file", 1.2, None),
+    ("cat of 1 GiB to a pipe : GNU cat", ours(pid, "cat", "/data/big"), ["cat", big], 7, "pipe", 0.6, 0.2),
+    ("cat of 1 GiB to a file : GNU cat", ours(pid, "cat", "/data/big"), ["cat", big], 11, "file", 1.2, None),
     ("ps of 10,000 processes : busybox ps", ps, inside(processes, "busybox", "ps"), 7, "pipe", 0.8, 0.6),
-    ("ps of 10,000 processes : ps -ef", ps, inside(processes, "ps", "-ef"), 5, "pipe", 0.3, None),
+    ("ps of 10,000 processes : ps -ef", ps, inside(processes, "ps", "-ef"), 9, "pipe", 0.3, None),
     ("netstat -tan, 18,000 sockets : ss", ours(sockets, "netstat", "-tan"), inside(sockets, "ss", "-tan"), 15, "pipe", 0.8, 0.6),
     ("netstat -tanp, same : ss", ours(sockets, "netstat", "-tanp"), inside(sockets, "ss", "-tanp"), 9, "pipe", 0.5, None),
-    ("http get of 1 GiB, dropped : curl", ours(sockets, "http", "get", url), inside(sockets, "curl", "-s", url), 7, "null", 1.0, 0.6),
+    ("http get of 1 GiB, dropped : curl", ours(sockets, "http", "get", url), inside(sockets, "curl", "-s", url), 15, "null", 1.0, 0.6),
 ]
 if container:
     ls = ours(subprocess.run(["podman", "inspect", "-f", "{{.State.Pid}}", container], capture_output=True, check=True, text=True).stdout.strip(), "ls", "/")
     command = ["exec", container, "/busybox", "ls", "/"]
     cases += [
         ("one-shot ls / : runc exec", ls, ["runc", *command], 20, "null", 1 / 15, None),
-        ("one-shot ls / : podman exec", ls, ["podman", *command], 10, "null", 1 / 60, None),
+        ("one-shot ls / : podman exec", ls, ["podman", *command], 10, "null", 1 / 50, None),
     ]
 
 
