@@ -1,8 +1,11 @@
 //! From what the operator names to one process, held by a pidfd, and the facts of it.
 
 pub mod facts;
+pub mod host;
 pub mod namespace;
+pub mod runtime;
 pub mod selector;
+pub mod state;
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,0 +1,113 @@
+//! The node's files: those of our own root, or of another where nsdbg itself runs in a container.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{Mode, fstat};
+
+use crate::out::Fault;
+use crate::sys::open::{Refused, special};
+
+/// More entries of a directory are not looked at.
+const MAX_ENTRIES: usize = 100_000;
+
+/// The root of the node's files.
+#[derive(Debug)]
+pub struct Host {
+    root: OwnedFd,
+}
+
+impl Host {
+    /// Opens a directory as the node's root.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .map(|root| Self { root })
+            .map_err(|errno| Fault::errno("open", path.as_os_str(), errno).with_status(125))
+    }
+
+    /// The root as a descriptor, to be given to another process.
+    pub fn descriptor(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// The node's root as it was given by another process.
+    pub fn from_descriptor(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
+    /// Reads a regular file whole, up to `limit` bytes. Links in its path stay below the root.
+    ///
+    /// # Errors
+    /// As [`crate::sys::open::read_bounded`].
+    pub fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, Refused> {
+        read_below(&self.root, path, limit)
+    }
+
+    /// The names in a directory, sorted; at most 100,000.
+    ///
+    /// # Errors
+    /// As open(2) and getdents(2).
+    pub fn list(&self, path: &Path) -> nix::Result<Vec<OsString>> {
+        let mut dir = Dir::from_fd(open_below(&self.root, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
+        let mut names = Vec::new();
+        for entry in dir.iter().take(MAX_ENTRIES) {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Opens a directory below the root.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn directory(&self, path: &Path) -> nix::Result<Self> {
+        open_below(&self.root, path, OFlag::O_PATH | OFlag::O_DIRECTORY).map(|root| Self { root })
+    }
+}
+
+/// Opens a path below a directory, which is the root for every link in it.
+fn open_below(root: impl AsFd, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+    let flags = flags | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    match openat2(&root, path, how) {
+        // Before 5.6, or in a container whose filter does not know it.
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            let below = path.strip_prefix("/").unwrap_or(path);
+            let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+            openat(&root, below, flags, Mode::empty())
+        }
+        result => result,
+    }
+}
+
+fn read_below(root: impl AsFd, path: &Path, limit: usize) -> Result<Vec<u8>, Refused> {
+    let before = fstat(open_below(&root, path, OFlag::O_PATH)?)?;
+    if let Some(kind) = special(&before) {
+        return Err(Refused::Kind(kind));
+    }
+    let file = open_below(&root, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+    let after = fstat(&file)?;
+    if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino) {
+        return Err(Refused::Kind("a file that was swapped while it was opened"));
+    }
+    let mut bytes = Vec::new();
+    File::from(file).take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    if bytes.len() > limit {
+        return Err(Refused::Io(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(bytes)
+}

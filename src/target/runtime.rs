@@ -1,0 +1,43 @@
+//! Which software made a container.
+
+/// A container runtime, or what stands in for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// Docker.
+    Docker,
+    /// containerd, by its CRI plugin, ctr or nerdctl.
+    Containerd,
+    /// CRI-O.
+    #[serde(rename = "cri-o")]
+    CriO,
+    /// Podman, with root or without.
+    Podman,
+    /// runc alone.
+    Runc,
+    /// crun alone.
+    Crun,
+    /// A systemd unit with namespaces of its own.
+    Systemd,
+    /// A kubelet's pod whose runtime is not known.
+    Kubernetes,
+    /// Namespaces that nobody we know has made.
+    None,
+}
+
+impl Runtime {
+    /// As `--runtime` takes it and tables show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Podman => "podman",
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+            Self::Systemd => "systemd",
+            Self::Kubernetes => "kubernetes",
+            Self::None => "-",
+        }
+    }
+}
