@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::out::{Fault, name::shell_quoted};
 use crate::session::Options;
+use crate::target::filter::Filter;
 use crate::target::selector::Selector;
 use std::os::unix::ffi::OsStrExt;
 
@@ -17,26 +18,60 @@ use std::os::unix::ffi::OsStrExt;
 #[command(
     name = "nsdbg",
     version,
-    override_usage = "nsdbg [OPTIONS] --pid PID\n       nsdbg [OPTIONS] TARGET [-- COMMAND [ARG]...]",
-    after_help = "Examples:\n  nsdbg --pid 4242                 the prompt\n  nsdbg 4242 -- ls -l /            one command\n  nsdbg 4242 -c 'ps | cat -n'      one line\n  nsdbg 4242 < lines.txt           several lines\n\nExit status: the command's own; 2 wrong use, 124 time limit, 125 nsdbg itself failed,\n127 unknown command, 128+n ended by signal n.\n\nnsdbg 4242 -- help lists the commands; nsdbg 4242 -- help ls explains one."
+    override_usage = "nsdbg [OPTIONS] TARGET [-- COMMAND [ARG]...]\n       nsdbg --list [TEXT]\n       nsdbg --all [FILTERS] -- COMMAND [ARG]...",
+    after_help = "A TARGET is a PID, a container's name, the beginning of its id, or [NAMESPACE/]POD[/CONTAINER];\npid:, name:, id: and pod: force one of these.\n\nExamples:\n  nsdbg --list                     the containers of this node\n  nsdbg web-0                      the prompt\n  nsdbg --pid 4242                 the same, by a process\n  nsdbg prod/web-0/app -- ls -l /  one command\n  nsdbg web-0 -c 'ps | cat -n'     one line\n  nsdbg web-0 < lines.txt          several lines\n  nsdbg --all --namespace prod -- netstat -tl\n\nExit status: the command's own; 2 wrong use, 124 time limit, 125 nsdbg itself failed,\n127 unknown command, 128+n ended by signal n.\n\nnsdbg TARGET -- help lists the commands; nsdbg TARGET -- help ls explains one."
 )]
 struct Cli {
     /// The process to look into, by its PID on the node
     #[arg(long, value_name = "PID", allow_hyphen_values = true)]
     pid: Option<String>,
-    /// The process to look into: a PID, or pid:PID
+    /// What to look into
     #[arg(value_name = "TARGET", conflicts_with = "pid")]
     target: Option<String>,
     #[arg(hide = true)]
     rest: Vec<OsString>,
-    #[command(flatten)]
+    /// List the containers of this node; with a TARGET only those that have it in their names
+    #[arg(long, conflicts_with_all = ["pid", "all", "who", "line", "command"])]
+    list: bool,
+    /// With --list: show containers, images, cgroups and whole ids, and sandboxes of pods
+    #[arg(long, requires = "list")]
+    wide: bool,
+    /// Tell which container a PID (or thread) of the node is in
+    #[arg(long, value_name = "PID", conflicts_with_all = ["pid", "target", "all", "line", "command"])]
+    who: Option<String>,
+    /// Run the command in every container that the filters let through
+    #[arg(long, conflicts_with = "pid")]
+    all: bool,
+    /// With --all: how many containers at once
+    #[arg(long, value_name = "N", requires = "all", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    max: u16,
+    #[command(flatten, next_help_heading = "Filters")]
+    filter: Filter,
+    #[command(flatten, next_help_heading = "Session")]
     options: Options,
+}
+
+/// Which containers are meant.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// As they were named.
+    pub selector: Option<Selector>,
+    /// What narrows that.
+    pub filter: Filter,
+    /// What was typed, for messages.
+    pub typed: String,
 }
 
 /// What `nsdbg` was asked for.
 pub enum Asked {
     /// To look into a target.
-    Run(Box<Options>, Selector),
+    Run(Box<Options>, Wanted),
+    /// To run a command in all that are wanted, so many at once.
+    All(Box<Options>, Wanted, usize),
+    /// To run a command that is about the node, with these arguments.
+    Node(Box<Options>, &'static str, Vec<OsString>),
+    /// Nothing that names a target.
+    Nothing(Box<Options>),
     /// To print a text: help or version.
     Print(String),
 }
@@ -57,12 +92,71 @@ pub fn parse(args: &[OsString]) -> Result<Asked, Fault> {
     if !cli.rest.is_empty() {
         return Err(missing_dashes(args).unwrap_or_else(|| Fault::usage("a target is one word")));
     }
-    let Some(name) = cli.pid.as_ref().or(cli.target.as_ref()) else {
-        return Err(Fault::usage("which process? name one by its PID").with_hint("nsdbg --pid 4242"));
+    let options = Box::new(cli.options);
+    if cli.list {
+        return Ok(Asked::Node(options, "targets", list_arguments(cli.target, cli.wide, &cli.filter)));
+    }
+    if let Some(pid) = cli.who {
+        return Ok(Asked::Node(options, "who", vec![pid.into()]));
+    }
+    let selector = match (&cli.pid, &cli.target) {
+        (Some(pid), _) => Some(Selector::parse_pid(pid)?),
+        (None, Some(text)) => Some(Selector::parse(text)?),
+        (None, None) => None,
     };
-    let selector = Selector::parse(name)?;
-    Ok(Asked::Run(Box::new(cli.options), selector))
+    let typed = cli.pid.or(cli.target).unwrap_or_default();
+    let wanted = Wanted { selector, filter: cli.filter, typed };
+    if cli.all {
+        if options.command.is_empty() && options.line.is_none() {
+            return Err(Fault::usage("--all runs a command").with_hint("nsdbg --all -- ps"));
+        }
+        return Ok(Asked::All(options, wanted, usize::from(cli.max)));
+    }
+    if wanted.selector.is_none() && wanted.filter.is_empty() {
+        return Ok(Asked::Nothing(options));
+    }
+    Ok(Asked::Run(options, wanted))
 }
+
+/// The arguments of `targets` that `--list` stands for.
+fn list_arguments(text: Option<String>, wide: bool, filter: &Filter) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    if wide {
+        arguments.push("--wide".into());
+    }
+    let port = filter.port.map(|port| port.to_string());
+    for (option, value) in [
+        ("--runtime", &filter.runtime),
+        ("--pod", &filter.pod),
+        ("--namespace", &filter.namespace),
+        ("--port", &port),
+        ("--match", &filter.matching),
+    ] {
+        arguments.extend(value.iter().map(|value| format!("{option}={value}").into()));
+    }
+    if let Some(text) = text {
+        arguments.extend(["--".into(), text.into()]);
+    }
+    arguments
+}
+
+/// Options that take the word after them.
+const WITH_VALUE: [&str; 14] = [
+    "--pid",
+    "-c",
+    "--timeout",
+    "--user",
+    "--cap-add",
+    "--ns",
+    "--runtime",
+    "--pod",
+    "--namespace",
+    "--port",
+    "--match",
+    "--host-root",
+    "--who",
+    "--max",
+];
 
 /// The line with `--` where the first word after the target is what can be run.
 fn missing_dashes(args: &[OsString]) -> Option<Fault> {
@@ -77,7 +171,7 @@ fn missing_dashes(args: &[OsString]) -> Option<Fault> {
         if skip {
             skip = false;
             targets += usize::from(args[i - 1] == "--pid");
-        } else if ["--pid", "-c", "--timeout", "--user", "--cap-add", "--ns"].contains(&text) {
+        } else if WITH_VALUE.contains(&text) {
             skip = true;
         } else if text.starts_with("--pid=") {
             targets += 1;
@@ -119,6 +213,7 @@ mod tests {
             (&["--pid", "42", "ls", "-l"], "nsdbg --pid 42 -- ls -l"),
             (&["--json", "42", "cat", "a b"], "nsdbg --json 42 -- cat 'a b'"),
             (&["web-0", "ls", "/"], "nsdbg web-0 -- ls /"),
+            (&["--namespace", "prod", "web-0", "ls"], "nsdbg --namespace prod web-0 -- ls"),
         ] {
             let fault = fault(args);
             assert_eq!((fault.hint.as_deref(), fault.status), (Some(line), 2), "{args:?}");

@@ -14,13 +14,14 @@ mod target;
 use std::ffi::OsString;
 use std::io::Write;
 
-use cli::Asked;
+use cli::{Asked, Wanted};
 use enter::image::{self, Startup};
 use enter::launcher::Launcher;
 use out::Fault;
-use session::Session;
-use target::Target;
+use session::{Options, Session};
+use target::host::Host;
 use target::selector::Selector;
+use target::{Target, container, find};
 
 /// Called by libc.
 #[cfg(not(test))]
@@ -56,19 +57,44 @@ fn start(args: Vec<OsString>) -> Result<u8, Fault> {
 }
 
 fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
-    let (options, selector) = match cli::parse(&startup.args)? {
-        Asked::Run(options, selector) => (*options, selector),
+    let asked = match cli::parse(&startup.args)? {
         Asked::Print(text) => {
             let _ = std::io::stdout().write_all(text.as_bytes());
             return Ok(0);
         }
+        asked => asked,
     };
     if !nix::unistd::geteuid().is_root() {
         return Err(Fault::say("must run as root: it enters other users' processes")
             .with_hint("sudo nsdbg …")
             .with_status(125));
     }
-    let Selector::Pid(pid) = selector;
-    let target = Target::open(pid)?;
-    Ok(Session::open(target, launcher, options, startup)?.run())
+    match asked {
+        Asked::Run(options, wanted) => {
+            let target = find(&options, &wanted)?;
+            Ok(Session::open(target, launcher, *options, startup)?.run())
+        }
+        Asked::All(options, wanted, at_once) => {
+            let listing = container::list(&Host::find(options.host_root.as_deref())?)?;
+            let containers = find::all(&listing, wanted.selector.as_ref(), &wanted.filter);
+            session::many::run(&containers, at_once, &launcher, *options, &startup)
+        }
+        Asked::Node(options, name, arguments) => session::node_command(name, arguments, &options, &startup),
+        Asked::Nothing(options) => {
+            let _ = session::node_command("targets", Vec::new(), &options, &startup);
+            Err(Fault::usage("which container?").with_hint("nsdbg NAME, nsdbg --pid 4242, nsdbg --help"))
+        }
+        Asked::Print(_) => Ok(0),
+    }
+}
+
+/// The process that is meant. A PID alone is opened without a look at the others.
+fn find(options: &Options, wanted: &Wanted) -> Result<Target, Fault> {
+    match &wanted.selector {
+        Some(Selector::Pid(pid)) if wanted.filter.is_empty() => Target::open(*pid),
+        selector => {
+            let listing = container::list(&Host::find(options.host_root.as_deref())?)?;
+            find::one(&listing, selector.as_ref(), &wanted.filter, &wanted.typed)
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::sys::proc::Procfs;
+use crate::target::host::Host;
 
 use super::Result;
 
@@ -32,6 +33,10 @@ pub struct Context {
     pub host_files: Vec<(HostFile, Option<File>)>,
     /// For [`super::Place::Watch`]: where the container is seen from outside.
     pub watch: Option<Watch>,
+    /// For commands that look at the node: the root of its files.
+    pub host: Option<Host>,
+    /// The session's target, a PID of the node.
+    pub target: Option<i32>,
     /// Lines of the session's history, for `history`.
     pub history: Vec<String>,
     /// The contents of the container's passwd and group, where they were read for the command; else they are read
@@ -87,6 +92,8 @@ impl Default for Context {
             env: Vec::new(),
             host_files: Vec::new(),
             watch: None,
+            host: None,
+            target: None,
             history: Vec::new(),
             users_files: None,
             users: OnceCell::new(),
@@ -115,6 +122,14 @@ impl Context {
     /// Whether a fault was reported.
     pub fn failed(&self) -> bool {
         self.failed
+    }
+
+    /// The node's files.
+    ///
+    /// # Errors
+    /// A fault where they were not opened.
+    pub fn host(&self) -> Result<&Host> {
+        self.host.as_ref().ok_or_else(|| Fault::say("the node's files are not open").with_status(125))
     }
 
     /// A variable of the session's environment.

@@ -18,6 +18,7 @@ pub const BUILTINS: &[(&str, &str, &str)] = &[
     ("cd", "cd [DIRECTORY | -]", "Change the session's directory; without one, to $HOME"),
     ("exit", "exit [STATUS]", "Leave; also quit and Ctrl-D"),
     ("export", "export [NAME=VALUE | NAME]...", "Set variables of the session; without one, list them"),
+    ("switch", "switch TARGET", "Look into another container from now on; targets lists them"),
     ("time", "time COMMAND", "Say how long a pipeline takes"),
     ("unset", "unset NAME...", "Remove variables of the session"),
 ];

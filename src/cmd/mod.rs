@@ -11,12 +11,15 @@ mod env;
 mod help;
 mod history;
 mod http;
+mod info;
 mod ls;
 mod netstat;
 mod ps;
 mod pwd;
 mod sleep;
+mod targets;
 mod truth;
+mod who;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -63,11 +66,13 @@ pub struct Needs {
     pub users: bool,
     /// It asks netlink of the target's network namespace.
     pub netlink: bool,
+    /// It looks at the node: its processes, its runtimes' files.
+    pub host: bool,
 }
 
 impl Needs {
     /// Nothing.
-    pub const NONE: Self = Self { stdin: false, users: false, netlink: false };
+    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false };
     /// It reads stdin.
     pub const STDIN: Self = Self { stdin: true, ..Self::NONE };
 }

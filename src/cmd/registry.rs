@@ -1,7 +1,7 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, env, help, history, http, ls, netstat, ps, pwd, sleep, truth};
+use super::{cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, sleep, targets, truth, who};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
@@ -12,12 +12,15 @@ pub static REGISTRY: &[Entry] = &[
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
+    entry::<info::Info>("info", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<sleep::Sleep>("sleep", &[]),
+    entry::<targets::Targets>("targets", &[]),
     entry::<truth::True>("true", &[]),
+    entry::<who::Who>("who", &[]),
 ];
 
 /// The command with this name or alias.

@@ -18,6 +18,7 @@ use crate::sys::syscall::{self, prctl};
 const TARGET: u64 = 0;
 const DIRECTORY: u64 = 1;
 const SPAWN: u64 = 2;
+const ANOTHER: u64 = 3;
 
 /// The supervisor's end of the launcher.
 #[derive(Debug)]
@@ -56,6 +57,20 @@ impl Launcher {
         message.number(TARGET);
         plan.encode(&mut message);
         self.send(&message.finish(), &[proc.as_raw_fd(), pidfd.as_raw_fd()])
+    }
+
+    /// Has it fork another launcher, as blank as itself, for another session.
+    ///
+    /// # Errors
+    /// As socketpair(2) and sendmsg(2).
+    pub fn another(&self) -> Result<Self> {
+        let (ours, theirs) = fds::channel().step("socketpair", "launcher")?;
+        self.send(&Writer::new().number(ANOTHER).finish(), &[theirs.as_raw_fd()])?;
+        let answer = fds::receive(ours.as_fd()).step("receive", "launcher")?.0;
+        let pid = Reader::new(&answer)
+            .number()
+            .ok_or_else(|| super::Failure::new("fork", "launcher", Errno::EAGAIN))?;
+        Ok(Self { socket: ours, pid: pid as i32 })
     }
 
     /// Sets the directory in which commands start. The launcher holds it, and lets go of it when the target ends.
@@ -149,6 +164,24 @@ fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> u8 {
         let Ok((message, descriptors)) = fds::receive(socket.as_fd()) else { return 125 };
         if message.is_empty() {
             return 0;
+        }
+        if Reader::new(&message).number() == Some(ANOTHER) {
+            // What goes wrong is told by the closed socket.
+            let launcher = std::process::id() as i32;
+            if let Some(theirs) = descriptors.into_iter().next()
+                && matches!(syscall::fork(), Ok(None))
+            {
+                let ready = prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok()
+                    && nix::unistd::getppid().as_raw() == launcher
+                    && syscall::dup_to(theirs.as_raw_fd(), socket.as_raw_fd()).is_ok();
+                drop(theirs);
+                let own = Writer::new().number(u64::from(std::process::id())).finish();
+                if !ready || fds::send(socket.as_fd(), &own, &[]).is_err() {
+                    return 125;
+                }
+                session = None;
+            }
+            continue;
         }
         if handle(&message, descriptors, &mut session, run).is_none() {
             return 125;

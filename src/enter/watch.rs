@@ -11,6 +11,9 @@ use crate::sys::syscall::prctl;
 /// CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: reading what procfs shows of processes of any user.
 const WATCHING: u64 = 1 << 2 | 1 << 19;
 
+/// The same, and CAP_SYS_ADMIN.
+const LISTING: u64 = WATCHING | 1 << 21;
+
 /// The overflow ids: a user that owns nothing.
 const NOBODY: u32 = 65_534;
 
@@ -20,7 +23,17 @@ const NOBODY: u32 = 65_534;
 /// # Errors
 /// The step that fails.
 pub fn confine_watcher() -> Result<()> {
-    confine(capability::own().step("capget", "")? & WATCHING)
+    confine(capability::own().step("capget", "")? & WATCHING)?;
+    seccomp::confine(false)
+}
+
+/// Confines this process to looking at the node: no ids, and what reading procfs and the runtimes' files takes, and
+/// CAP_SYS_ADMIN to ask each network namespace for its ports.
+///
+/// # Errors
+/// The step that fails.
+pub fn confine_lister() -> Result<()> {
+    confine(capability::own().step("capget", "")? & LISTING)
 }
 
 /// Confines this process to what it has open: no ids and no capabilities.
@@ -28,7 +41,8 @@ pub fn confine_watcher() -> Result<()> {
 /// # Errors
 /// The step that fails.
 pub fn confine_idle() -> Result<()> {
-    confine(0)
+    confine(0)?;
+    seccomp::confine(false)
 }
 
 fn confine(capabilities: u64) -> Result<()> {
@@ -51,5 +65,5 @@ fn confine(capabilities: u64) -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).step("prctl", "no_new_privs")?;
     prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
-    seccomp::confine(false)
+    Ok(())
 }

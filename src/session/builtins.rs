@@ -9,9 +9,12 @@ use crate::cmd::BUILTINS;
 use crate::out::Fault;
 use crate::out::name::shell_quoted;
 use crate::shell::Variables;
+use crate::target::filter::Filter;
+use crate::target::selector::Selector;
+use crate::target::{Target, container, find};
 
 /// Their names. `quit` is `exit`.
-pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "unset"];
+pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "switch", "unset"];
 
 impl Session {
     /// Runs one and returns its status.
@@ -27,6 +30,7 @@ impl Session {
         let result = match name {
             "cd" => self.cd(&args),
             "export" => self.export(&args),
+            "switch" => self.switch(&args),
             "unset" => self.unset(&args),
             _ => self.exit(&args),
         };
@@ -95,6 +99,20 @@ impl Session {
             return Err(Fault::usage("which variable?"));
         }
         args.iter().for_each(|name| self.variables.unset(name));
+        Ok(0)
+    }
+
+    fn switch(&mut self, args: &[OsString]) -> Result<u8, Fault> {
+        let [name] = args else { return Err(Fault::usage("takes one target (targets lists them)")) };
+        let typed = name.to_str().ok_or_else(|| Fault::text("target", name, "not a name").with_status(2))?;
+        let target = match Selector::parse(typed)? {
+            Selector::Pid(pid) => Target::open(pid)?,
+            selector => {
+                let listing = container::list(self.host()?)?;
+                find::one(&listing, Some(&selector), &Filter::default(), typed)?
+            }
+        };
+        self.enter(target)?;
         Ok(0)
     }
 

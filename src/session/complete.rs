@@ -10,6 +10,7 @@ use super::{COMPLETION_LIMIT, INNER_LIMIT, Session, builtins};
 use crate::cmd::{self, Completion};
 use crate::out::name::{escape, shell_quoted};
 use crate::shell::{Cursor, word_at_cursor};
+use crate::target::container::{self, Container};
 
 /// Where the word at the cursor begins, and what it may become.
 pub fn candidates(session: &mut Session, line: &str, position: usize) -> (usize, Vec<Pair>) {
@@ -45,6 +46,9 @@ fn words(prefix: &str, all: Vec<String>) -> Vec<Pair> {
 }
 
 fn arguments(session: &mut Session, name: &str, cursor: &Cursor, prefix: &str) -> Vec<Pair> {
+    if name == "switch" {
+        return words(prefix, targets(session));
+    }
     let Some(entry) = cmd::find(name) else { return paths(session, &cursor.prefix) };
     if prefix.starts_with('-') {
         let options = entry.full_parser().get_arguments().flat_map(spellings).collect::<Vec<_>>();
@@ -56,6 +60,22 @@ fn arguments(session: &mut Session, name: &str, cursor: &Cursor, prefix: &str) -
         Some(all) => words(prefix, all),
         None => paths(session, &cursor.prefix),
     }
+}
+
+/// Names of containers that can be switched to.
+fn targets(session: &mut Session) -> Vec<String> {
+    let listing = session.host().and_then(container::list).unwrap_or_default();
+    let mut names: Vec<String> = listing
+        .containers
+        .iter()
+        .filter(|container| !container.is_sandbox)
+        .map(Container::full_name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    // What would have to be quoted or could change the terminal is not offered.
+    names.retain(|name| name.bytes().all(|byte| byte.is_ascii_graphic()));
+    names
 }
 
 fn spellings(option: &clap::Arg) -> Vec<String> {

@@ -7,6 +7,7 @@ mod history;
 mod identity;
 mod job;
 mod line;
+pub mod many;
 mod options;
 mod prompt;
 mod relay;
@@ -31,9 +32,10 @@ use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
 use crate::enter::{fds, procfs};
-use crate::out::Fault;
+use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::target::Target;
+use crate::target::host::Host;
 
 pub use options::Options;
 
@@ -71,6 +73,7 @@ pub struct Session {
     history: Vec<String>,
     hello: Option<Hello>,
     procfs: Option<procfs::View>,
+    host: Option<Host>,
     inner_limit: Duration,
     is_one_shot: bool,
     is_prompt: bool,
@@ -102,7 +105,6 @@ impl Session {
             plan: Plan::default(),
             target,
             launcher,
-            options,
             terminal,
             startup,
             signals,
@@ -110,15 +112,42 @@ impl Session {
             history: Vec::new(),
             hello: None,
             procfs: None,
+            host: None,
             inner_limit: INNER_LIMIT,
             is_one_shot: false,
             is_prompt: false,
             target_ended: false,
             label_noted: false,
             leave: None,
+            options,
         };
         session.decide_identity()?;
         Ok(session)
+    }
+
+    /// Looks into another target from now on. Where that fails, everything is as it was.
+    fn enter(&mut self, target: Target) -> Result<(), Fault> {
+        let variables = Variables::new(target.facts.environment.clone());
+        let user = self.options.user.clone();
+        let plan = self.plan.clone();
+        let before = (
+            std::mem::replace(&mut self.target, target),
+            std::mem::replace(&mut self.variables, variables),
+            self.hello.take(),
+            self.procfs.take(),
+        );
+        let Err(fault) = self.decide_identity().and_then(|()| self.hello().map(drop)) else {
+            (self.target_ended, self.label_noted) = (false, false);
+            return Ok(());
+        };
+        (self.target, self.variables, self.hello, self.procfs) = before;
+        (self.options.user, self.plan) = (user, plan);
+        self.launcher.set_target(&self.plan, &self.target.proc, &self.target.pidfd)?;
+        if let Some(hello) = &self.hello {
+            let directory = hello.directory.clone();
+            self.change_directory(&directory)?;
+        }
+        Err(fault)
     }
 
     /// Decides who to be. A user's name is looked up inside, as the target's own user.
@@ -260,6 +289,15 @@ impl Session {
         Ok(())
     }
 
+    /// The node's files, opened when they are first needed.
+    fn host(&mut self) -> Result<&Host, Fault> {
+        let host = match self.host.take() {
+            Some(host) => host,
+            None => Host::find(self.options.host_root.as_deref())?,
+        };
+        Ok(self.host.insert(host))
+    }
+
     fn shares_pid_namespace(&self) -> bool {
         !self.plan.joins("pid")
     }
@@ -279,6 +317,29 @@ impl Session {
         self.launcher.set_directory(&fd)?;
         Ok(directory)
     }
+}
+
+/// Runs a command that is about the node, in this process, and returns its status.
+///
+/// # Errors
+/// Where the node's files can't be opened.
+pub fn node_command(
+    name: &str,
+    arguments: Vec<OsString>,
+    options: &Options,
+    startup: &Startup,
+) -> Result<u8, Fault> {
+    let Some(entry) = cmd::find(name) else { return Err(unknown(name)) };
+    let terminal = Terminal::open(startup);
+    let mut cx = cmd::Context {
+        format: if options.json { Format::Json } else { Format::Text },
+        tty: terminal.stdout,
+        color: terminal.color && terminal.stdout,
+        width: terminal.width(),
+        host: Some(Host::find(options.host_root.as_deref())?),
+        ..cmd::Context::default()
+    };
+    Ok(cmd::execute(entry, arguments, &mut cx, Box::new(std::io::stdout())).0)
 }
 
 fn split_command(command: &mut Vec<OsString>) -> Option<(OsString, Vec<OsString>)> {

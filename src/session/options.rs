@@ -1,10 +1,11 @@
 //! How the operator wants a session to be.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Options of a session; nsdbg's own options beside its target.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// A command and its arguments, as they are: nothing in them is expanded
     #[arg(last = true, value_name = "COMMAND")]
@@ -39,6 +40,9 @@ pub struct Options {
     /// Fail where the target's security label can't be taken
     #[arg(long)]
     pub strict: bool,
+    /// Where the node's root is, if nsdbg runs in a container [default: found]
+    #[arg(long, value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
     /// Let colours in files and bodies through to the terminal
     #[arg(long)]
     pub raw_color: bool,

@@ -80,7 +80,8 @@ impl Session {
                 return 125;
             }
         };
-        let user = Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
+        let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
+        let mut user = (self.target.pid, name(&hello));
         let (lines, mut file) = self.open_history();
         self.history.clone_from(&lines);
         let session = Rc::new(RefCell::new(self));
@@ -92,7 +93,13 @@ impl Session {
             }
         };
         let status = loop {
-            let prompt = session.borrow().prompt_text(&user);
+            // After a switch it is another's.
+            if user.0 != session.borrow().target.pid
+                && let Ok(hello) = session.borrow_mut().hello()
+            {
+                user = (session.borrow().target.pid, name(&hello));
+            }
+            let prompt = session.borrow().prompt_text(&user.1);
             match read_line(&mut editor, &prompt, &session) {
                 Ok(line) if line.trim().is_empty() => {}
                 Ok(line) if line.len() > LINE_LIMIT => {
@@ -132,7 +139,7 @@ impl Session {
         let sign = if self.plan.uid == 0 || user == "root" { '#' } else { '$' };
         format!(
             "{}[{}] {}:{}{sign} ",
-            escape(self.target.facts.name.as_bytes()),
+            escape(self.target.title.as_ref().unwrap_or(&self.target.facts.name).as_bytes()),
             self.target.pid,
             escape(user.as_bytes()),
             escape(directory)

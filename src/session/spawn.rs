@@ -18,6 +18,8 @@ use crate::enter::{fds, watch};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
+use crate::target::Target;
+use crate::target::host::Host;
 
 /// A command that is ready to be started.
 pub struct Prepared {
@@ -321,6 +323,9 @@ impl Session {
                 sockets = self.descriptors(Want::Sockets)?;
             }
         }
+        if entry.needs.host {
+            self.host()?;
+        }
         let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
@@ -329,6 +334,9 @@ impl Session {
                 own.push(std::process::id() as i32);
             }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
+            if entry.needs.host {
+                keep.extend(self.host.iter().map(|host| host.descriptor().as_raw_fd()));
+            }
             let view = self.procfs.as_ref().filter(|_| watching);
             let is_clean_too = view.is_some_and(|view| view.clean.is_some());
             keep.extend(view.iter().flat_map(|view| view.descriptors()));
@@ -340,7 +348,7 @@ impl Session {
                 is_clean_too,
                 own,
                 users_files,
-                target: self.target.facts.pid_inside,
+                target: &self.target,
                 history,
             });
             syscall::exit_now(status);
@@ -408,7 +416,7 @@ struct Outside<'a> {
     is_clean_too: bool,
     own: Vec<i32>,
     users_files: Option<(Vec<u8>, Vec<u8>)>,
-    target: i32,
+    target: &'a Target,
     history: Vec<String>,
 }
 
@@ -418,8 +426,12 @@ fn outside_main(given: Outside) -> u8 {
     super::child::install_panic_hook();
     let watching = entry.place == Place::Watch;
     let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
-        let done = if watching { watch::confine_watcher() } else { watch::confine_idle() };
-        done.map_err(Fault::from)
+        match (watching, entry.needs.host) {
+            (true, _) => watch::confine_watcher(),
+            (false, true) => watch::confine_lister(),
+            (false, false) => watch::confine_idle(),
+        }
+        .map_err(Fault::from)
     });
     let (mut cx, arguments) = job.into_context();
     (cx.name, cx.history, cx.users_files) = (entry.name, history, users_files);
@@ -427,11 +439,16 @@ fn outside_main(given: Outside) -> u8 {
         cx.report(fault);
         return 125;
     }
+    let mut numbers = 3..;
+    let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
+    if entry.needs.host {
+        cx.host = take().map(Host::from_descriptor);
+        cx.target = Some(target.pid);
+    }
     if watching {
-        let mut numbers = 3..;
-        let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
         let Some(procfs) = take() else { return 125 };
         let clean_procfs = if is_clean_too { take() } else { None };
+        let target = target.facts.pid_inside;
         cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
     }
     let mut args = Vec::new();

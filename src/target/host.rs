@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::dir::Dir;
@@ -17,6 +18,9 @@ use crate::sys::open::{Refused, special};
 
 /// More entries of a directory are not looked at.
 const MAX_ENTRIES: usize = 100_000;
+
+/// The inode of the node's own PID namespace: PROC_PID_INIT_INO of linux/proc_ns.h.
+const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
 /// The root of the node's files.
 #[derive(Debug)]
@@ -33,6 +37,21 @@ impl Host {
         openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
             .map(|root| Self { root })
             .map_err(|errno| Fault::errno("open", path.as_os_str(), errno).with_status(125))
+    }
+
+    /// Opens the node's root: the one that is named; else that of the node's first process where nsdbg runs in a
+    /// container with the node's PID namespace; else its own.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn find(named: Option<&Path>) -> Result<Self, Fault> {
+        if let Some(path) = named {
+            return Self::open(path);
+        }
+        let inode = |path: &str| std::fs::metadata(path).map(|facts| facts.ino()).ok();
+        let is_nodes = inode("/proc/self/ns/pid") == Some(FIRST_PID_NAMESPACE);
+        let is_apart = inode("/proc/1/ns/mnt").is_some_and(|mnt| inode("/proc/self/ns/mnt") != Some(mnt));
+        Self::open(Path::new(if is_nodes && is_apart { "/proc/1/root" } else { "/" }))
     }
 
     /// The root as a descriptor, to be given to another process.

@@ -1,9 +1,15 @@
 //! From what the operator names to one process, held by a pidfd, and the facts of it.
 
+pub mod cgroup;
+pub mod container;
 pub mod facts;
+pub mod filter;
+pub mod find;
 pub mod host;
 pub mod namespace;
+pub mod ports;
 pub mod runtime;
+pub mod scan;
 pub mod selector;
 pub mod state;
 
@@ -31,6 +37,8 @@ pub struct Target {
     pub proc: OwnedFd,
     /// What was read of it.
     pub facts: Facts,
+    /// Its container's name, where it was found by that.
+    pub title: Option<String>,
 }
 
 impl Target {
@@ -72,7 +80,7 @@ impl Target {
         if has_ended(&pidfd) {
             return Err(fault("it ended while it was looked at".into()));
         }
-        Ok(Self { pid, pidfd, proc, facts })
+        Ok(Self { pid, pidfd, proc, facts, title: None })
     }
 
     /// Whether the process has ended.

@@ -1,5 +1,6 @@
 //! What the operator may type to name a target.
 
+use super::container::Container;
 use crate::out::Fault;
 
 /// The target as it was named.
@@ -7,39 +8,162 @@ use crate::out::Fault;
 pub enum Selector {
     /// A PID of the node.
     Pid(i32),
+    /// The beginning of a container's id.
+    Id(String),
+    /// A container's name.
+    Name(String),
+    /// `[NAMESPACE/]POD[/CONTAINER]`.
+    Pod(String),
+    /// A name, else a pod, else the beginning of an id.
+    Any(String),
 }
 
 impl Selector {
-    /// Parses a TARGET: all digits, or `pid:` and digits.
+    /// Parses a TARGET: all digits are a PID; `pid:`, `id:`, `name:` and `pod:` force one kind.
     ///
     /// # Errors
     /// A usage fault that says what a target looks like.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let digits = text.strip_prefix("pid:").unwrap_or(text);
-        let wrong = |why: &'static str| Err(Fault::text("target", text, why).with_status(2));
-        match digits.parse::<i64>() {
-            Ok(pid @ 1..=0x3f_ffff) => Ok(Self::Pid(pid as i32)),
-            Ok(0) => wrong("PIDs begin at 1"),
-            Ok(_) => wrong("no PID: 1 to 4194303"),
-            Err(_) if digits.bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() => {
-                wrong("no PID: 1 to 4194303")
-            }
-            Err(_) => wrong("no PID: a target is named by its number, as in nsdbg --pid 4242"),
+        let wrong = |why: &'static str| Fault::text("target", text, why).with_status(2);
+        let (kind, value) = match text.split_once(':') {
+            Some((kind @ ("pid" | "id" | "name" | "pod"), value)) => (kind, value),
+            _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => ("pid", text),
+            _ if text.starts_with('-') => ("pid", text),
+            _ => ("", text),
+        };
+        if value.is_empty() {
+            return Err(wrong("no name: a PID, a container's name or id, or [NAMESPACE/]POD[/CONTAINER]"));
         }
+        Ok(match kind {
+            "pid" => Self::Pid(pid(value).map_err(wrong)?),
+            "id" => Self::Id(value.to_ascii_lowercase()),
+            "name" => Self::Name(value.to_owned()),
+            "pod" => Self::Pod(value.to_owned()),
+            _ => Self::Any(value.to_owned()),
+        })
+    }
+
+    /// Parses what `--pid` is given.
+    ///
+    /// # Errors
+    /// A usage fault for anything but a PID.
+    pub fn parse_pid(text: &str) -> Result<Self, Fault> {
+        pid(text).map(Self::Pid).map_err(|why| Fault::text("target", text, why).with_status(2))
+    }
+
+    /// The containers that it names. Sandboxes are named by their id alone.
+    pub fn matches<'a>(&self, containers: &'a [Container]) -> Vec<&'a Container> {
+        let all =
+            |test: &dyn Fn(&Container) -> bool| containers.iter().filter(|c| test(c)).collect::<Vec<_>>();
+        match self {
+            Self::Pid(pid) => all(&|c| c.processes.contains(pid)),
+            Self::Id(id) => all(&|c| is_id(c, id)),
+            Self::Name(name) => all(&|c| is_name(c, name)),
+            Self::Pod(name) => all(&|c| is_pod(c, name)),
+            Self::Any(text) => {
+                let id = text.to_ascii_lowercase();
+                [all(&|c| is_name(c, text)), all(&|c| is_pod(c, text)), all(&|c| is_id(c, &id))]
+                    .into_iter()
+                    .find(|found| !found.is_empty())
+                    .unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn pid(text: &str) -> Result<i32, &'static str> {
+    match text.parse::<i64>() {
+        Ok(pid @ 1..=0x3f_ffff) => Ok(pid as i32),
+        Ok(0) => Err("PIDs begin at 1"),
+        Ok(_) => Err("no PID: 1 to 4194303"),
+        Err(_) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+            Err("no PID: 1 to 4194303")
+        }
+        Err(_) => Err("no PID: a number, as in nsdbg --pid 4242"),
+    }
+}
+
+fn is_id(container: &Container, id: &str) -> bool {
+    !container.id.is_empty() && container.id.to_ascii_lowercase().starts_with(id)
+}
+
+/// Its own name; of a container of a pod that is the one within the pod.
+fn is_name(container: &Container, name: &str) -> bool {
+    !container.is_sandbox && container.name == name
+}
+
+/// `POD`, `NAMESPACE/POD`, `POD/CONTAINER`, `NAMESPACE/POD/CONTAINER`.
+fn is_pod(container: &Container, text: &str) -> bool {
+    let Some(pod) = container.pod.as_ref().filter(|_| !container.is_sandbox) else { return false };
+    let name = container.container.as_deref().unwrap_or(&container.name);
+    match text.split('/').collect::<Vec<_>>()[..] {
+        [one] => one == pod.name || (!pod.uid.is_empty() && one == pod.uid),
+        [first, second] => {
+            (first == pod.namespace && second == pod.name) || (first == pod.name && second == name)
+        }
+        [namespace, second, third] => namespace == pod.namespace && second == pod.name && third == name,
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::container::tests::{container, pod};
 
     #[test]
-    fn only_pids_are_targets() {
-        for (text, pid) in [("1", Some(1)), ("pid:4242", Some(4242)), ("4194303", Some(4_194_303))] {
-            assert_eq!(Selector::parse(text).ok(), pid.map(Selector::Pid), "{text}");
+    fn digits_are_pids_and_prefixes_force_a_kind() {
+        for (text, selector) in [
+            ("1", Selector::Pid(1)),
+            ("pid:4242", Selector::Pid(4242)),
+            ("4194303", Selector::Pid(4_194_303)),
+            ("id:3F2A", Selector::Id("3f2a".into())),
+            ("id:42", Selector::Id("42".into())),
+            ("name:42", Selector::Name("42".into())),
+            ("pod:prod/web-0", Selector::Pod("prod/web-0".into())),
+            ("web-0", Selector::Any("web-0".into())),
+            ("1x", Selector::Any("1x".into())),
+            ("a:b", Selector::Any("a:b".into())),
+        ] {
+            assert_eq!(Selector::parse(text).ok(), Some(selector), "{text}");
         }
-        for text in ["0", "-1", "4194304", "99999999999999999999", "", "web-0", "1x", "pid:", "+"] {
+        for text in ["0", "-1", "4194304", "99999999999999999999", "", "pid:", "pid:web", "id:", "name:"] {
             assert_eq!(Selector::parse(text).unwrap_err().status, 2, "{text}");
+        }
+        assert_eq!(Selector::parse_pid("web").unwrap_err().status, 2);
+    }
+
+    #[test]
+    fn names_come_before_pods_and_those_before_ids() {
+        let all = [
+            container("web", "aaaa1111", None),
+            container("aaaa", "bbbb2222", None),
+            pod("prod", "web-0", "app", "cccc3333"),
+            pod("prod", "web-0", "proxy", "cccc4444"),
+            pod("test", "web-0", "app", "dddd5555"),
+        ];
+        let ids = |text: &str| {
+            let found = Selector::parse(text).unwrap().matches(&all);
+            found.iter().map(|c| c.id.clone()).collect::<Vec<_>>()
+        };
+        for (text, wanted) in [
+            ("web", &["aaaa1111"][..]),
+            ("aaaa", &["bbbb2222"]),
+            ("id:aaaa", &["aaaa1111"]),
+            ("aaaa1", &["aaaa1111"]),
+            ("AAAA1", &["aaaa1111"]),
+            ("web-0", &["cccc3333", "cccc4444", "dddd5555"]),
+            ("prod/web-0", &["cccc3333", "cccc4444"]),
+            ("web-0/proxy", &["cccc4444"]),
+            ("prod/web-0/app", &["cccc3333"]),
+            ("pod:test/web-0", &["dddd5555"]),
+            ("app", &["cccc3333", "dddd5555"]),
+            ("name:web-0", &[]),
+            ("prod/web-0/app/x", &[]),
+            ("cccc", &["cccc3333", "cccc4444"]),
+            ("nothing", &[]),
+        ] {
+            assert_eq!(ids(text), wanted, "{text}");
         }
     }
 }

@@ -1,0 +1,229 @@
+//! `info`: what the session is in.
+
+use std::path::Path;
+
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::Output;
+use crate::out::name::escape;
+use crate::out::table::NoRow;
+use crate::out::units::elapsed;
+use crate::sys::capability;
+use crate::target::Target;
+use crate::target::container::{self, Container};
+use crate::target::namespace::KINDS;
+
+/// Show what the session is in.
+///
+/// Runtime, ids, identity, namespaces that differ from the node's, cgroup, root file system and confinement of the
+/// target, as the node sees them.
+#[derive(clap::Parser)]
+pub struct Info {}
+
+/// The facts in JSON.
+#[derive(serde::Serialize)]
+struct Facts {
+    name: String,
+    pid: i32,
+    pid_inside: i32,
+    command: String,
+    runtime: Option<&'static str>,
+    id: Option<String>,
+    image: Option<String>,
+    pod: Option<String>,
+    namespace: Option<String>,
+    container: Option<String>,
+    state: Option<&'static str>,
+    /// Seconds.
+    age: Option<u64>,
+    processes: Option<usize>,
+    ports: Vec<String>,
+    machine: Option<&'static str>,
+    /// As the node counts.
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    /// As the container counts.
+    user: Option<u32>,
+    capabilities: Vec<String>,
+    bounding: Vec<String>,
+    /// Of the target's namespaces those that are not the node's.
+    namespaces: Vec<&'static str>,
+    shared: Vec<&'static str>,
+    cgroup: String,
+    root: Option<String>,
+    root_type: Option<String>,
+    root_options: Option<String>,
+    seccomp: Option<&'static str>,
+    no_new_privs: Option<bool>,
+    label: Option<String>,
+}
+
+impl Command for Info {
+    type Row = NoRow;
+    const PLACE: Place = Place::Node;
+    const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
+    const EXAMPLES: &'static [Example] = &[Example { line: "info", what: "the target and its confinement" }];
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let pid = cx.target.ok_or_else(|| Fault::say("there is no target"))?;
+        let listing = container::list(cx.host()?)?;
+        let found = listing.containers.iter().find(|container| container.processes.contains(&pid));
+        let facts = gather(pid, found)?;
+        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
+        if out.is_json() {
+            out.json(&facts).map_err(wrote)?;
+        } else {
+            for (name, value) in lines(&facts) {
+                let value = if cx.tty { escape(value.as_bytes()) } else { value };
+                writeln!(out.bytes(), "{name:<14} {value}").map_err(wrote)?;
+            }
+        }
+        Ok(Status::OK)
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}
+
+fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
+    let target = Target::open(pid)?;
+    let own = Target::open(std::process::id() as i32).map(|own| own.facts.namespaces);
+    let own = own.unwrap_or([None; KINDS.len()]);
+    let facts = &target.facts;
+    let (mut differ, mut shared) = (Vec::new(), Vec::new());
+    for ((kind, theirs), ours) in KINDS.iter().zip(facts.namespaces).zip(own) {
+        if theirs.is_some() {
+            if theirs == ours { shared.push(kind.name) } else { differ.push(kind.name) }
+        }
+    }
+    let read = |name: &str| std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join(name));
+    let status = read("status").unwrap_or_default();
+    let field = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    };
+    let mounts = read("mountinfo").unwrap_or_default();
+    let root = mounts.lines().filter_map(root_mount).next_back();
+    let names = |mask: u64| {
+        capability::set(mask)
+            .into_iter()
+            .map(|c| c.to_string())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    };
+    let pod = found.and_then(|container| container.pod.as_ref());
+    let command = read("cmdline").unwrap_or_default();
+    Ok(Facts {
+        name: found.map_or_else(|| facts.name.clone(), Container::full_name),
+        pid,
+        pid_inside: facts.pid_inside,
+        command: command.trim_end_matches('\0').replace('\0', " "),
+        runtime: found.map(|container| container.runtime.name()),
+        id: found.map(|container| container.id.clone()).filter(|id| !id.is_empty()),
+        image: found.and_then(|container| container.image.clone()),
+        pod: pod.map(|pod| pod.name.clone()),
+        namespace: pod.map(|pod| pod.namespace.clone()),
+        container: found.and_then(|container| container.container.clone()),
+        state: found.map(|container| container.state),
+        age: found.map(|container| container.age),
+        processes: found.map(|container| container.processes.len()),
+        ports: found.map(|c| c.ports.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        machine: found.and_then(|container| container.machine),
+        uid: facts.uid,
+        gid: facts.gid,
+        groups: facts.groups.clone(),
+        user: found.map(|container| container.user),
+        capabilities: names(facts.capabilities.effective),
+        bounding: names(facts.capabilities.bounding),
+        namespaces: differ,
+        shared,
+        cgroup: read("cgroup")
+            .map(|text| crate::target::cgroup::Cgroup::parse(text.as_bytes()).path)
+            .unwrap_or_default(),
+        root: root.as_ref().map(|root| root.0.clone()),
+        root_type: root.as_ref().map(|root| root.1.clone()),
+        root_options: root.map(|root| root.2),
+        seccomp: field("Seccomp").map(|mode| match mode {
+            "0" => "none",
+            "1" => "strict",
+            _ => "filter",
+        }),
+        no_new_privs: field("NoNewPrivs").map(|set| set == "1"),
+        label: Some(facts.label.clone()).filter(|label| !label.is_empty()),
+    })
+}
+
+/// Source, type and options of the mount at `/`, out of a line of mountinfo.
+fn root_mount(line: &str) -> Option<(String, String, String)> {
+    let (head, tail) = line.split_once(" - ")?;
+    let mut fields = head.split(' ').skip(4);
+    let (point, options) = (fields.next()?, fields.next()?);
+    let mut tail = tail.split(' ');
+    let (kind, source) = (tail.next()?, tail.next()?);
+    (point == "/").then(|| (source.to_owned(), kind.to_owned(), options.to_owned()))
+}
+
+fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("name", facts.name.clone())];
+    let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    let list = |all: &[String]| if all.is_empty() { "none".to_owned() } else { all.join(" ") };
+    add("runtime", facts.runtime.map(str::to_owned));
+    add("id", facts.id.clone());
+    add("image", facts.image.clone());
+    add("machine", facts.machine.map(|machine| format!("{machine}: the workload is in a virtual machine")));
+    add("process", Some(format!("{} ({} inside): {}", facts.pid, facts.pid_inside, facts.command)));
+    let count = |n: usize| format!("{n} process{}", if n == 1 { "" } else { "es" });
+    add(
+        "state",
+        facts
+            .state
+            .zip(facts.age)
+            .zip(facts.processes)
+            .map(|((state, age), processes)| format!("{state} for {}, {}", elapsed(age), count(processes))),
+    );
+    add("listens", Some(facts.ports.join(" ")).filter(|ports| !ports.is_empty()));
+    let groups: Vec<String> = facts.groups.iter().map(ToString::to_string).collect();
+    let inside = match facts.user {
+        Some(user) if user != facts.uid => format!(" (uid {user} inside)"),
+        _ => String::new(),
+    };
+    add("identity", Some(format!("uid {}{inside}, gid {}, groups {}", facts.uid, facts.gid, list(&groups))));
+    add("capabilities", Some(list(&facts.capabilities)));
+    if facts.bounding != facts.capabilities {
+        add("bounding set", Some(list(&facts.bounding)));
+    }
+    let words = |all: &[&str]| if all.is_empty() { "none".to_owned() } else { all.join(" ") };
+    add(
+        "namespaces",
+        Some(format!("its own: {}; the node's: {}", words(&facts.namespaces), words(&facts.shared))),
+    );
+    add("cgroup", Some(facts.cgroup.clone()));
+    add(
+        "root",
+        facts
+            .root
+            .as_ref()
+            .zip(facts.root_type.as_ref())
+            .zip(facts.root_options.as_ref())
+            .map(|((source, kind), options)| format!("{source}, {kind}, {options}")),
+    );
+    let privileges = if facts.no_new_privs == Some(true) { ", no_new_privs" } else { "" };
+    let label = facts.label.as_ref().map(|label| format!(", label {label}")).unwrap_or_default();
+    add("confinement", facts.seccomp.map(|seccomp| format!("seccomp {seccomp}{privileges}{label}")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roots_mount_is_found() {
+        let line = "541 398 0:51 / / ro,relatime - overlay overlay rw,lowerdir=/a - b";
+        let wanted = ("overlay".to_owned(), "overlay".to_owned(), "ro,relatime".to_owned());
+        assert_eq!(root_mount(line), Some(wanted));
+        assert_eq!(root_mount("541 398 0:51 / /proc ro - proc proc rw"), None);
+        assert_eq!(root_mount("541"), None);
+    }
+}

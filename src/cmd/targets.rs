@@ -1,0 +1,166 @@
+//! `targets`: the containers of the node; `nsdbg --list` is the same.
+
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::table::{NoRow, Table};
+use crate::out::units::elapsed;
+use crate::out::{Align, Output};
+use crate::target::container::{self, Container};
+use crate::target::filter::Filter;
+
+/// List the containers of the node.
+///
+/// What they are is read from /proc and from the runtimes' files; no runtime is asked. A name of the list is a target:
+/// nsdbg NAME, or switch NAME at the prompt.
+#[derive(clap::Parser)]
+pub struct Targets {
+    /// Only what has this in its name, pod or image, or an id that begins so
+    text: Option<String>,
+    /// Show containers, images, cgroups and whole ids, and sandboxes of pods
+    #[arg(long)]
+    wide: bool,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// A container in JSON. Fields that are not known are null.
+#[derive(serde::Serialize)]
+struct Object<'a> {
+    name: &'a str,
+    pod: Option<&'a str>,
+    namespace: Option<&'a str>,
+    pod_uid: Option<&'a str>,
+    container: Option<&'a str>,
+    runtime: &'static str,
+    image: Option<&'a str>,
+    id: Option<&'a str>,
+    pid: Option<i32>,
+    user: u32,
+    state: &'static str,
+    ports: Vec<String>,
+    /// Seconds.
+    age: u64,
+    processes: usize,
+    sandbox: bool,
+    machine: Option<&'static str>,
+    cgroup: &'a str,
+    note: Option<&'a str>,
+}
+
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn object(container: &Container) -> Object<'_> {
+    let pod = container.pod.as_ref();
+    Object {
+        name: &container.name,
+        pod: pod.and_then(|pod| filled(&pod.name)),
+        namespace: pod.and_then(|pod| filled(&pod.namespace)),
+        pod_uid: pod.and_then(|pod| filled(&pod.uid)),
+        container: container.container.as_deref(),
+        runtime: container.runtime.name(),
+        image: container.image.as_deref(),
+        id: filled(&container.id),
+        pid: Some(container.pid).filter(|pid| *pid != 0),
+        user: container.user,
+        state: container.state,
+        ports: container.ports.iter().map(ToString::to_string).collect(),
+        age: container.age,
+        processes: container.processes.len(),
+        sandbox: container.is_sandbox,
+        machine: container.machine,
+        cgroup: &container.cgroup,
+        note: container.note.as_deref(),
+    }
+}
+
+const COLUMNS: [(&str, Align); 11] = [
+    ("NAME", Align::Left),
+    ("POD", Align::Left),
+    ("NAMESPACE", Align::Left),
+    ("RUNTIME", Align::Left),
+    ("ID", Align::Left),
+    ("PID", Align::Right),
+    ("USER", Align::Right),
+    ("STATE", Align::Left),
+    ("PORTS", Align::Left),
+    ("AGE", Align::Right),
+    ("PROCS", Align::Right),
+];
+const WIDE: [(&str, Align); 3] =
+    [("CONTAINER", Align::Left), ("IMAGE", Align::Left), ("CGROUP", Align::Left)];
+
+/// More ports of one container are only counted.
+const PORTS: usize = 6;
+
+fn cells(container: &Container, wide: bool) -> Vec<String> {
+    let or_dash = |text: Option<&str>| text.and_then(filled).unwrap_or("-").to_owned();
+    let pod = container.pod.as_ref();
+    let mut ports: Vec<String> = container.ports.iter().take(PORTS).map(ToString::to_string).collect();
+    if container.ports.len() > PORTS {
+        ports.push(format!("+{}", container.ports.len() - PORTS));
+    }
+    let id = if wide { &container.id } else { container.short_id() };
+    let mut cells = vec![
+        container.name.clone(),
+        or_dash(pod.map(|pod| pod.name.as_str())),
+        or_dash(pod.map(|pod| pod.namespace.as_str())),
+        container.runtime.name().to_owned(),
+        or_dash(Some(id)),
+        if container.pid == 0 { "-".to_owned() } else { container.pid.to_string() },
+        container.user.to_string(),
+        container.machine.map_or(container.state.to_owned(), |machine| format!("vm ({machine})")),
+        or_dash(Some(&ports.join(","))),
+        elapsed(container.age),
+        container.processes.len().to_string(),
+    ];
+    if wide {
+        cells.push(or_dash(container.container.as_deref()));
+        cells.push(or_dash(container.image.as_deref()));
+        cells.push(or_dash(Some(&container.cgroup)));
+    }
+    cells
+}
+
+impl Command for Targets {
+    type Row = NoRow;
+    const PLACE: Place = Place::Node;
+    const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "targets", what: "every container of the node" },
+        Example { line: "targets --port 8080", what: "who listens there" },
+    ];
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let listing = container::list(cx.host()?)?;
+        for note in &listing.notes {
+            cx.note(note);
+        }
+        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
+        let shown: Vec<&Container> = listing
+            .containers
+            .iter()
+            .filter(|container| self.filter.takes(container, self.text.as_deref()))
+            .collect();
+        if out.is_json() {
+            for container in shown {
+                out.json(&object(container)).map_err(wrote)?;
+            }
+            return Ok(Status::OK);
+        }
+        let columns = if self.wide { [&COLUMNS[..], &WIDE].concat() } else { COLUMNS.to_vec() };
+        let mut table = Table::new(&columns, cx.tty);
+        for container in shown.iter().filter(|container| self.wide || !container.is_sandbox) {
+            table.row(cells(container, self.wide), out.bytes()).map_err(wrote)?;
+            if let Some(note) = &container.note {
+                cx.note(&format!("{}: {note}", container.full_name()));
+            }
+        }
+        table.finish(out.bytes()).map_err(wrote)?;
+        Ok(Status::OK)
+    }
+
+    fn complete(_: &Completion) -> Option<Vec<String>> {
+        Some(Vec::new())
+    }
+}

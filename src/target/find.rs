@@ -1,0 +1,138 @@
+//! From a name to one container.
+
+use super::Target;
+use super::container::{Container, Listing};
+use super::filter::Filter;
+use super::selector::Selector;
+use crate::out::Fault;
+use crate::out::name::escape;
+
+/// More candidates are only counted.
+const CANDIDATES: usize = 10;
+
+/// The containers that are meant: named by `selector`, if there is one, and let through by the filter. Sandboxes and
+/// containers in virtual machines are not among them, unless they are named by their id.
+pub fn all<'a>(listing: &'a Listing, selector: Option<&Selector>, filter: &Filter) -> Vec<&'a Container> {
+    let named: Vec<&Container> = match selector {
+        Some(selector) => selector.matches(&listing.containers),
+        None => listing.containers.iter().filter(|container| !container.is_sandbox).collect(),
+    };
+    named.into_iter().filter(|container| filter.takes(container, None)).collect()
+}
+
+/// The one container that is meant, its main process opened.
+///
+/// # Errors
+/// 125 where there is none; 2 where there are several, with the candidates.
+pub fn one(
+    listing: &Listing,
+    selector: Option<&Selector>,
+    filter: &Filter,
+    typed: &str,
+) -> Result<Target, Fault> {
+    match all(listing, selector, filter)[..] {
+        [] => Err(nothing(listing, typed)),
+        [container] => open(container),
+        [..] => Err(ambiguous(&all(listing, selector, filter), typed)),
+    }
+}
+
+/// Opens a container's main process, if that is still the one that was listed.
+///
+/// # Errors
+/// As [`Target::open`]; what runs in a virtual machine is told.
+pub fn open(container: &Container) -> Result<Target, Fault> {
+    if let Some(machine) = container.machine {
+        return Err(Fault::text(
+            "enter",
+            container.full_name(),
+            format!("it runs in a virtual machine ({machine}): its processes are not the node's"),
+        )
+        .with_hint(match container.pid {
+            0 => "use the runtime's own exec".to_owned(),
+            pid => format!("--pid {pid} is the machine itself; use the runtime's own exec"),
+        })
+        .with_status(125));
+    }
+    let mut target = Target::open(container.pid)?;
+    if target.facts.start_time != container.start {
+        let cause = "it ended while it was looked for";
+        return Err(Fault::text("find container", container.full_name(), cause).with_status(125));
+    }
+    target.title = Some(container.full_name());
+    Ok(target)
+}
+
+fn nothing(listing: &Listing, typed: &str) -> Fault {
+    let fault =
+        Fault::text("find container", typed, "no container is named so or has such an id").with_status(125);
+    let mut near: Vec<String> = listing
+        .containers
+        .iter()
+        .filter(|container| !container.is_sandbox)
+        .map(Container::full_name)
+        .filter(|name| !typed.is_empty() && (name.contains(typed) || typed.contains(name.as_str())))
+        .take(CANDIDATES)
+        .collect();
+    near.dedup();
+    if near.is_empty() {
+        fault.with_hint("nsdbg --list shows them")
+    } else {
+        fault.with_hint(format!("did you mean {}?", near.join(", ")))
+    }
+}
+
+/// The candidates, each with what would name it alone.
+fn ambiguous(found: &[&Container], typed: &str) -> Fault {
+    let mut text = format!("{} containers are meant:", found.len());
+    for container in found.iter().take(CANDIDATES) {
+        let id = if container.id.is_empty() {
+            format!("pid:{}", container.pid)
+        } else {
+            format!("id:{}", container.short_id())
+        };
+        text.push_str(&format!(
+            "\n  {:<32} {:<10} {id}",
+            escape(container.full_name().as_bytes()),
+            container.runtime.name()
+        ));
+    }
+    if found.len() > CANDIDATES {
+        text.push_str(&format!("\n  and {} more", found.len() - CANDIDATES));
+    }
+    Fault::text("find container", typed, text).with_status(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::container::tests::{container, pod};
+
+    #[test]
+    fn several_are_named_and_none_is_told() {
+        let listing = Listing {
+            containers: vec![
+                container("web", "aaaa1111", None),
+                container("web", "bbbb2222", None),
+                pod("prod", "api", "app", "cc"),
+            ],
+            notes: Vec::new(),
+        };
+        let fault = |text: &str| {
+            let selector = Selector::parse(text).unwrap();
+            one(&listing, Some(&selector), &Filter::default(), text).unwrap_err()
+        };
+        let several = fault("web");
+        assert_eq!(several.status, 2);
+        let text = several.to_string();
+        assert!(
+            text.contains("2 containers are meant")
+                && text.contains("id:aaaa1111")
+                && text.contains("id:bbbb2222"),
+            "{text}"
+        );
+        let none = fault("ap");
+        assert!(none.status == 125 && none.to_string().contains("did you mean prod/api/app?"), "{none}");
+        assert!(fault("zzz").to_string().contains("--list"));
+    }
+}

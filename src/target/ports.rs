@@ -1,0 +1,80 @@
+//! Ports on which containers listen, asked of each network namespace by netlink.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use nix::fcntl::{OFlag, openat};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::stat::Mode;
+
+use crate::sys::netlink::{collect, diag};
+
+/// States of TCP, as bits: listening.
+const LISTEN: u32 = 1 << 10;
+/// Of UDP: bound, and with no peer.
+const UNCONNECTED: u32 = 1 << 7;
+/// More sockets of one namespace are not looked at.
+const LIMIT: usize = 10_000;
+
+/// A port on which something listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// UDP, not TCP.
+    pub is_udp: bool,
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.number, if self.is_udp { "/udp" } else { "" })
+    }
+}
+
+/// A listening socket: its port and inode.
+pub type Listener = (Port, u64);
+
+/// What listens in each of these network namespaces, by the inode of the namespace; each is named by a process in it.
+/// A thread of its own joins them one after the other, and is gone then. What can't be asked is left out.
+pub fn listeners(procfs: BorrowedFd, spaces: &BTreeMap<u64, i32>) -> BTreeMap<u64, Vec<Listener>> {
+    std::thread::scope(|scope| {
+        let ask = scope.spawn(|| {
+            spaces
+                .iter()
+                .filter_map(|(inode, pid)| Some((*inode, of_process(procfs, *pid).ok()?)))
+                .collect::<BTreeMap<_, _>>()
+        });
+        ask.join().unwrap_or_default()
+    })
+}
+
+fn of_process(procfs: BorrowedFd, pid: i32) -> nix::Result<Vec<Listener>> {
+    let space: OwnedFd =
+        openat(procfs, format!("{pid}/ns/net").as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    setns(&space, CloneFlags::CLONE_NEWNET)?;
+    let netlink = socket(
+        AddressFamily::Netlink,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkSockDiag,
+    )?;
+    let mut found = Vec::new();
+    for (protocol, states) in [(libc::IPPROTO_TCP, LISTEN), (libc::IPPROTO_UDP, UNCONNECTED)] {
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let request = diag::inet_request(family as u8, protocol as u8, states);
+            let parse = |_, body: &[u8]| diag::inet(body).map(|socket| (socket.local.1, socket.inode));
+            // A kernel without IPv6 has no such sockets.
+            let sockets =
+                collect(&netlink, diag::SOCK_DIAG_BY_FAMILY, &request, LIMIT, parse).unwrap_or_default();
+            let is_udp = protocol == libc::IPPROTO_UDP;
+            found.extend(sockets.into_iter().map(|(number, inode)| (Port { number, is_udp }, inode)));
+        }
+    }
+    Ok(found)
+}
+
+/// The ports alone, each once.
+pub fn numbers(listeners: &[Listener]) -> Vec<Port> {
+    listeners.iter().map(|(port, _)| *port).collect::<BTreeSet<_>>().into_iter().collect()
+}

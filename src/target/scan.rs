@@ -1,0 +1,180 @@
+//! One pass over the node's processes: who is in which container. Processes that vanish meanwhile are passed over.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::sys::stat::Mode;
+
+use super::cgroup::Cgroup;
+use super::namespace;
+use super::state::Shim;
+use crate::out::Fault;
+use crate::sys::proc::{Procfs, Reader, Stat, stat::PF_KTHREAD};
+
+/// Most of a process's cgroup file that is read.
+const CGROUP_LIMIT: usize = 16 << 10;
+/// Most of a command line that is read.
+pub const CMDLINE_LIMIT: usize = 128 << 10;
+
+/// The namespaces that tell a container from the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spaces {
+    /// Inode of the mount namespace.
+    pub mnt: u64,
+    /// Of the PID namespace.
+    pub pid: u64,
+    /// Of the network namespace.
+    pub net: u64,
+}
+
+impl Spaces {
+    /// Reads those of a process.
+    ///
+    /// # Errors
+    /// ENOENT or ESRCH where it is gone; EACCES without ptrace rights.
+    pub fn read(procfs: impl AsFd, pid: i32) -> nix::Result<Self> {
+        let inode = |kind: &str| {
+            let path = CString::new(format!("{pid}/ns/{kind}")).map_err(|_| Errno::EINVAL)?;
+            namespace::inode(procfs.as_fd(), &path)
+        };
+        Ok(Self { mnt: inode("mnt")?, pid: inode("pid")?, net: inode("net")? })
+    }
+}
+
+/// A process that is in a container, or in namespaces other than the node's.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Its PID on the node.
+    pub pid: i32,
+    /// When it was started: ticks after boot.
+    pub start: u64,
+    /// `R`, `S`, `T`, `Z` and so on.
+    pub state: u8,
+    /// Its name, at most 15 bytes.
+    pub comm: Vec<u8>,
+    /// Its cgroup.
+    pub cgroup: Arc<Cgroup>,
+    /// Its namespaces, unless its cgroup has told what it is in.
+    pub spaces: Option<Spaces>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Scan {
+    /// The procfs that was read.
+    pub procfs: OwnedFd,
+    /// The node's own namespaces.
+    pub node: Spaces,
+    /// Processes of containers, by PID.
+    pub processes: Vec<Process>,
+    /// Processes of the runtimes.
+    pub shims: Vec<Shim>,
+}
+
+/// Looks at every process, in two threads.
+///
+/// # Errors
+/// Where /proc can't be read.
+pub fn scan() -> Result<Scan, Fault> {
+    let fault = |errno| Fault::errno("open", "/proc", errno).with_status(125);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open("/proc", flags, Mode::empty()).map_err(fault)?;
+    let procfs = Procfs::new(&root, None);
+    // A process of the node is the first one; where that can't be looked at, we are.
+    let node = Spaces::read(&root, 1)
+        .or_else(|_| Spaces::read(&root, std::process::id() as i32))
+        .map_err(|errno| Fault::errno("open", "/proc/self/ns", errno).with_status(125))?;
+    let pids = procfs.pids().map_err(fault)?;
+    let (low, high) = pids.split_at(pids.len() / 2);
+    let look = |pids: &[i32]| {
+        Look { root: root.as_fd(), reader: procfs.reader(), node, known: HashMap::new() }.at(pids)
+    };
+    let (mut found, more) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| look(high));
+        let mine = look(low);
+        (mine, other.join().unwrap_or_default())
+    });
+    found.0.extend(more.0);
+    found.1.extend(more.1);
+    Ok(Scan { processes: found.0, shims: found.1, node, procfs: root })
+}
+
+/// Whether a name is that of a runtime's process which knows where its files are.
+fn is_runtime(comm: &[u8]) -> bool {
+    [&b"containerd-shim"[..], b"conmon", b"dockerd", b"containerd"].iter().any(|name| comm.starts_with(name))
+}
+
+struct Look<'a> {
+    root: std::os::fd::BorrowedFd<'a>,
+    reader: Reader<'a>,
+    node: Spaces,
+    /// Cgroups that were parsed: many processes share one.
+    known: HashMap<Vec<u8>, Arc<Cgroup>>,
+}
+
+impl Look<'_> {
+    fn at(mut self, pids: &[i32]) -> (Vec<Process>, Vec<Shim>) {
+        let mut found = (Vec::new(), Vec::new());
+        for pid in pids {
+            // One that is gone, or can't be looked at, is none of ours.
+            if let Ok(process) = self.process(*pid, &mut found.1) {
+                found.0.extend(process);
+            }
+        }
+        found
+    }
+
+    fn process(&mut self, pid: i32, shims: &mut Vec<Shim>) -> nix::Result<Option<Process>> {
+        let cgroup = self.cgroup(pid)?;
+        let is_contained = cgroup.id.is_some() || cgroup.name.is_some();
+        let stat = Stat::parse(self.reader.read(pid, "stat", 4096)?).ok_or(Errno::EINVAL)?;
+        if stat.state == b'Z' || stat.flags & PF_KTHREAD != 0 {
+            return Ok(None);
+        }
+        if is_runtime(&stat.comm) {
+            let args = arguments(&self.reader.read_all(pid, "cmdline", CMDLINE_LIMIT)?);
+            shims.push(Shim { pid, args });
+        }
+        if cgroup.is_shim {
+            return Ok(None);
+        }
+        let spaces = if is_contained { None } else { Some(Spaces::read(self.root, pid)?) };
+        if spaces == Some(self.node) {
+            return Ok(None);
+        }
+        let Stat { starttime, state, comm, .. } = stat;
+        Ok(Some(Process { pid, start: starttime, state, comm, cgroup, spaces }))
+    }
+
+    fn cgroup(&mut self, pid: i32) -> nix::Result<Arc<Cgroup>> {
+        let text = self.reader.read(pid, "cgroup", CGROUP_LIMIT)?;
+        if let Some(known) = self.known.get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let text = text.to_vec();
+        let cgroup = Arc::new(Cgroup::parse(&text));
+        self.known.insert(text, Arc::clone(&cgroup));
+        Ok(cgroup)
+    }
+}
+
+/// Arguments out of a cmdline file.
+pub fn arguments(cmdline: &[u8]) -> Vec<String> {
+    let cmdline = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
+    cmdline.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// The cgroup of one process or thread, and its namespaces where they can be read.
+///
+/// # Errors
+/// As open(2).
+pub fn one(id: i32) -> nix::Result<(Cgroup, Option<Spaces>)> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(AT_FDCWD, "/proc", flags, Mode::empty())?;
+    let text = Procfs::new(&root, None).reader().read_all(id, "cgroup", CGROUP_LIMIT)?;
+    Ok((Cgroup::parse(&text), Spaces::read(&root, id).ok()))
+}
