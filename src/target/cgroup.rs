@@ -106,11 +106,10 @@ impl Cgroup {
             }
             None => bare,
         };
-        if is_id(bare) {
+        if is_id(bare) && above != "libpod_parent" {
             self.id = Some(bare.to_owned());
             self.runtime = match above {
                 "docker" => Some(Runtime::Docker),
-                "libpod_parent" | "libpod" => Some(Runtime::Podman),
                 _ if pod_uid(above).is_some() => None,
                 // containerd's namespaces.
                 "default" | "k8s.io" | "moby" => Some(Runtime::Containerd),
@@ -141,7 +140,10 @@ impl Cgroup {
             (name, Some(Runtime::Runc))
         } else if let Some(name) = bare.strip_prefix("crun-").filter(|_| is_scope) {
             (name, Some(Runtime::Crun))
-        } else if bare.starts_with("lxc.monitor") || bare == "lxc.pivot" {
+        } else if bare.starts_with("lxc.monitor")
+            || bare == "lxc.pivot"
+            || (bare == "conmon" && (is_id(above) || above == "libpod_parent"))
+        {
             self.is_shim = true;
             return true;
         } else if let Some(name) = bare.strip_prefix("lxc.payload.") {
@@ -299,11 +301,14 @@ mod tests {
             "/machine.slice/libpod-conmon-ID.scope",
             "/libpod_parent/conmon/libpod-conmon-ID",
             "/lxc.monitor.web",
+            "/libpod_parent/conmon",
+            // Of a pod, which is no container.
+            "/libpod_parent/ID/conmon",
         ] {
             let found = of(path);
             assert!(found.is_shim && found.id.is_none(), "{path}: {found:?}");
         }
-        assert_eq!(of("/libpod_parent/conmon").id, None);
+        assert_eq!(of("/libpod_parent/ID").id, None);
     }
 
     #[test]

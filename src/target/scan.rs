@@ -138,6 +138,7 @@ impl Look<'_> {
         if is_runtime(&stat.comm) {
             let args = arguments(&self.reader.read_all(pid, "cmdline", CMDLINE_LIMIT)?);
             shims.push(Shim { pid, args });
+            return Ok(None);
         }
         if cgroup.is_shim {
             return Ok(None);
