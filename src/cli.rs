@@ -104,7 +104,10 @@ pub fn parse(args: &[OsString]) -> Result<Asked, Fault> {
         (None, Some(text)) => Some(Selector::parse(text)?),
         (None, None) => None,
     };
-    let typed = cli.pid.or(cli.target).unwrap_or_default();
+    let typed = cli.pid.or(cli.target).unwrap_or_else(|| {
+        let words = list_arguments(None, false, &cli.filter);
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    });
     let wanted = Wanted { selector, filter: cli.filter, typed };
     if cli.all {
         if options.command.is_empty() && options.line.is_none() {

@@ -94,10 +94,10 @@ impl Session {
         };
         let status = loop {
             // After a switch it is another's.
-            if user.0 != session.borrow().target.pid
-                && let Ok(hello) = session.borrow_mut().hello()
-            {
-                user = (session.borrow().target.pid, name(&hello));
+            let pid = session.borrow().target.pid;
+            if user.0 != pid {
+                let hello = session.borrow_mut().hello();
+                user = (pid, hello.map(|hello| name(&hello)).unwrap_or_default());
             }
             let prompt = session.borrow().prompt_text(&user.1);
             match read_line(&mut editor, &prompt, &session) {
