@@ -3,6 +3,7 @@
 use super::Target;
 use super::container::{Container, Listing};
 use super::filter::Filter;
+use super::ports;
 use super::selector::Selector;
 use crate::out::Fault;
 use crate::out::name::escape;
@@ -31,7 +32,7 @@ pub fn one(
     typed: &str,
 ) -> Result<Target, Fault> {
     match all(listing, selector, filter)[..] {
-        [] => Err(nothing(listing, typed)),
+        [] => Err(nothing(listing, filter, typed)),
         [container] => open(container),
         [..] => Err(ambiguous(&all(listing, selector, filter), typed)),
     }
@@ -63,7 +64,14 @@ pub fn open(container: &Container) -> Result<Target, Fault> {
     Ok(target)
 }
 
-fn nothing(listing: &Listing, typed: &str) -> Fault {
+fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
+    if let Some(port) = filter.port {
+        let fault = Fault::text("find container", typed, "no container listens there").with_status(125);
+        return match ports::node_holder(port) {
+            Some(pid) => fault.with_hint(format!("a process of the node does: nsdbg --pid {pid}")),
+            None => fault.with_hint("nsdbg --list shows their ports"),
+        };
+    }
     let fault =
         Fault::text("find container", typed, "no container is named so or has such an id").with_status(125);
     let mut near: Vec<String> = listing

@@ -1,14 +1,15 @@
 //! Ports on which containers listen, asked of each network namespace by netlink.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::sys::stat::Mode;
 
 use crate::sys::netlink::{collect, diag};
+use crate::sys::proc::Procfs;
 
 /// States of TCP, as bits: listening.
 const LISTEN: u32 = 1 << 10;
@@ -72,6 +73,19 @@ fn of_process(procfs: BorrowedFd, pid: i32) -> nix::Result<Vec<Listener>> {
         }
     }
     Ok(found)
+}
+
+/// A process that listens on a port in our own network namespace.
+pub fn node_holder(port: u16) -> Option<i32> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open("/proc", flags, Mode::empty()).ok()?;
+    let own = BTreeMap::from([(0, std::process::id() as i32)]);
+    let found = listeners(root.as_fd(), &own);
+    let inodes: Vec<u64> =
+        found.get(&0)?.iter().filter(|(at, _)| at.number == port).map(|(_, inode)| *inode).collect();
+    let procfs = Procfs::new(&root, None);
+    let holders = procfs.holders(&procfs.pids().ok()?, inodes.clone());
+    inodes.iter().find_map(|inode| holders.of(*inode))
 }
 
 /// The ports alone, each once.

@@ -16,4 +16,5 @@ mod recycled;
 mod secrets;
 mod statuses;
 mod support;
+mod targets;
 mod trace;

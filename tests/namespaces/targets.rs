@@ -1,0 +1,243 @@
+//! Targets by name, without a runtime: sandboxes, and state files in a root directory of the test's own.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::live::{Ran, run};
+use crate::prompt::Prompt;
+use crate::support::{NSDBG, Sandbox, needs_root, new_directory, sandbox};
+
+/// A node's root that holds nothing but Docker's state.
+struct Root(PathBuf);
+
+impl Root {
+    fn new() -> Self {
+        Self(new_directory("host"))
+    }
+
+    /// Says that a container runs.
+    fn docker(&self, id: &str, name: &str, pid: i32) {
+        let state = serde_json::json!({
+            "ID": id, "Name": format!("/{name}"), "Image": "sha256:0", "Config": {"Image": "nsdbg-test-image:1", "Labels": {}},
+            "State": {"Running": true, "Pid": pid},
+        });
+        let folder = self.0.join("var/lib/docker/containers").join(id);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.v2.json"), state.to_string()).unwrap();
+    }
+
+    fn nsdbg(&self) -> Command {
+        let mut command = Command::new(NSDBG);
+        command.arg("--host-root").arg(&self.0);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        run(self.nsdbg().args(args))
+    }
+
+    fn list(&self) -> Vec<Value> {
+        rows(&self.run(&["--list", "--json"]))
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn rows(ran: &Ran) -> Vec<Value> {
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn id(of: char) -> String {
+    of.to_string().repeat(64)
+}
+
+fn row_of(rows: &[Value], target: &Sandbox) -> Value {
+    let found: Vec<_> = rows.iter().filter(|row| row["pid"] == target.pid).collect();
+    assert_eq!(found.len(), 1, "{rows:?}");
+    found[0].clone()
+}
+
+#[test]
+fn namespaces_that_nobody_known_has_made_are_listed() {
+    needs_root!();
+    let target = sandbox().mode(&["serve", "8080"]).start();
+    let mapped = sandbox().mapped().start();
+    let all = Root::new().list();
+    let row = row_of(&all, &target);
+    assert_eq!(
+        (&row["runtime"], &row["user"], &row["state"]),
+        (&"-".into(), &65532.into(), &"running".into())
+    );
+    assert_eq!((&row["id"], &row["processes"]), (&Value::Null, &1.into()), "{row}");
+    assert_eq!(row["ports"], serde_json::json!(["8080"]), "{row}");
+    // As the container counts.
+    assert_eq!(row_of(&all, &mapped)["user"], 65532);
+    // The node's own processes are none.
+    let own = std::process::id();
+    assert!(all.iter().all(|row| row["pid"] != own && row["pid"] != 1), "{all:?}");
+}
+
+#[test]
+fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
+    needs_root!();
+    let first = sandbox().file("app/first", "").mode(&["serve", "7001"]).start();
+    let second = sandbox().file("app/second", "").mode(&["serve", "7002"]).start();
+    let root = Root::new();
+    root.docker(&id('a'), "web-1", first.pid);
+    root.docker(&id('b'), "web-2", second.pid);
+    let row = row_of(&root.list(), &first);
+    assert_eq!((&row["name"], &row["runtime"]), (&"web-1".into(), &"docker".into()));
+    assert_eq!((&row["id"], &row["image"]), (&id('a').into(), &"nsdbg-test-image:1".into()));
+    for words in [
+        &["web-1"][..],
+        &["name:web-1"],
+        &["aaaa"],
+        &["id:AAA"],
+        &["--port", "7001"],
+        &["--port", "7001", "web-1"],
+        &["--runtime", "docker", "--match", "serve 7001"],
+    ] {
+        let ran = root.run(&[words, &["--", "ls", "/app"]].concat());
+        assert_eq!((ran.status, ran.text().as_str()), (0, "first\n"), "{words:?} {ran:?}");
+    }
+    root.run(&["web", "--", "ls"]).fails(125, "did you mean web-1, web-2?");
+    root.run(&["--port", "7001", "web-2", "--", "ls"]).fails(125, "no container listens there");
+    root.run(&["--runtime", "docker", "--", "ls"]).fails(2, "2 containers are meant");
+    root.run(&["web-1", "ls", "/"]).fails(2, "-- ls /");
+    // Of the list, too.
+    let text = root.run(&["--list", "web-2"]).text();
+    assert!(text.lines().count() == 2 && text.contains("web-2") && text.contains("bbbbbbbbbbbb "), "{text}");
+    let wide = root.run(&["--list", "--wide", "--port", "7001"]).text();
+    assert!(
+        wide.contains(&id('a')) && wide.contains("nsdbg-test-image:1") && !wide.contains("web-2"),
+        "{wide}"
+    );
+}
+
+#[test]
+fn two_of_one_name_are_told_apart_by_their_ids() {
+    needs_root!();
+    let (first, second) = (sandbox().start(), sandbox().file("app/second", "").start());
+    let root = Root::new();
+    root.docker(&id('a'), "web", first.pid);
+    root.docker(&id('b'), "web", second.pid);
+    let ran = root.run(&["web", "--", "ls"]);
+    ran.fails(2, "2 containers are meant");
+    assert!(ran.err.contains("id:aaaaaaaaaaaa") && ran.err.contains("id:bbbbbbbbbbbb"), "{ran:?}");
+    assert_eq!(root.run(&["id:bbbbbbbbbbbb", "--", "ls", "/app"]).ok(), "second\n");
+}
+
+#[test]
+fn stale_broken_and_odd_state_files_harm_nobody() {
+    needs_root!();
+    let mut gone = sandbox().start();
+    let target = sandbox().start();
+    let root = Root::new();
+    root.docker(&id('a'), "gone", gone.pid);
+    gone.kill();
+    // A PID that is the node's own by now.
+    root.docker(&id('b'), "recycled", std::process::id() as i32);
+    let odd = "a\u{1b}[8m\nb";
+    root.docker(&id('c'), odd, target.pid);
+    let containers = root.0.join("var/lib/docker/containers");
+    for (name, content) in [("d", "{"), ("e", "[]"), ("f", "{\"Name\": 7}")] {
+        let folder = containers.join(id(name.chars().next().unwrap()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.v2.json"), content).unwrap();
+    }
+    fs::create_dir_all(containers.join(id('0')).join("config.v2.json")).unwrap();
+    fs::create_dir_all(containers.join(id('1'))).unwrap();
+    symlink("/etc/passwd", containers.join(id('1')).join("config.v2.json")).unwrap();
+    let all = root.list();
+    assert_eq!(row_of(&all, &target)["name"], odd);
+    assert!(all.iter().all(|row| row["name"] != "gone" && row["name"] != "recycled"), "{all:?}");
+    root.run(&["gone", "--", "ls"]).fails(125, "no container is named so");
+    root.run(&["recycled", "--", "ls"]).fails(125, "no container is named so");
+}
+
+#[test]
+fn a_command_runs_in_all_that_the_filters_let_through() {
+    needs_root!();
+    let (first, second) = (sandbox().file("app/one", "").start(), sandbox().start());
+    let root = Root::new();
+    root.docker(&id('a'), "web-1", first.pid);
+    root.docker(&id('b'), "web-2", second.pid);
+    let all = ["--all", "--runtime", "docker"];
+    let ran = root.run(&[&all[..], &["--", "ls", "/app"]].concat());
+    assert_eq!((ran.status, ran.text().as_str()), (0, "web-1: one\n"), "{ran:?}");
+    // The worst status, and errors by their container.
+    let ran = root.run(&[&all[..], &["--max", "1", "--", "cat", "/app/one"]].concat());
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert_eq!(ran.err.trim_end(), "web-2: cat: open /app/one: no such file or directory");
+    let ran = root.run(&[&all[..], &["--json", "-c", "ps | cat"]].concat());
+    let mut targets: Vec<String> =
+        rows(&ran).iter().map(|row| row["target"].as_str().unwrap().to_owned()).collect();
+    targets.sort();
+    assert_eq!(targets, ["web-1", "web-2"], "{ran:?}");
+    root.run(&["--all", "--runtime", "podman", "--match", "nothing", "--", "ls"])
+        .fails(125, "no container is meant");
+    root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
+}
+
+#[test]
+fn who_tells_whose_process_a_pid_is() {
+    needs_root!();
+    let target = sandbox().start();
+    let root = Root::new();
+    root.docker(&id('a'), "web-1", target.pid);
+    let who = |pid: &str| rows(&root.run(&["--json", "--who", pid]));
+    let row = &who(&target.pid.to_string())[0];
+    assert_eq!((&row["target"], &row["runtime"]), (&"web-1".into(), &"docker".into()), "{row}");
+    let row = &who(&std::process::id().to_string())[0];
+    assert_eq!(row["target"], Value::Null, "{row}");
+    // A thread of this process.
+    let tid = nix::unistd::gettid().as_raw();
+    assert_eq!(who(&tid.to_string())[0]["process"], std::process::id());
+    root.run(&["--who", "4194303"]).fails(1, "no such process");
+    root.run(&["--who", "web"]).fails(2, "web");
+}
+
+#[test]
+fn without_a_target_the_list_is_shown() {
+    needs_root!();
+    let target = sandbox().start();
+    let root = Root::new();
+    root.docker(&id('a'), "nsdbg-test-web-1", target.pid);
+    let ran = root.run(&[]);
+    ran.fails(2, "which container? (nsdbg NAME");
+    assert!(ran.text().contains("nsdbg-test-web-1"), "{ran:?}");
+}
+
+#[test]
+fn the_prompt_lists_tells_and_switches() {
+    needs_root!();
+    let (first, second) = (sandbox().start(), sandbox().set("cwd", "/app").start());
+    let root = Root::new();
+    root.docker(&id('a'), "web-1", first.pid);
+    root.docker(&id('b'), "web-2", second.pid);
+    let mut command = root.nsdbg();
+    command.arg("web-1");
+    let mut prompt = Prompt::of(command);
+    prompt.sees(&format!("web-1[{}] web:/$ ", first.pid));
+    prompt.type_in(b"targets web-2\r");
+    prompt.sees("bbbbbbbbbbbb");
+    prompt.type_in(b"info\r");
+    prompt.sees("uid 65532");
+    prompt.type_in(b"switch web-\t\t");
+    prompt.sees("web-2");
+    prompt.type_in(b"2\r");
+    prompt.sees(&format!("web-2[{}] web:/app$ ", second.pid));
+    prompt.type_in(b"switch nobody\r");
+    prompt.sees("no container is named so");
+    prompt.type_in(b"pwd\r");
+    prompt.sees("\n/app\r\n");
+}
