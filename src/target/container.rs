@@ -8,7 +8,7 @@ use super::cgroup::Cgroup;
 use super::host::Host;
 use super::ports::{self, Listener, Port};
 use super::runtime::Runtime;
-use super::scan::{self, Process, Scan, Spaces};
+use super::scan::{self, Look, Process, Scan, Spaces};
 use super::state::{self, Hints, Known, Pod, States};
 use crate::out::Fault;
 use crate::sys::idmap::IdMap;
@@ -161,19 +161,44 @@ fn group(scan: &Scan, states: &States) -> Vec<(Option<Known>, Vec<Process>)> {
 }
 
 /// The process that a container is about: the first that is neither a runtime's nor an init that only starts others.
-fn main_process<'a>(scan: &Scan, processes: &'a [Process]) -> Option<&'a Process> {
-    let mut ordered: Vec<&Process> = processes.iter().collect();
-    ordered.sort_by_key(|process| (process.start, process.pid));
-    let is_inside = |process: &&&Process| {
+fn main_process<'a>(
+    scan: &Scan,
+    reader: &mut Reader,
+    processes: &'a [Process],
+) -> Option<(&'a Process, Look)> {
+    // The first process of a PID namespace is the first that was started: most containers need no look at the others.
+    if let Some(first) = processes.iter().min_by_key(|process| process.pid)
+        && is_first_inside(reader, first.pid)
+        && let Ok(look) = Look::at(reader, first.pid)
+        && !INITS.contains(&look.comm.as_slice())
+    {
+        return Some((first, look));
+    }
+    let mut ordered: Vec<(&Process, Look)> =
+        processes.iter().filter_map(|process| Some((process, Look::at(reader, process.pid).ok()?))).collect();
+    ordered.sort_by_key(|(process, look)| (look.start, process.pid));
+    let is_inside = |process: &Process| {
         process
             .spaces
             .or_else(|| Spaces::read(&scan.procfs, process.pid).ok())
             .is_some_and(|s| s.mnt != scan.node.mnt)
     };
-    let is_init = |process: &Process| INITS.contains(&process.comm.as_slice());
+    let is_init = |look: &Look| INITS.contains(&look.comm.as_slice());
     // Those that share the node's mount namespace are runtimes at work, unless all of them do.
-    let inside = ordered.iter().find(|process| !is_init(process) && is_inside(process));
-    inside.or_else(|| ordered.iter().find(|process| !is_init(process))).or(ordered.first()).copied()
+    let at = ordered
+        .iter()
+        .position(|(process, look)| !is_init(look) && is_inside(process))
+        .or_else(|| ordered.iter().position(|(_, look)| !is_init(look)))
+        .unwrap_or(0);
+    (at < ordered.len()).then(|| ordered.swap_remove(at))
+}
+
+/// Whether it has the PID 1 in a namespace other than the node's.
+fn is_first_inside(reader: &mut Reader, pid: i32) -> bool {
+    let Ok(status) = reader.read(pid, "status", 8192) else { return false };
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+    let mut pids = line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|pid| !pid.is_empty());
+    pids.next().is_some() && pids.next_back() == Some(b"1")
 }
 
 fn container(
@@ -185,7 +210,7 @@ fn container(
     processes: &[Process],
     now: &crate::sys::proc::System,
 ) -> Option<Container> {
-    let main = main_process(scan, processes)?;
+    let (main, look) = main_process(scan, reader, processes)?;
     let spaces = Spaces::read(&scan.procfs, main.pid).ok()?;
     let cgroup = &main.cgroup;
     let (uid, _) = reader.owner(main.pid).ok()?;
@@ -197,7 +222,7 @@ fn container(
     let runtime = known.map(|known| known.runtime).or(cgroup.runtime).unwrap_or_else(|| runtime_of(cgroup));
     let id = known.map(|known| known.id.clone()).or_else(|| cgroup.id.clone()).unwrap_or_default();
     let is_sandbox =
-        known.map_or(cgroup.pod_uid.is_some() && main.comm == b"pause", |known| known.is_sandbox);
+        known.map_or(cgroup.pod_uid.is_some() && look.comm == b"pause", |known| known.is_sandbox);
     let name = known
         .and_then(|known| known.name.clone())
         .or_else(|| container.clone())
@@ -206,8 +231,8 @@ fn container(
         .or_else(|| id.get(..12).map(str::to_owned))
         .or_else(|| Some(id.clone()).filter(|id| !id.is_empty()))
         .or_else(|| cgroup.unit.clone().filter(|_| runtime == Runtime::Systemd))
-        .unwrap_or_else(|| String::from_utf8_lossy(&main.comm).into_owned());
-    let ticks = now.uptime - main.start as f64 / now.hz as f64;
+        .unwrap_or_else(|| String::from_utf8_lossy(&look.comm).into_owned());
+    let ticks = now.uptime - look.start as f64 / now.hz as f64;
     Some(Container {
         name,
         id,
@@ -217,9 +242,9 @@ fn container(
         image: known.and_then(|known| known.image.clone()),
         pid: main.pid,
         user: users.inside(uid),
-        state: state_of(host, main, known),
+        state: state_of(host, main, look.state, known),
         ports: Vec::new(),
-        start: main.start,
+        start: look.start,
         age: ticks.max(0.0) as u64,
         processes: processes.iter().map(|process| process.pid).collect(),
         cgroup: cgroup.path.clone(),
@@ -243,7 +268,7 @@ fn runtime_of(cgroup: &Cgroup) -> Runtime {
 }
 
 /// Whether it runs: a process that was stopped, or a cgroup that is frozen.
-fn state_of(host: &Host, main: &Process, known: Option<&Known>) -> &'static str {
+fn state_of(host: &Host, main: &Process, state: u8, known: Option<&Known>) -> &'static str {
     if known.is_some_and(|known| known.machine.is_some()) {
         return "vm";
     }
@@ -253,7 +278,7 @@ fn state_of(host: &Host, main: &Process, known: Option<&Known>) -> &'static str 
         let events = read(format!("/sys/fs/cgroup{base}{path}/cgroup.events"));
         events.split(|byte| *byte == b'\n').any(|line| line == b"frozen 1")
     }) || read(format!("/sys/fs/cgroup/freezer{path}/freezer.state")).starts_with(b"FROZEN");
-    match main.state {
+    match state {
         _ if is_frozen => "paused",
         b'T' | b't' => "stopped",
         _ => "running",

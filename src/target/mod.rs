@@ -12,6 +12,7 @@ pub mod runtime;
 pub mod scan;
 pub mod selector;
 pub mod state;
+pub mod tree;
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};

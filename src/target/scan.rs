@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 use super::cgroup::Cgroup;
 use super::namespace;
 use super::state::Shim;
+use super::tree;
 use crate::out::Fault;
 use crate::sys::proc::{Procfs, Reader, Stat, stat::PF_KTHREAD};
 
@@ -50,16 +51,35 @@ impl Spaces {
 pub struct Process {
     /// Its PID on the node.
     pub pid: i32,
+    /// Its cgroup.
+    pub cgroup: Arc<Cgroup>,
+    /// Its namespaces, unless its cgroup has told what it is in.
+    pub spaces: Option<Spaces>,
+}
+
+/// What only a closer look at a process tells.
+#[derive(Debug, Clone)]
+pub struct Look {
     /// When it was started: ticks after boot.
     pub start: u64,
     /// `R`, `S`, `T`, `Z` and so on.
     pub state: u8,
     /// Its name, at most 15 bytes.
     pub comm: Vec<u8>,
-    /// Its cgroup.
-    pub cgroup: Arc<Cgroup>,
-    /// Its namespaces, unless its cgroup has told what it is in.
-    pub spaces: Option<Spaces>,
+}
+
+impl Look {
+    /// Looks at a process.
+    ///
+    /// # Errors
+    /// ENOENT or ESRCH where it is gone or has ended.
+    pub fn at(reader: &mut Reader, pid: i32) -> nix::Result<Self> {
+        let stat = Stat::parse(reader.read(pid, "stat", 4096)?).ok_or(Errno::EINVAL)?;
+        match stat.state {
+            b'Z' | b'X' => Err(Errno::ESRCH),
+            state => Ok(Self { start: stat.starttime, state, comm: stat.comm }),
+        }
+    }
 }
 
 /// What was found.
@@ -90,8 +110,10 @@ pub fn scan() -> Result<Scan, Fault> {
         .map_err(|errno| Fault::errno("open", "/proc/self/ns", errno).with_status(125))?;
     let pids = procfs.pids().map_err(fault)?;
     let (low, high) = pids.split_at(pids.len() / 2);
+    let members = tree::members();
     let look = |pids: &[i32]| {
-        Look { root: root.as_fd(), reader: procfs.reader(), node, known: HashMap::new() }.at(pids)
+        Pass { members: &members, root: root.as_fd(), reader: procfs.reader(), node, known: HashMap::new() }
+            .at(pids)
     };
     let (mut found, more) = std::thread::scope(|scope| {
         let other = scope.spawn(|| look(high));
@@ -108,7 +130,8 @@ fn is_runtime(comm: &[u8]) -> bool {
     [&b"containerd-shim"[..], b"conmon", b"dockerd", b"containerd"].iter().any(|name| comm.starts_with(name))
 }
 
-struct Look<'a> {
+struct Pass<'a> {
+    members: &'a HashMap<i32, Arc<Cgroup>>,
     root: std::os::fd::BorrowedFd<'a>,
     reader: Reader<'a>,
     node: Spaces,
@@ -116,7 +139,7 @@ struct Look<'a> {
     known: HashMap<Vec<u8>, Arc<Cgroup>>,
 }
 
-impl Look<'_> {
+impl Pass<'_> {
     fn at(mut self, pids: &[i32]) -> (Vec<Process>, Vec<Shim>) {
         let mut found = (Vec::new(), Vec::new());
         for pid in pids {
@@ -129,6 +152,9 @@ impl Look<'_> {
     }
 
     fn process(&mut self, pid: i32, shims: &mut Vec<Shim>) -> nix::Result<Option<Process>> {
+        if let Some(cgroup) = self.members.get(&pid) {
+            return Ok(Some(Process { pid, cgroup: Arc::clone(cgroup), spaces: None }));
+        }
         let cgroup = self.cgroup(pid)?;
         let is_contained = cgroup.id.is_some() || cgroup.name.is_some();
         let stat = Stat::parse(self.reader.read(pid, "stat", 4096)?).ok_or(Errno::EINVAL)?;
@@ -147,8 +173,7 @@ impl Look<'_> {
         if spaces == Some(self.node) {
             return Ok(None);
         }
-        let Stat { starttime, state, comm, .. } = stat;
-        Ok(Some(Process { pid, start: starttime, state, comm, cgroup, spaces }))
+        Ok(Some(Process { pid, cgroup, spaces }))
     }
 
     fn cgroup(&mut self, pid: i32) -> nix::Result<Arc<Cgroup>> {
