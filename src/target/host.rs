@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat};
 
 use crate::out::Fault;
@@ -87,6 +87,16 @@ impl Host {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Where a symbolic link points. Of procfs's own links (`cwd`) this is their text, a path as the kernel writes it.
+    ///
+    /// # Errors
+    /// As open(2) and readlink(2).
+    pub fn link(&self, path: &Path) -> nix::Result<PathBuf> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::EINVAL) };
+        let parent = open_below(&self.root, parent, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        readlinkat(&parent, name).map(PathBuf::from)
     }
 
     /// Opens a directory below the root.

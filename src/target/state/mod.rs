@@ -1,7 +1,20 @@
 //! What the runtimes' state files say of containers: names, images, pods. Read defensively: a file that is too large,
 //! broken or unreadable is a note, and the container is listed without what it would have said.
 
+mod containerd;
+mod crio;
+mod docker;
+mod files;
+mod kubelet;
+mod machine;
+mod oci;
+mod podman;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use files::Reader;
 
 use super::host::Host;
 use super::runtime::Runtime;
@@ -13,7 +26,7 @@ pub struct Pod {
     pub name: String,
     /// Its namespace; empty for podman's.
     pub namespace: String,
-    /// Its UID, with dashes; empty where it is not known.
+    /// Its UID, with dashes, or podman's id of it; empty where it is not known.
     pub uid: String,
 }
 
@@ -70,8 +83,53 @@ pub struct States {
     pub notes: Vec<String>,
 }
 
+impl Known {
+    /// A container of which nothing but the id is known.
+    fn new(id: &str, runtime: Runtime) -> Self {
+        Self {
+            id: id.to_owned(),
+            runtime,
+            name: None,
+            image: None,
+            pod: None,
+            container: None,
+            is_sandbox: false,
+            machine: None,
+            pid: None,
+            note: None,
+        }
+    }
+}
+
 /// Reads the state files of every runtime.
 pub fn read(host: &Host, hints: &Hints) -> States {
-    let _ = (host, hints);
-    States::default()
+    let mut reader = Reader::new(host, hints);
+    // In this order: who comes first has the say on an id that two of them know.
+    docker::read(&mut reader);
+    containerd::read(&mut reader);
+    podman::read(&mut reader);
+    oci::read(&mut reader);
+    let pods = kubelet::read(&mut reader);
+    // What users can write comes last, and adds nothing to what is known already.
+    podman::read_of_users(&mut reader);
+    oci::read_of_users(&mut reader);
+    machine::mark(&mut reader);
+    complete(&mut reader);
+    let (known, notes) = reader.finish();
+    States { known, pods, notes }
+}
+
+/// What containers have from the sandbox they are in: its pod, and its virtual machine.
+fn complete(reader: &mut Reader) {
+    for (id, sandbox) in &reader.sandboxes {
+        let Some(Known { pod, machine, runtime, .. }) = reader.known.get(sandbox).cloned() else { continue };
+        if let Some(known) = reader.known.get_mut(id).filter(|known| known.runtime == runtime) {
+            known.pod = match (known.pod.take(), pod) {
+                // Podman's containers know only the id of their pod.
+                (Some(own), Some(pod)) if own.uid == pod.uid => Some(pod),
+                (own, pod) => own.or(pod),
+            };
+            known.machine = known.machine.or(machine);
+        }
+    }
 }
