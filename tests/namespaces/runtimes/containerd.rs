@@ -174,7 +174,8 @@ fn is_shim_of(pid: i32, containerd: &Containerd, namespace: &str) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).unwrap_or_default();
     let line = fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
-    let words: Vec<&str> = line.split(|byte| *byte == 0).filter_map(|w| std::str::from_utf8(w).ok()).collect();
+    let words: Vec<&str> =
+        line.split(|byte| *byte == 0).filter_map(|w| std::str::from_utf8(w).ok()).collect();
     let follows = |option: &str, value: &str| words.windows(2).any(|pair| pair == [option, value]);
     follows("-address", containerd.socket.to_str().unwrap()) && follows("-namespace", namespace)
 }

@@ -29,7 +29,12 @@ pub struct Pod {
 }
 
 impl Pod {
-    fn start(kind: &str, namespace: &'static str, pid: (&str, u8), containers: &[(&str, Option<u16>)]) -> Result<Self, String> {
+    fn start(
+        kind: &str,
+        namespace: &'static str,
+        pid: (&str, u8),
+        containers: &[(&str, Option<u16>)],
+    ) -> Result<Self, String> {
         const PYTHON: &str = "/usr/bin/python3";
         needs(PYTHON, "python3-grpcio")?;
         said(Command::new(PYTHON).args(["-c", "import grpc"]))

@@ -151,7 +151,8 @@ fn a_command_runs_in_all_containers_of_a_runtime() {
     assert_eq!(ran.status, 0, "{ran:?}");
     let lines = ran.text();
     for container in [&docker.web, &docker.same] {
-        let mine: Vec<&str> = lines.lines().filter(|line| line.ends_with(container.marker().trim())).collect();
+        let mine: Vec<&str> =
+            lines.lines().filter(|line| line.ends_with(container.marker().trim())).collect();
         assert_eq!(mine.len(), 1, "{container:?}: {lines}");
         assert!(mine[0].contains(container.name.as_deref().unwrap()), "{container:?}: {lines}");
     }

@@ -1,5 +1,7 @@
 //! podman: rootful, with a user namespace of its own, and a pod whose containers share namespaces.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -34,13 +36,11 @@ fn start() -> Result<Podman, String> {
     for tool in ["podman", "runc"] {
         needs(tool, PACKAGES)?;
     }
-    // From now on it is cleaned up.
-    directory();
-    said(Command::new("podman").args(["load", "-q", "-i"]).arg(archive()?))?;
+    said(podman_cli().args(["load", "-q", "-i"]).arg(archive()?))?;
     let alone = ["--network", "none"];
     let map = ["--network", "none", "--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
     let pod = name("podman-pod");
-    said(Command::new("podman").args(["pod", "create", "--network", "none", "--name", &pod]))?;
+    said(podman_cli().args(["pod", "create", "--network", "none", "--name", &pod]))?;
     let in_pod = |kind: &str, port| {
         let known = container(kind, &["--pod", &pod], Some(port))?;
         Ok::<_, String>(Known { pod: Some(pod.clone()), ..known })
@@ -53,21 +53,34 @@ fn start() -> Result<Podman, String> {
         ended: name("podman-ended"),
     };
     container("podman-ended", &alone, None)?;
-    said(Command::new("podman").args(["kill", "-s", "KILL", &made.ended]))?;
+    said(podman_cli().args(["kill", "-s", "KILL", &made.ended]))?;
     Ok(made)
+}
+
+/// podman with runc and with limits that root may set; a pod's infra container takes them from a file alone.
+fn podman_cli() -> Command {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let file = directory().join("containers.conf");
+        let limits = r#"default_ulimits = ["nofile=1024:4096", "nproc=1000:1000"]"#;
+        fs::write(&file, format!("[containers]\n{limits}\n[engine]\nruntime = \"runc\"\n")).unwrap();
+        file
+    });
+    let mut command = Command::new("podman");
+    command.env("CONTAINERS_CONF", file);
+    command
 }
 
 fn container(kind: &str, options: &[&str], port: Option<u16>) -> Result<Known, String> {
     let name = name(kind);
-    let mut run = Command::new("podman");
-    run.args(["--runtime", "runc", "run", "-d", "--name", &name, "--passwd=false"]);
-    run.args(["--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1000:1000"]).args(options).arg(image());
+    let mut run = podman_cli();
+    run.args(["run", "-d", "--name", &name, "--passwd=false"]).args(options).arg(image());
     match port {
         Some(port) => run.args(["serve", &port.to_string(), &name]),
         None => run.args(["sleep", &name]),
     };
     let id = said(&mut run)?.trim().to_owned();
-    let pid = said(Command::new("podman").args(["inspect", "-f", "{{.State.Pid}}", &id]))?;
+    let pid = said(podman_cli().args(["inspect", "-f", "{{.State.Pid}}", &id]))?;
     let pid = pid.trim().parse().map_err(|_| format!("podman has no PID of {name}: {pid}"))?;
     let (name, image) = (Some(name), Some(image()));
     Ok(Known { runtime: "podman", name, id, pid, image, port, ..Known::default() }.mark())
@@ -89,7 +102,7 @@ fn containers_of_podman_are_listed_and_reached_by_name_id_and_prefix() {
 fn the_list_agrees_with_podman_ps() {
     let podman = fixture!(podman());
     let filter = format!("name=-{}$", tag());
-    let out = said(Command::new("podman").args(["ps", "--format", "json", "--filter", &filter])).unwrap();
+    let out = said(podman_cli().args(["ps", "--format", "json", "--filter", &filter])).unwrap();
     let shown: Vec<Value> = serde_json::from_str(&out).unwrap();
     let mut theirs: Vec<(String, String, String, i64)> = shown
         .iter()
