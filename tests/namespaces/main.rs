@@ -13,6 +13,7 @@ mod oracles;
 mod podman;
 mod prompt;
 mod recycled;
+mod runtimes;
 mod secrets;
 mod statuses;
 mod support;

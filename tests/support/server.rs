@@ -2,6 +2,7 @@
 //! a container.
 //!
 //!     server serve PORT                       answers every HTTP request with a greeting
+//!     server sleep                            does nothing
 //!     server box NAME=VALUE... -- MODE...     makes a container out of namespaces and becomes a target in it, which
 //!                                             does what MODE says: `exec PROGRAM...` runs a program
 //!     server filter RULE... -- PROGRAM...     starts a program under system calls that fail as on an old kernel
@@ -26,6 +27,7 @@ fn main() {
     match mode.as_str() {
         "box" => make_box(&rest),
         "serve" => serve(Ipv4Addr::UNSPECIFIED, &rest[0], "hello from a container without a shell\n"),
+        "sleep" => act(&[]),
         "filter" => start::filter(&rest),
         "strays" => start::strays(&rest),
         "inheritable" => start::inheritable(&rest),
