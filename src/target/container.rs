@@ -112,7 +112,9 @@ pub fn list(host: &Host) -> Result<Listing, Fault> {
     let scan = scan::scan()?;
     let live: BTreeSet<String> =
         scan.processes.iter().filter_map(|process| process.cgroup.id.clone()).collect();
-    let states = state::read(host, &Hints { live: &live, shims: &scan.shims });
+    let procfs = Host::open(Path::new("/proc"))?;
+    let hints = Hints { live: &live, shims: &scan.shims, procfs: &procfs, node: scan.node.mnt };
+    let states = state::read(host, &hints);
     let mut groups = group(&scan, &states);
     let mut reader = Procfs::new(&scan.procfs, None).reader();
     let now = Procfs::new(&scan.procfs, None)

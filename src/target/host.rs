@@ -98,14 +98,6 @@ impl Host {
         let parent = open_below(&self.root, parent, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
         readlinkat(&parent, name).map(PathBuf::from)
     }
-
-    /// Opens a directory below the root.
-    ///
-    /// # Errors
-    /// As open(2).
-    pub fn directory(&self, path: &Path) -> nix::Result<Self> {
-        open_below(&self.root, path, OFlag::O_PATH | OFlag::O_DIRECTORY).map(|root| Self { root })
-    }
 }
 
 /// Opens a path below a directory, which is the root for every link in it.

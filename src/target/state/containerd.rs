@@ -50,7 +50,7 @@ fn states(reader: &mut Reader) -> BTreeSet<PathBuf> {
         let name = program(&shim.args);
         if name.starts_with("containerd-shim") {
             // A shim works in the bundle that it was started for.
-            let Some(bundle) = reader.link(format!("/proc/{}/cwd", shim.pid)) else { continue };
+            let Some(bundle) = reader.of_process(shim.pid, "cwd") else { continue };
             let mut above = bundle.ancestors().skip(2);
             let tasks = above.next().and_then(Path::file_name);
             if tasks.is_some_and(|name| TASKS.iter().any(|tasks| name == *tasks)) {

@@ -59,25 +59,21 @@ pub fn read(reader: &mut Reader) {
 /// The data roots of all docker daemons.
 fn roots(reader: &mut Reader) -> Vec<PathBuf> {
     let mut roots = Vec::new();
-    let mut has_default = true;
     for shim in reader.shims.clone() {
         if program(&shim.args) != "dockerd" {
             continue;
         }
         if let Some(root) = option(&shim.args, &["--data-root", "-g", "--graph"]) {
             roots.extend(reader.absolute(shim, root));
-            has_default = false;
-        } else if let Some(file) = option(&shim.args, &["--config-file"]) {
-            if let Some(root) = reader.absolute(shim, file).and_then(|file| configured(reader, &file)) {
-                roots.push(root);
-            }
+        } else if let Some(file) = option(&shim.args, &["--config-file"])
+            && let Some(root) = reader.absolute(shim, file).and_then(|file| configured(reader, &file))
+        {
+            roots.push(root);
         }
     }
     // The files of a daemon that is not running still name containers that live on.
-    if has_default || roots.is_empty() {
-        let root = configured(reader, Path::new("/etc/docker/daemon.json"));
-        roots.push(root.unwrap_or_else(|| "/var/lib/docker".into()));
-    }
+    let root = configured(reader, Path::new("/etc/docker/daemon.json"));
+    roots.push(root.unwrap_or_else(|| "/var/lib/docker".into()));
     roots.sort_unstable();
     roots.dedup();
     roots

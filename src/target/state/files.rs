@@ -62,18 +62,15 @@ impl<'a> Reader<'a> {
             files: 0,
         };
         // A process in a container may call itself dockerd, and point at files that it wrote.
-        let node = reader.link("/proc/1/ns/mnt");
-        reader.shims =
-            hints.shims.iter().filter(|shim| reader.is_of_node(shim.pid, node.as_deref())).collect();
+        reader.shims = hints.shims.iter().filter(|shim| reader.is_of_node(shim.pid)).collect();
         reader
     }
 
-    fn is_of_node(&self, pid: i32, node: Option<&Path>) -> bool {
+    fn is_of_node(&self, pid: i32) -> bool {
         let is_root =
             self.status(pid, "Uid").and_then(|ids| ids.split_ascii_whitespace().nth(1).map(|id| id == "0"));
-        is_root == Some(true)
-            && node.is_some()
-            && self.link(&format!("/proc/{pid}/ns/mnt")).as_deref() == node
+        let own = PathBuf::from(format!("mnt:[{}]", self.hints.node));
+        is_root == Some(true) && self.of_process(pid, "ns/mnt") == Some(own)
     }
 
     /// The containers and the notes.
@@ -88,9 +85,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where a symbolic link points.
-    pub fn link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
-        self.host.link(path.as_ref()).ok()
+    /// Where a link of a process's directory in procfs points.
+    pub fn of_process(&self, pid: i32, name: &str) -> Option<PathBuf> {
+        self.hints.procfs.link(&Path::new(&pid.to_string()).join(name)).ok()
     }
 
     /// The bytes of a file; nothing where there is none.
@@ -170,14 +167,14 @@ impl<'a> Reader<'a> {
 
     /// A field of /proc/PID/status.
     pub fn status(&self, pid: i32, field: &str) -> Option<String> {
-        let bytes = self.host.read(Path::new(&format!("/proc/{pid}/status")), 64 << 10).ok()?;
+        let bytes = self.hints.procfs.read(Path::new(&format!("{pid}/status")), 64 << 10).ok()?;
         let text = String::from_utf8_lossy(&bytes);
         text.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
     }
 
     /// The ticks after boot at which a process started, if there is one that is no zombie.
     pub fn start_time(&self, pid: i32) -> Option<u64> {
-        let bytes = self.host.read(Path::new(&format!("/proc/{pid}/stat")), 64 << 10).ok()?;
+        let bytes = self.hints.procfs.read(Path::new(&format!("{pid}/stat")), 64 << 10).ok()?;
         let text = String::from_utf8_lossy(&bytes);
         // The name may hold spaces and parentheses.
         let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
@@ -196,7 +193,7 @@ impl<'a> Reader<'a> {
         if path.is_absolute() {
             Some(path.to_owned())
         } else {
-            Some(self.link(format!("/proc/{}/cwd", shim.pid))?.join(path))
+            Some(self.of_process(shim.pid, "cwd")?.join(path))
         }
     }
 }

@@ -70,6 +70,10 @@ pub struct Hints<'a> {
     pub live: &'a BTreeSet<String>,
     /// Processes of the runtimes: containerd-shim-*, conmon, dockerd, containerd.
     pub shims: &'a [Shim],
+    /// The procfs in which these PIDs are.
+    pub procfs: &'a Host,
+    /// Inode of the node's own mount namespace.
+    pub node: u64,
 }
 
 /// What all state files say.

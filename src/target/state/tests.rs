@@ -12,6 +12,12 @@ use nix::unistd::mkfifo;
 
 use super::*;
 
+/// Reads the files below a root, with the procfs that is in there.
+fn read_of(root: &Path, live: &BTreeSet<String>, shims: &[Shim]) -> States {
+    let procfs = Host::open(&root.join("proc")).or_else(|_| Host::open(root)).unwrap();
+    read(&Host::open(root).unwrap(), &Hints { live, shims, procfs: &procfs, node: 1 })
+}
+
 const POD: &str = "4fc4a829b877947e905a2f3f2cbfa97ae200b6e7e327a5264fdc4cf10839798a";
 const BUNDLES: &str = "run/containerd/io.containerd.runtime.v2.task";
 const STORAGE: &str = "var/lib/containers/storage/overlay-containers";
@@ -64,7 +70,7 @@ impl Node {
     }
 
     fn read(&self) -> States {
-        read(&Host::open(&self.root).unwrap(), &Hints { live: &self.live, shims: &self.shims })
+        read_of(&self.root, &self.live, &self.shims)
     }
 }
 
@@ -105,7 +111,7 @@ fn real_files_of_docker_containerd_podman_and_runc() {
     let shims: BTreeMap<i32, Vec<String>> =
         serde_json::from_slice(&fs::read(root.join("shims.json")).unwrap()).unwrap();
     let shims: Vec<_> = shims.into_iter().map(|(pid, args)| Shim { pid, args }).collect();
-    let states = read(&Host::open(&root).unwrap(), &Hints { live: &BTreeSet::new(), shims: &shims });
+    let states = read_of(&root, &BTreeSet::new(), &shims);
     let image = "localhost/nsdbg-test-state:latest";
     let pod = format!("/nsdbg-test-state-pod/{POD}");
     for (id, expected) in [
@@ -324,7 +330,8 @@ fn what_stands_where_a_file_should_does_not_stop_or_lead_out() {
     outside.put("secret", r#"{"Name":"/leak"}"#);
     let leak = outside.root.join("secret");
     let file = "var/lib/docker/containers/c1/config.v2.json";
-    let make: [(&str, &dyn Fn(&Path)); 5] = [
+    type Make<'a> = (&'a str, &'a dyn Fn(&Path));
+    let make: [Make; 5] = [
         ("it is a directory", &|path| fs::create_dir(path).unwrap()),
         ("it is a FIFO", &|path| mkfifo(path, Mode::S_IRWXU).unwrap()),
         ("too many symbolic links", &|path| symlink("config.v2.json", path).unwrap()),
