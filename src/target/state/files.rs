@@ -62,7 +62,8 @@ impl<'a> Reader<'a> {
             files: 0,
         };
         // A process in a container may call itself dockerd, and point at files that it wrote.
-        let node = reader.link("/proc/1/ns/mnt");
+        // Where PID 1 can't be looked at, our own namespace stands in for the node's.
+        let node = reader.link("/proc/1/ns/mnt").or_else(|| reader.link("/proc/self/ns/mnt"));
         reader.shims =
             hints.shims.iter().filter(|shim| reader.is_of_node(shim.pid, node.as_deref())).collect();
         reader
