@@ -68,9 +68,7 @@ fn roots(reader: &mut Reader) -> Vec<PathBuf> {
             roots.extend(reader.absolute(shim, root));
             has_default = false;
         } else if let Some(file) = option(&shim.args, &["--config-file"]) {
-            if let Some(root) = reader.absolute(shim, file).and_then(|file| configured(reader, &file)) {
-                roots.push(root);
-            }
+            roots.extend(reader.absolute(shim, file).and_then(|file| configured(reader, &file)));
         }
     }
     // The files of a daemon that is not running still name containers that live on.

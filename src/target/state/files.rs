@@ -72,9 +72,7 @@ impl<'a> Reader<'a> {
     fn is_of_node(&self, pid: i32, node: Option<&Path>) -> bool {
         let is_root =
             self.status(pid, "Uid").and_then(|ids| ids.split_ascii_whitespace().nth(1).map(|id| id == "0"));
-        is_root == Some(true)
-            && node.is_some()
-            && self.link(&format!("/proc/{pid}/ns/mnt")).as_deref() == node
+        is_root == Some(true) && node.is_some() && self.link(format!("/proc/{pid}/ns/mnt")).as_deref() == node
     }
 
     /// The containers and the notes.

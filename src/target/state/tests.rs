@@ -321,11 +321,12 @@ fn broken_files_are_a_note_on_their_container() {
 
 #[test]
 fn what_stands_where_a_file_should_does_not_stop_or_lead_out() {
+    type Make<'a> = &'a dyn Fn(&Path);
     let outside = Node::new();
     outside.put("secret", r#"{"Name":"/leak"}"#);
     let leak = outside.root.join("secret");
     let file = "var/lib/docker/containers/c1/config.v2.json";
-    let make: [(&str, &dyn Fn(&Path)); 5] = [
+    let make: [(&str, Make); 5] = [
         ("it is a directory", &|path| fs::create_dir(path).unwrap()),
         ("it is a FIFO", &|path| mkfifo(path, Mode::S_IRWXU).unwrap()),
         ("too many symbolic links", &|path| symlink("config.v2.json", path).unwrap()),
