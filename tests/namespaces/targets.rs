@@ -56,8 +56,15 @@ fn rows(ran: &Ran) -> Vec<Value> {
     ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// An id that no other container of this machine has.
 fn id(of: char) -> String {
-    of.to_string().repeat(64)
+    let own = format!("{of}{of}{of}{of}{:08x}", std::process::id());
+    own + &of.to_string().repeat(52)
+}
+
+/// What is in the command line of these tests' sandboxes alone.
+fn own() -> String {
+    format!("--match=nsdbg-test-{}-", std::process::id())
 }
 
 fn row_of(rows: &[Value], target: &Sandbox) -> Value {
@@ -100,8 +107,8 @@ fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
     for words in [
         &["web-1"][..],
         &["name:web-1"],
-        &["aaaa"],
-        &["id:AAA"],
+        &[&id('a')[..14]],
+        &[&format!("id:{}", id('a').to_uppercase())],
         &["--port", "7001"],
         &["--port", "7001", "web-1"],
         &["--runtime", "docker", "--match", "serve 7001"],
@@ -111,11 +118,11 @@ fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
     }
     root.run(&["web", "--", "ls"]).fails(125, "did you mean web-1, web-2?");
     root.run(&["--port", "7001", "web-2", "--", "ls"]).fails(125, "no container listens there");
-    root.run(&["--runtime", "docker", "--", "ls"]).fails(2, "2 containers are meant");
+    root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers are meant");
     root.run(&["web-1", "ls", "/"]).fails(2, "-- ls /");
     // Of the list, too.
     let text = root.run(&["--list", "web-2"]).text();
-    assert!(text.lines().count() == 2 && text.contains("web-2") && text.contains("bbbbbbbbbbbb "), "{text}");
+    assert!(text.lines().count() == 2 && text.contains("web-2") && text.contains(&id('b')[..12]), "{text}");
     let wide = root.run(&["--list", "--wide", "--port", "7001"]).text();
     assert!(
         wide.contains(&id('a')) && wide.contains("nsdbg-test-image:1") && !wide.contains("web-2"),
@@ -132,8 +139,8 @@ fn two_of_one_name_are_told_apart_by_their_ids() {
     root.docker(&id('b'), "web", second.pid);
     let ran = root.run(&["web", "--", "ls"]);
     ran.fails(2, "2 containers are meant");
-    assert!(ran.err.contains("id:aaaaaaaaaaaa") && ran.err.contains("id:bbbbbbbbbbbb"), "{ran:?}");
-    assert_eq!(root.run(&["id:bbbbbbbbbbbb", "--", "ls", "/app"]).ok(), "second\n");
+    assert!(ran.err.contains(&id('a')[..12]) && ran.err.contains(&id('b')[..12]), "{ran:?}");
+    assert_eq!(root.run(&[&format!("id:{}", &id('b')[..12]), "--", "ls", "/app"]).ok(), "second\n");
 }
 
 #[test]
@@ -171,14 +178,15 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
     let root = Root::new();
     root.docker(&id('a'), "web-1", first.pid);
     root.docker(&id('b'), "web-2", second.pid);
-    let all = ["--all", "--runtime", "docker"];
+    let own = own();
+    let all = ["--all", "--runtime", "docker", &own];
     let ran = root.run(&[&all[..], &["--", "ls", "/app"]].concat());
     assert_eq!((ran.status, ran.text().as_str()), (0, "web-1: one\n"), "{ran:?}");
     // The worst status, and errors by their container.
     let ran = root.run(&[&all[..], &["--max", "1", "--", "cat", "/app/one"]].concat());
     assert_eq!(ran.status, 1, "{ran:?}");
     assert_eq!(ran.err.trim_end(), "web-2: cat: open /app/one: no such file or directory");
-    let ran = root.run(&[&all[..], &["--json", "-c", "ps | cat"]].concat());
+    let ran = root.run(&[&all[..], &["--json", "-c", "ps"]].concat());
     let mut targets: Vec<String> =
         rows(&ran).iter().map(|row| row["target"].as_str().unwrap().to_owned()).collect();
     targets.sort();
@@ -229,7 +237,7 @@ fn the_prompt_lists_tells_and_switches() {
     let mut prompt = Prompt::of(command);
     prompt.sees(&format!("web-1[{}] web:/$ ", first.pid));
     prompt.type_in(b"targets web-2\r");
-    prompt.sees("bbbbbbbbbbbb");
+    prompt.sees(&id('b')[..12]);
     prompt.type_in(b"info\r");
     prompt.sees("uid 65532");
     prompt.type_in(b"switch web-\t\t");

@@ -27,10 +27,13 @@ pub fn read(reader: &mut Reader) {
     }
     // A bundle that can't be found has its shim's arguments still.
     for shim in reader.shims.clone() {
-        if !program(&shim.args).starts_with("containerd-shim") {
+        let name = program(&shim.args);
+        if !name.starts_with("containerd-shim") {
             continue;
         }
-        if let Some(id) = option(&shim.args, &["-id"]).and_then(|text| id(text.to_owned())) {
+        let id = option(&shim.args, &["-id"]).and_then(|text| id(text.to_owned()));
+        // A shim may outlive its task.
+        if let Some(id) = id.filter(|id| machine::named(name).is_some() || reader.hints.live.contains(id)) {
             let runtime = runtime(option(&shim.args, &["-namespace"]).unwrap_or_default());
             reader.known.entry(id.clone()).or_insert_with(|| Known::new(&id, runtime));
         }
@@ -61,6 +64,9 @@ fn states(reader: &mut Reader) -> BTreeSet<PathBuf> {
                 states.extend(reader.absolute(shim, state));
             }
             let file = option(&shim.args, &["--config", "-c"]).unwrap_or("/etc/containerd/config.toml");
+            if file == "/dev/null" {
+                continue;
+            }
             if let Some(text) = reader.absolute(shim, file).and_then(|file| reader.text(&file, FILE)) {
                 states.extend(toml_text(&text, "state").map(PathBuf::from).filter(|path| path.is_absolute()));
             }
@@ -71,13 +77,14 @@ fn states(reader: &mut Reader) -> BTreeSet<PathBuf> {
 
 fn task(reader: &mut Reader, bundle: &Path, namespace: &str, id: String) {
     let pid = reader.pid(&bundle.join("init.pid"));
-    if !reader.lives(&id, pid) {
-        return;
-    }
     let machine = ["shim-binary-path", "runtime"].into_iter().find_map(|file| {
         let bytes = reader.bytes(&bundle.join(file), WORD).ok()??;
         machine::named(String::from_utf8_lossy(&bytes).trim())
     });
+    // What runs in a virtual machine has no process here.
+    if machine.is_none() && !reader.lives(&id, pid) {
+        return;
+    }
     if let Some(known) = reader.known.get_mut(&id).filter(|known| known.runtime == runtime(namespace)) {
         known.pid = known.pid.or(pid);
         known.machine = known.machine.or(machine);

@@ -65,10 +65,8 @@ fn roots(reader: &mut Reader) -> Vec<PathBuf> {
         }
         if let Some(root) = option(&shim.args, &["--data-root", "-g", "--graph"]) {
             roots.extend(reader.absolute(shim, root));
-        } else if let Some(file) = option(&shim.args, &["--config-file"])
-            && let Some(root) = reader.absolute(shim, file).and_then(|file| configured(reader, &file))
-        {
-            roots.push(root);
+        } else if let Some(file) = option(&shim.args, &["--config-file"]) {
+            roots.extend(reader.absolute(shim, file).and_then(|file| configured(reader, &file)));
         }
     }
     // The files of a daemon that is not running still name containers that live on.

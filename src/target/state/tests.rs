@@ -241,7 +241,8 @@ fn a_user_adds_containers_but_changes_none() {
     );
     node.put("run/user/1000/containers/overlay-containers/mine/userdata/pidfile", "1");
     node.put(&format!("{STORAGE}/containers.json"), r#"[{"id":"c1","names":["good"]}]"#);
-    node.process(1, 1, 0);
+    node.process(1, 1, 0).process(78, 6, 1000);
+    node.put("run/user/1000/runc/c1/state.json", r#"{"init_process_pid":78,"init_process_start":6}"#);
     node.live("mine").live("c1");
     let states = node.read();
     assert_eq!(row(&states, "mine"), "podman m - - - container - 0");
@@ -326,12 +327,12 @@ fn broken_files_are_a_note_on_their_container() {
 
 #[test]
 fn what_stands_where_a_file_should_does_not_stop_or_lead_out() {
+    type Make<'a> = &'a dyn Fn(&Path);
     let outside = Node::new();
     outside.put("secret", r#"{"Name":"/leak"}"#);
     let leak = outside.root.join("secret");
     let file = "var/lib/docker/containers/c1/config.v2.json";
-    type Make<'a> = (&'a str, &'a dyn Fn(&Path));
-    let make: [Make; 5] = [
+    let make: [(&str, Make); 5] = [
         ("it is a directory", &|path| fs::create_dir(path).unwrap()),
         ("it is a FIFO", &|path| mkfifo(path, Mode::S_IRWXU).unwrap()),
         ("too many symbolic links", &|path| symlink("config.v2.json", path).unwrap()),
@@ -363,6 +364,16 @@ fn broken_lists_and_settings_are_said_once_and_the_rest_is_read() {
     assert_eq!(row(&states, "c2"), "runc c2 - - - container - 0");
     assert!(states.known.get("c2").unwrap().note.is_some());
     assert_eq!(states.notes.len(), 3, "{:?}", states.notes);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_said_once() {
+    let mut node = Node::new();
+    symlink("runc", node.path("run/runc")).unwrap();
+    node.shim(90, "mnt:[1]", "runc --root /run/runc create x");
+    let notes = node.read().notes;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes.iter().all(|note| note.starts_with("open /run/runc: ")), "{notes:?}");
 }
 
 #[test]
