@@ -57,7 +57,6 @@ impl Known {
     fn is_reached_by(&self, target: &str) {
         let ran = run(Command::new(NSDBG).args([target, "--", "cat", MARKER]));
         assert_eq!((ran.status, ran.text()), (0, self.marker()), "{target}: {ran:?}");
-        // Its PID namespace too: only there is /proc/1 what the node sees.
         let ran = run(Command::new(NSDBG).args([target, "--", "ls", "/"]));
         assert!(ran.status == 0 && ran.text().lines().any(|line| line == &MARKER[1..]), "{target}: {ran:?}");
     }
