@@ -116,7 +116,7 @@ fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
         let ran = root.run(&[words, &["--", "ls", "/app"]].concat());
         assert_eq!((ran.status, ran.text().as_str()), (0, "first\n"), "{words:?} {ran:?}");
     }
-    root.run(&["web", "--", "ls"]).fails(125, "did you mean web-1, web-2?");
+    root.run(&["web", "--", "ls"]).fails(125, "web-1, web-2?");
     root.run(&["--port", "7001", "web-2", "--", "ls"]).fails(125, "no container listens there");
     root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers are meant");
     root.run(&["web-1", "ls", "/"]).fails(2, "-- ls /");
