@@ -25,7 +25,7 @@ fn one_command_prints_and_ends_with_its_status() {
 fn wrong_use_is_status_2() {
     needs_root!();
     for (args, words) in [
-        (&[][..], "which process"),
+        (&[][..], "which container"),
         (&["--nope"], "--nope"),
         (&["--pid"], "--pid"),
         (&["0"], "PIDs begin at 1"),

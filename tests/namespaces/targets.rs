@@ -99,33 +99,33 @@ fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
     let first = sandbox().file("app/first", "").mode(&["serve", "7001"]).start();
     let second = sandbox().file("app/second", "").mode(&["serve", "7002"]).start();
     let root = Root::new();
-    root.docker(&id('a'), "web-1", first.pid);
-    root.docker(&id('b'), "web-2", second.pid);
+    root.docker(&id('a'), "solo-1", first.pid);
+    root.docker(&id('b'), "solo-2", second.pid);
     let row = row_of(&root.list(), &first);
-    assert_eq!((&row["name"], &row["runtime"]), (&"web-1".into(), &"docker".into()));
+    assert_eq!((&row["name"], &row["runtime"]), (&"solo-1".into(), &"docker".into()));
     assert_eq!((&row["id"], &row["image"]), (&id('a').into(), &"nsdbg-test-image:1".into()));
     for words in [
-        &["web-1"][..],
-        &["name:web-1"],
+        &["solo-1"][..],
+        &["name:solo-1"],
         &[&id('a')[..14]],
         &[&format!("id:{}", id('a').to_uppercase())],
         &["--port", "7001"],
-        &["--port", "7001", "web-1"],
+        &["--port", "7001", "solo-1"],
         &["--runtime", "docker", "--match", "serve 7001"],
     ] {
         let ran = root.run(&[words, &["--", "ls", "/app"]].concat());
         assert_eq!((ran.status, ran.text().as_str()), (0, "first\n"), "{words:?} {ran:?}");
     }
-    root.run(&["web", "--", "ls"]).fails(125, "web-1, web-2?");
-    root.run(&["--port", "7001", "web-2", "--", "ls"]).fails(125, "no container listens there");
+    root.run(&["solo", "--", "ls"]).fails(125, "solo-1, solo-2?");
+    root.run(&["--port", "7001", "solo-2", "--", "ls"]).fails(125, "no container listens there");
     root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers are meant");
-    root.run(&["web-1", "ls", "/"]).fails(2, "-- ls /");
+    root.run(&["solo-1", "ls", "/"]).fails(2, "-- ls /");
     // Of the list, too.
-    let text = root.run(&["--list", "web-2"]).text();
-    assert!(text.lines().count() == 2 && text.contains("web-2") && text.contains(&id('b')[..12]), "{text}");
+    let text = root.run(&["--list", "solo-2"]).text();
+    assert!(text.lines().count() == 2 && text.contains("solo-2") && text.contains(&id('b')[..12]), "{text}");
     let wide = root.run(&["--list", "--wide", "--port", "7001"]).text();
     assert!(
-        wide.contains(&id('a')) && wide.contains("nsdbg-test-image:1") && !wide.contains("web-2"),
+        wide.contains(&id('a')) && wide.contains("nsdbg-test-image:1") && !wide.contains("solo-2"),
         "{wide}"
     );
 }
@@ -135,9 +135,9 @@ fn two_of_one_name_are_told_apart_by_their_ids() {
     needs_root!();
     let (first, second) = (sandbox().start(), sandbox().file("app/second", "").start());
     let root = Root::new();
-    root.docker(&id('a'), "web", first.pid);
-    root.docker(&id('b'), "web", second.pid);
-    let ran = root.run(&["web", "--", "ls"]);
+    root.docker(&id('a'), "solo", first.pid);
+    root.docker(&id('b'), "solo", second.pid);
+    let ran = root.run(&["solo", "--", "ls"]);
     ran.fails(2, "2 containers are meant");
     assert!(ran.err.contains(&id('a')[..12]) && ran.err.contains(&id('b')[..12]), "{ran:?}");
     assert_eq!(root.run(&[&format!("id:{}", &id('b')[..12]), "--", "ls", "/app"]).ok(), "second\n");
@@ -176,21 +176,21 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
     needs_root!();
     let (first, second) = (sandbox().file("app/one", "").start(), sandbox().start());
     let root = Root::new();
-    root.docker(&id('a'), "web-1", first.pid);
-    root.docker(&id('b'), "web-2", second.pid);
+    root.docker(&id('a'), "solo-1", first.pid);
+    root.docker(&id('b'), "solo-2", second.pid);
     let own = own();
     let all = ["--all", "--runtime", "docker", &own];
     let ran = root.run(&[&all[..], &["--", "ls", "/app"]].concat());
-    assert_eq!((ran.status, ran.text().as_str()), (0, "web-1: one\n"), "{ran:?}");
+    assert_eq!((ran.status, ran.text().as_str()), (0, "solo-1: one\n"), "{ran:?}");
     // The worst status, and errors by their container.
     let ran = root.run(&[&all[..], &["--max", "1", "--", "cat", "/app/one"]].concat());
     assert_eq!(ran.status, 1, "{ran:?}");
-    assert_eq!(ran.err.trim_end(), "web-2: cat: open /app/one: no such file or directory");
+    assert_eq!(ran.err.trim_end(), "solo-2: cat: open /app/one: no such file or directory");
     let ran = root.run(&[&all[..], &["--json", "-c", "ps"]].concat());
     let mut targets: Vec<String> =
         rows(&ran).iter().map(|row| row["target"].as_str().unwrap().to_owned()).collect();
     targets.sort();
-    assert_eq!(targets, ["web-1", "web-2"], "{ran:?}");
+    assert_eq!(targets, ["solo-1", "solo-2"], "{ran:?}");
     root.run(&["--all", "--runtime", "podman", "--match", "nothing", "--", "ls"])
         .fails(125, "no container is meant");
     root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
@@ -201,10 +201,10 @@ fn who_tells_whose_process_a_pid_is() {
     needs_root!();
     let target = sandbox().start();
     let root = Root::new();
-    root.docker(&id('a'), "web-1", target.pid);
+    root.docker(&id('a'), "solo-1", target.pid);
     let who = |pid: &str| rows(&root.run(&["--json", "--who", pid]));
     let row = &who(&target.pid.to_string())[0];
-    assert_eq!((&row["target"], &row["runtime"]), (&"web-1".into(), &"docker".into()), "{row}");
+    assert_eq!((&row["target"], &row["runtime"]), (&"solo-1".into(), &"docker".into()), "{row}");
     let row = &who(&std::process::id().to_string())[0];
     assert_eq!(row["target"], Value::Null, "{row}");
     // A thread of this process.
@@ -219,10 +219,10 @@ fn without_a_target_the_list_is_shown() {
     needs_root!();
     let target = sandbox().start();
     let root = Root::new();
-    root.docker(&id('a'), "nsdbg-test-web-1", target.pid);
+    root.docker(&id('a'), "nsdbg-test-solo-1", target.pid);
     let ran = root.run(&[]);
     ran.fails(2, "which container? (nsdbg NAME");
-    assert!(ran.text().contains("nsdbg-test-web-1"), "{ran:?}");
+    assert!(ran.text().contains("nsdbg-test-solo-1"), "{ran:?}");
 }
 
 #[test]
@@ -230,20 +230,20 @@ fn the_prompt_lists_tells_and_switches() {
     needs_root!();
     let (first, second) = (sandbox().start(), sandbox().set("cwd", "/app").start());
     let root = Root::new();
-    root.docker(&id('a'), "web-1", first.pid);
-    root.docker(&id('b'), "web-2", second.pid);
+    root.docker(&id('a'), "solo-1", first.pid);
+    root.docker(&id('b'), "solo-2", second.pid);
     let mut command = root.nsdbg();
-    command.arg("web-1");
+    command.arg("solo-1");
     let mut prompt = Prompt::of(command);
-    prompt.sees(&format!("web-1[{}] web:/$ ", first.pid));
-    prompt.type_in(b"targets web-2\r");
+    prompt.sees(&format!("solo-1[{}] web:/$ ", first.pid));
+    prompt.type_in(b"targets solo-2\r");
     prompt.sees(&id('b')[..12]);
     prompt.type_in(b"info\r");
     prompt.sees("uid 65532");
     prompt.type_in(b"switch web-\t\t");
-    prompt.sees("web-2");
+    prompt.sees("solo-2");
     prompt.type_in(b"2\r");
-    prompt.sees(&format!("web-2[{}] web:/app$ ", second.pid));
+    prompt.sees(&format!("solo-2[{}] web:/app$ ", second.pid));
     prompt.type_in(b"switch nobody\r");
     prompt.sees("no container is named so");
     prompt.type_in(b"pwd\r");
