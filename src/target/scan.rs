@@ -14,7 +14,7 @@ use super::namespace;
 use super::state::Shim;
 use super::tree;
 use crate::out::Fault;
-use crate::sys::proc::{Procfs, Reader, Stat, stat::PF_KTHREAD};
+use crate::sys::proc::{Procfs, Reader, Stat};
 
 /// Most of a process's cgroup file that is read.
 const CGROUP_LIMIT: usize = 16 << 10;
@@ -155,25 +155,22 @@ impl Pass<'_> {
         if let Some(cgroup) = self.members.get(&pid) {
             return Ok(Some(Process { pid, cgroup: Arc::clone(cgroup), spaces: None }));
         }
-        let cgroup = self.cgroup(pid)?;
-        let is_contained = cgroup.id.is_some() || cgroup.name.is_some();
-        let stat = Stat::parse(self.reader.read(pid, "stat", 4096)?).ok_or(Errno::EINVAL)?;
-        if stat.state == b'Z' || stat.flags & PF_KTHREAD != 0 {
-            return Ok(None);
-        }
-        if is_runtime(&stat.comm) {
+        let spaces = Spaces::read(self.root, pid)?;
+        let comm = self.reader.read(pid, "comm", 64)?.trim_ascii_end().to_vec();
+        if is_runtime(&comm) {
             let args = arguments(&self.reader.read_all(pid, "cmdline", CMDLINE_LIMIT)?);
             shims.push(Shim { pid, args });
             return Ok(None);
         }
+        if spaces == self.node {
+            return Ok(None);
+        }
+        let cgroup = self.cgroup(pid)?;
+        let is_contained = cgroup.id.is_some() || cgroup.name.is_some();
         if cgroup.is_shim {
             return Ok(None);
         }
-        let spaces = if is_contained { None } else { Some(Spaces::read(self.root, pid)?) };
-        if spaces == Some(self.node) {
-            return Ok(None);
-        }
-        Ok(Some(Process { pid, cgroup, spaces }))
+        Ok(Some(Process { pid, cgroup, spaces: Some(spaces).filter(|_| !is_contained) }))
     }
 
     fn cgroup(&mut self, pid: i32) -> nix::Result<Arc<Cgroup>> {

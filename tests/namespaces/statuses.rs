@@ -31,7 +31,7 @@ fn wrong_use_is_status_2() {
         (&["0"], "PIDs begin at 1"),
         (&["--pid", "-1"], "no PID"),
         (&["--pid", "99999999999"], "no PID"),
-        (&["web-0"], "no PID"),
+        (&["pid:web-0"], "no PID"),
         (&["1", "--timeout", "soon", "--", "true"], "--timeout"),
         (&["web-0", "ls", "/"], "nsdbg web-0 -- ls /"),
     ] {
