@@ -115,15 +115,24 @@ pub fn list(host: &Host) -> Result<Listing, Fault> {
     let procfs = Host::open(Path::new("/proc"))?;
     let hints = Hints { live: &live, shims: &scan.shims, procfs: &procfs, node: scan.node.mnt };
     let states = state::read(host, &hints);
-    let mut groups = group(&scan, &states);
-    let mut reader = Procfs::new(&scan.procfs, None).reader();
+    let groups = group(&scan, &states);
     let now = Procfs::new(&scan.procfs, None)
         .system()
         .map_err(|errno| Fault::errno("read", "/proc/stat and uptime", errno).with_status(125))?;
     let mut containers = Vec::new();
-    for (known, processes) in &mut groups {
-        containers.extend(container(host, &scan, &states, &mut reader, known.as_ref(), processes, &now));
-    }
+    let (low, high) = groups.split_at(groups.len() / 2);
+    let make = |groups: &[(Option<Known>, Vec<Process>)]| {
+        let mut reader = Procfs::new(&scan.procfs, None).reader();
+        let one = |(known, processes): &(Option<Known>, Vec<Process>)| {
+            container(host, &scan, &states, &mut reader, known.as_ref(), processes, &now)
+        };
+        groups.iter().filter_map(one).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| make(high));
+        containers.extend(make(low));
+        containers.extend(other.join().unwrap_or_default());
+    });
     containers.extend(machines(&states, &containers));
     find_ports(&scan, &mut containers);
     containers.sort_by(|a, b| {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::sys::stat::Mode;
 
-use crate::sys::netlink::{collect, diag};
+use crate::sys::netlink::{diag, dump};
 use crate::sys::proc::Procfs;
 
 /// States of TCP, as bits: listening.
@@ -42,8 +43,9 @@ pub fn listeners(procfs: BorrowedFd, spaces: &BTreeMap<u64, i32>) -> BTreeMap<u6
     std::thread::scope(|scope| {
         let ask = |half: usize| {
             scope.spawn(move || {
+                let mut buffer = Vec::new();
                 let mine = spaces.iter().skip(half).step_by(2);
-                mine.filter_map(|(inode, pid)| Some((*inode, of_process(procfs, *pid).ok()?)))
+                mine.filter_map(|(inode, pid)| Some((*inode, of_process(procfs, *pid, &mut buffer).ok()?)))
                     .collect::<BTreeMap<_, _>>()
             })
         };
@@ -54,7 +56,7 @@ pub fn listeners(procfs: BorrowedFd, spaces: &BTreeMap<u64, i32>) -> BTreeMap<u6
     })
 }
 
-fn of_process(procfs: BorrowedFd, pid: i32) -> nix::Result<Vec<Listener>> {
+fn of_process(procfs: BorrowedFd, pid: i32, buffer: &mut Vec<u8>) -> nix::Result<Vec<Listener>> {
     let space: OwnedFd =
         openat(procfs, format!("{pid}/ns/net").as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     setns(&space, CloneFlags::CLONE_NEWNET)?;
@@ -68,12 +70,16 @@ fn of_process(procfs: BorrowedFd, pid: i32) -> nix::Result<Vec<Listener>> {
     for (protocol, states) in [(libc::IPPROTO_TCP, LISTEN), (libc::IPPROTO_UDP, UNCONNECTED)] {
         for family in [libc::AF_INET, libc::AF_INET6] {
             let request = diag::inet_request(family as u8, protocol as u8, states);
-            let parse = |_, body: &[u8]| diag::inet(body).map(|socket| (socket.local.1, socket.inode));
-            // A kernel without IPv6 has no such sockets.
-            let sockets =
-                collect(&netlink, diag::SOCK_DIAG_BY_FAMILY, &request, LIMIT, parse).unwrap_or_default();
             let is_udp = protocol == libc::IPPROTO_UDP;
-            found.extend(sockets.into_iter().map(|(number, inode)| (Port { number, is_udp }, inode)));
+            let each = &mut |_, body: &[u8]| {
+                let socket = diag::inet(body).filter(|_| found.len() < LIMIT);
+                found.extend(socket.map(|socket| (Port { number: socket.local.1, is_udp }, socket.inode)));
+            };
+            match dump(&netlink, diag::SOCK_DIAG_BY_FAMILY, &request, buffer, each) {
+                // A kernel without IPv6 has no such sockets.
+                Ok(_) | Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) => {}
+                Err(errno) => return Err(errno),
+            }
         }
     }
     Ok(found)

@@ -108,9 +108,12 @@ pub fn scan() -> Result<Scan, Fault> {
     let node = Spaces::read(&root, 1)
         .or_else(|_| Spaces::read(&root, std::process::id() as i32))
         .map_err(|errno| Fault::errno("open", "/proc/self/ns", errno).with_status(125))?;
-    let pids = procfs.pids().map_err(fault)?;
+    let (pids, members) = std::thread::scope(|scope| {
+        let members = scope.spawn(tree::members);
+        (procfs.pids(), members.join().unwrap_or_default())
+    });
+    let pids = pids.map_err(fault)?;
     let (low, high) = pids.split_at(pids.len() / 2);
-    let members = tree::members();
     let look = |pids: &[i32]| {
         Pass { members: &members, root: root.as_fd(), reader: procfs.reader(), node, known: HashMap::new() }
             .at(pids)
