@@ -117,6 +117,23 @@ mod tests {
     use crate::target::container::tests::{container, pod};
 
     #[test]
+    fn a_pid_that_means_another_process_by_now_is_refused() {
+        // This process, as if it had been started at another time.
+        let pid = std::process::id() as i32;
+        let mut listed = container("web", "aaaa1111", None);
+        (listed.pid, listed.start) = (pid, 1);
+        let fault = open(&listed).unwrap_err();
+        assert!(
+            fault.status == 125 && fault.to_string().contains("ended while it was looked for"),
+            "{fault}"
+        );
+        listed.start = Target::open(pid).unwrap().facts.start_time;
+        assert_eq!(open(&listed).unwrap().title.as_deref(), Some("web"));
+        listed.machine = Some("Kata");
+        assert!(open(&listed).unwrap_err().to_string().contains("virtual machine (Kata)"));
+    }
+
+    #[test]
     fn several_are_named_and_none_is_told() {
         let listing = Listing {
             containers: vec![
