@@ -30,7 +30,7 @@ def containers(count, each, root):
     for number in range(count):
         name = f"{number:064x}"
         cgroup = f"{base}/docker/{name}"
-        os.mkdir(cgroup)
+        os.makedirs(cgroup, exist_ok=True)
         with open(cgroup + "/cgroup.procs", "w") as procs:
             procs.write(str(os.getpid()))
         reader, writer = os.pipe()
