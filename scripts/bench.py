@@ -62,7 +62,7 @@ if container:
     cases += [
         ("one-shot ls / : runc exec", ls, ["runc", *command], 20, "null", 1 / 15, None),
         ("one-shot ls / : podman exec", ls, ["podman", *command], 10, "null", 1 / 50, None),
-        ("--list, 200 containers : podman ps -a", [nsdbg, "--host-root", work + "/host", "--list"], ["podman", "ps", "-a"], 7, "pipe", 0.3, None),
+        ("--list, 200 containers : podman ps -a", [nsdbg, "--host-root", work + "/host", "--list"], ["podman", "ps", "-a"], 15, "pipe", 0.6, 0.3),
     ]
 
 
