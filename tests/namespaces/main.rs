@@ -15,6 +15,7 @@ mod prompt;
 mod recycled;
 mod runtimes;
 mod secrets;
+mod shown;
 mod statuses;
 mod support;
 mod targets;

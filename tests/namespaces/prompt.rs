@@ -55,6 +55,11 @@ impl Prompt {
         self.master.write_all(keys).unwrap();
     }
 
+    /// What the terminal was sent since the last keys.
+    pub fn said(&self) -> &[u8] {
+        &self.said
+    }
+
     /// Waits for these words on the terminal.
     pub fn sees(&mut self, words: &str) {
         let seen = within(SOON, || {

@@ -171,6 +171,12 @@ impl Builder {
         self
     }
 
+    /// The server's program under this name too.
+    pub fn program(self, path: &str) -> Self {
+        fs::copy(helper(), self.root.join(path)).unwrap();
+        self
+    }
+
     /// The root is a tmpfs that the node has mounted.
     pub fn on_tmpfs(self) -> Self {
         mount(Some("nsdbg-test"), &self.root, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).unwrap();

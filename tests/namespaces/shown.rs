@@ -1,0 +1,407 @@
+//! What a hostile container's words become: on a terminal, in names typed back, in HTTP answers.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::live::Ran;
+use crate::prompt::Prompt;
+use crate::support::{Sandbox, needs_root, sandbox};
+
+const PORT: u16 = 8181;
+const PROXY: u16 = 3128;
+
+/// Answers in the target's network namespace, each connection in a thread, its request read.
+fn serve(target: &Sandbox, port: u16, answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) {
+    let namespace = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
+    let listener = std::thread::spawn(move || {
+        // SAFETY: no pointers. This thread alone moves.
+        assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+        TcpListener::bind(("127.0.0.1", port)).unwrap()
+    });
+    let (listener, answer) = (listener.join().unwrap(), Arc::new(answer));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                answer(&mut stream);
+            });
+        }
+    });
+}
+
+/// Sent once a line, when the prompt reads keys.
+const READS: &str = "\x1b[?2004h";
+
+/// What steers a terminal or hides text, and words around it that tell where it came from.
+const STEERING: [&[u8]; 7] = [
+    b"\x1b]0;title\x07",
+    b"\x1b[8mhidden",
+    b"\x1b[35;41mred",
+    b"\x1b[2J\x1b[H",
+    b"\xc2\x9b8mwide",
+    b"\x9b8mraw",
+    b"\xe2\x80\xaetxt",
+];
+
+/// All that a terminal gets in a session that looks at names, processes, answers, errors and completions. The hostile
+/// words are replaced by plain ones where `hostile` is false.
+fn session(hostile: bool) -> (Vec<u8>, usize) {
+    let word = |at: usize| -> Vec<u8> {
+        if hostile { STEERING[at].to_vec() } else { format!("plain{at}").into_bytes() }
+    };
+    // The program's name is the process' name.
+    let program: &str = if hostile { "\x1b]0;c\x07\u{9b}8m\u{202e}" } else { "plain" };
+    let argument = if hostile { "\x1b]0;argument\x07\u{9b}8m\u{202e}x" } else { "argument" };
+    let path = format!("/app/{program}");
+    let target = sandbox().mode(&["exec", &path, "serve", "8080", argument]);
+    let target = target.file("app/names/x", "x\n").program(&path[1..]).start();
+    let names = target.root.join("app/names");
+    for at in 0..STEERING.len() {
+        let name =
+            |kind: &str| -> PathBuf { names.join(OsStr::from_bytes(&[kind.as_bytes(), &word(at)].concat())) };
+        fs::write(name("f"), [&word(at)[..], b"\n"].concat()).unwrap();
+        fs::create_dir(name("d")).unwrap();
+        std::os::unix::fs::symlink(OsStr::from_bytes(&word(at)), name("l")).unwrap();
+        fs::create_dir(
+            target
+                .root
+                .join("app")
+                .join(OsStr::from_bytes(&[b"one", &[b'a' + at as u8][..], &word(at)].concat())),
+        )
+        .unwrap();
+    }
+    let words = (0..STEERING.len()).map(word).collect::<Vec<_>>();
+    serve(&target, PORT, move |stream| {
+        let all = words.concat();
+        for part in [b"HTTP/1.1 200 ", &all[..], b"\r\nX-Evil: ", &all, b"\r\nContent-Length: 2\r\n\r\nx\n"] {
+            let _ = stream.write_all(part);
+        }
+    });
+    let mut prompt = Prompt::start(&target);
+    prompt.sees(READS);
+    prompt.sees("/$ ");
+    let mut all = prompt.said().to_vec();
+    let url = format!("http://127.0.0.1:{PORT}/");
+    let lines = [
+        "ls /app/names".to_owned(),
+        "ls -l /app/names".to_owned(),
+        "ls -R /app".to_owned(),
+        "ls -1 /app/names".to_owned(),
+        "ls --json /app/names".to_owned(),
+        // Texts of files, and errors that name directories and dangling links.
+        "cat /app/names/*".to_owned(),
+        "ls /app/names/l*".to_owned(),
+        "ps".to_owned(),
+        "ps -ef".to_owned(),
+        "ps --json".to_owned(),
+        "ps aux".to_owned(),
+        "netstat -tlnp".to_owned(),
+        "info".to_owned(),
+        "env".to_owned(),
+        "echo /app/names/*".to_owned(),
+        format!("http get -i {url}"),
+        format!("http get -v {url}"),
+        format!("http head {url}"),
+        // The directory is in the prompt.
+        "cd /app/onea*; pwd".to_owned(),
+        "cd /app".to_owned(),
+    ];
+    for (number, line) in lines.iter().enumerate() {
+        prompt.type_in(format!("{line}; echo e\"\"nd{number}\r").as_bytes());
+        prompt.sees(&format!("\nend{number}\r\n"));
+        prompt.sees(READS);
+        all.extend_from_slice(prompt.said());
+    }
+    let marks = all.len();
+    // Candidates in a list, and one put into the line.
+    for (keys, seen) in [
+        ("cat /app/names/\t\t", "lplain0"),
+        ("ls /app/oneb\t", "oneb"),
+        ("ls /app/onef\t", "onef"),
+        ("ls /app/oneg\t", "oneg"),
+    ] {
+        prompt.type_in(keys.as_bytes());
+        prompt.sees(if hostile && seen == "lplain0" { "l\\x1b" } else { seen });
+        std::thread::sleep(Duration::from_millis(300));
+        prompt.sees(if hostile && seen == "lplain0" { "l\\x1b" } else { seen });
+        all.extend_from_slice(prompt.said());
+        prompt.type_in(b"\x03");
+        prompt.sees(READS);
+        all.extend_from_slice(prompt.said());
+    }
+    (all, marks)
+}
+
+/// The control sequences and characters in what a terminal got.
+fn controls(said: &[u8]) -> BTreeSet<String> {
+    let text = std::str::from_utf8(said).unwrap_or_else(|error| {
+        panic!("not UTF-8: {error}: {}", said[error.valid_up_to().saturating_sub(40)..].escape_ascii())
+    });
+    let mut found = BTreeSet::new();
+    let mut rest = text.chars().peekable();
+    while let Some(ch) = rest.next() {
+        if ch == '\x1b' {
+            let mut sequence = String::from(ch);
+            sequence.extend(rest.next());
+            if sequence.ends_with('[') {
+                for next in rest.by_ref() {
+                    sequence.push(next);
+                    if next.is_ascii_alphabetic() {
+                        break;
+                    }
+                }
+            }
+            // Moves are the editor's, as far as its line is long: no hostile word has one of these.
+            if sequence.starts_with("\x1b[") && sequence.ends_with(['A', 'B', 'C', 'D', 'G']) {
+                continue;
+            }
+            found.insert(sequence);
+        } else if ch.is_control() || ('\u{200b}'..='\u{202e}').contains(&ch) {
+            found.insert(ch.to_string());
+        }
+    }
+    found
+}
+
+// Seen to fail without the names' escaping (is_unprintable false).
+#[test]
+fn r24_no_byte_of_the_target_steers_the_terminal() {
+    needs_root!();
+    let (plain, _) = session(false);
+    let (hostile, listed_from) = session(true);
+    let more: Vec<String> = controls(&hostile).difference(&controls(&plain)).cloned().collect();
+    assert!(more.is_empty(), "{more:?}: {}", hostile.escape_ascii());
+    let has = |part: &[u8], words: &str| {
+        assert!(
+            part.windows(words.len()).any(|w| w == words.as_bytes()),
+            "no {words}: {}",
+            part.escape_ascii()
+        );
+    };
+    let (ran, completed) = hostile.split_at(listed_from);
+    for words in [
+        // Names, their texts, the process, its arguments, a head, an error.
+        "$'f\\x1b]0;title\\x07'",
+        "$'f\\x9b8mraw'",
+        "$'f\\xe2\\x80\\xaetxt'",
+        "^[[8mhidden",
+        "<U+009B>8mwide",
+        "\\x9b8mraw",
+        "<U+202E>txt",
+        "\\x1b]0;c\\x07",
+        "\\x1b]0;argument\\x07",
+        "/app/names/d\\x1b[8mhidden: is a directory",
+    ] {
+        has(ran, words);
+    }
+    for words in [
+        "l\\x1b]0;title\\x07",
+        "l\\x9b8mraw",
+        "l\\u{202e}txt",
+        "$'/app/oneb\\x1b[8mhidden/'",
+        "$'/app/onef\\x9b8mraw/'",
+    ] {
+        has(completed, words);
+    }
+}
+
+// Seen to fail without the names' escaping (is_unprintable false).
+#[test]
+fn r25_names_survive_the_round_trip_one_row_each() {
+    needs_root!();
+    let target = sandbox().file("app/names/plain", "0").start();
+    let names: [&[u8]; 13] = [
+        b"plain",
+        b"two\nlines",
+        b"\nfirst",
+        b"last\n",
+        b"\xff\xfe",
+        b"cut\xe6\xbc",
+        b"\x9b8m",
+        b"\x1b[8m",
+        b"$'\\n'",
+        b"it's \"q\" $HOME `x` \\ ~ * {a,b}",
+        b"-la",
+        b" {\"name\": 1}\t",
+        "\u{202e}txt".as_bytes(),
+    ];
+    for (number, name) in names.iter().enumerate() {
+        fs::write(target.root.join("app/names").join(OsStr::from_bytes(name)), number.to_string()).unwrap();
+    }
+    let rows = target.run(&["ls", "--json", "/app/names"]).ok();
+    let spelled: Vec<String> = rows
+        .lines()
+        .map(|row| {
+            serde_json::from_str::<serde_json::Value>(row).unwrap()["name"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(spelled.len(), names.len(), "{rows}");
+    let mut read = BTreeSet::new();
+    for name in &spelled {
+        // What is not spelled in `$'…'` is the name itself.
+        let typed =
+            if name.starts_with("$'") { name.clone() } else { format!("'{}'", name.replace('\'', "'\\''")) };
+        let content = target.line(&format!("cat /app/names/{typed}")).ok();
+        let number: usize = content.parse().unwrap();
+        if !name.starts_with("$'") {
+            assert_eq!(name.as_bytes(), names[number]);
+        }
+        read.insert(number);
+    }
+    assert_eq!(read.len(), names.len(), "{rows}");
+    // Without a terminal the bytes themselves.
+    let raw = target.run(&["ls", "-1", "/app/names"]).out;
+    assert_eq!(raw.len(), names.iter().map(|name| name.len() + 1).sum::<usize>());
+    for name in names {
+        let line = [name, b"\n"].concat();
+        assert!(raw.windows(line.len()).any(|w| w == line), "{}", name.escape_ascii());
+    }
+    // On one a line each, which can be typed back.
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web:/$ ");
+    prompt.type_in(b"ls -l /app/names; echo e\"\"nd\r");
+    prompt.sees("\nend\r\n");
+    let said = String::from_utf8(prompt.said().to_vec()).unwrap();
+    let lines = said.lines().filter(|line| line.starts_with("-rw")).count();
+    assert_eq!(lines, names.len(), "{said}");
+    prompt.sees("web:/$ ");
+    prompt.type_in(b"ls -1 /app/names; echo e\"\"nd\r");
+    prompt.sees("\nend\r\n");
+    let said = String::from_utf8(prompt.said().to_vec()).unwrap();
+    let (_, listed) = said.split_once('\n').unwrap();
+    let listed: Vec<&str> =
+        listed.lines().take_while(|line| *line != "end").map(|line| line.trim_end_matches('\r')).collect();
+    assert_eq!(listed.len(), names.len(), "{said}");
+    let read: BTreeSet<String> = listed
+        .iter()
+        .map(|name| target.line(&format!("cd /app/names; cat -- {}", uncoloured(name))).ok())
+        .collect();
+    assert_eq!(read.len(), names.len(), "{said}");
+}
+
+/// Without colours.
+fn uncoloured(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
+/// Writes until the peer is gone, at most for some seconds.
+fn endless(stream: &mut TcpStream, part: &[u8], pause: Duration) {
+    let end = Instant::now() + Duration::from_secs(15);
+    while Instant::now() < end && stream.write_all(part).is_ok() {
+        std::thread::sleep(pause);
+    }
+}
+
+// Seen to fail without the end of a body at --max-size.
+#[test]
+fn r28_every_http_peer_ends_within_the_limits() {
+    needs_root!();
+    let target = sandbox().start();
+    let bomb = {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(&vec![0; 64 << 20]).unwrap();
+        packer.finish().unwrap()
+    };
+    const MILLISECONDS: Duration = Duration::from_millis(1);
+    let asks = |port: u16, options: &[&str]| -> Ran {
+        let begun = Instant::now();
+        let url = format!("http://127.0.0.1:{port}/");
+        let ran = target.run(&[&["http", "get", &url], options].concat());
+        assert!(begun.elapsed() < Duration::from_secs(6), "{port}: {:?}", begun.elapsed());
+        ran
+    };
+    serve(&target, 1001, |stream| {
+        let _ = stream.write_all(OK);
+        endless(stream, &b"X-More: and more of it\r\n".repeat(40), Duration::ZERO);
+    });
+    asks(1001, &[]).fails(56, "head");
+    serve(&target, 1002, |stream| {
+        let _ = stream.write_all(OK);
+        endless(stream, &[b'x'; 4096], Duration::ZERO);
+    });
+    asks(1002, &[]).fails(56, "head");
+    serve(&target, 1003, |stream| {
+        let _ = stream.write_all(&[OK, b"\r\n"].concat());
+        endless(stream, &[b'x'; 1 << 16], MILLISECONDS * 5);
+    });
+    let ran = asks(1003, &["--max-size", "1M"]);
+    assert_eq!(ran.out.len(), 1 << 20);
+    ran.fails(63, "larger than");
+    asks(1003, &["--max-time", "1"]).fails(28, "");
+    serve(&target, 1004, |stream| {
+        let _ = stream.write_all(&[OK, b"Content-Length: 1000\r\n\r\n"].concat());
+        endless(stream, b"x", MILLISECONDS * 100);
+    });
+    asks(1004, &["--max-time", "1"]).fails(28, "");
+    serve(&target, 1005, |stream| {
+        let _ = stream.write_all(OK);
+        endless(stream, b"X", MILLISECONDS * 100);
+    });
+    asks(1005, &["--max-time", "1"]).fails(28, "");
+    let followed = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&followed);
+    serve(&target, 1006, move |stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let _ = stream.write_all(
+            b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    });
+    asks(1006, &["-L"]).fails(47, "redirect");
+    assert_eq!(followed.load(Ordering::SeqCst), 11);
+    serve(&target, 1007, move |stream| {
+        let _ = stream.write_all(&[OK, b"Content-Encoding: gzip\r\n\r\n", &bomb].concat());
+    });
+    let ran = asks(1007, &["--max-size", "1M"]);
+    assert_eq!(ran.out.len(), 1 << 20);
+    ran.fails(63, "larger than");
+}
+
+#[test]
+fn r28_no_proxy_is_taken_from_the_environment() {
+    needs_root!();
+    let proxy = format!("http://127.0.0.1:{PROXY}");
+    let mut target = sandbox();
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        target = target.variable(name, &proxy);
+    }
+    let target = target.start();
+    assert!(target.run(&["env"]).ok().contains(&format!("http_proxy={proxy}")));
+    let connections = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&connections);
+    let answer = |text: &'static str| {
+        move |stream: &mut TcpStream| {
+            let _ = stream.write_all(
+                &[OK, b"Content-Length: 6\r\nConnection: close\r\n\r\n", text.as_bytes()].concat(),
+            );
+        }
+    };
+    serve(&target, PORT, answer("direct"));
+    let proxied = answer("proxy!");
+    serve(&target, PROXY, move |stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        proxied(stream);
+    });
+    let url = format!("http://127.0.0.1:{PORT}/");
+    assert_eq!(target.run(&["http", "get", &url]).ok(), "direct");
+    let mut command = target.nsdbg();
+    command.env("http_proxy", &proxy).env("HTTP_PROXY", &proxy).env("ALL_PROXY", &proxy);
+    assert_eq!(crate::live::run(command.args(["--", "http", "get", &url])).ok(), "direct");
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+    // The listener would have counted.
+    assert_eq!(target.run(&["http", "get", &proxy]).ok(), "proxy!");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
