@@ -19,3 +19,4 @@ mod statuses;
 mod support;
 mod targets;
 mod trace;
+mod traps;
