@@ -20,3 +20,4 @@ mod statuses;
 mod support;
 mod targets;
 mod trace;
+mod traps;

@@ -30,6 +30,7 @@ fn main() {
         "sleep" => act(&[]),
         "filter" => start::filter(&rest),
         "strays" => start::strays(&rest),
+        "peak" => start::peak(&rest),
         "inheritable" => start::inheritable(&rest),
         _ => panic!("no such mode: {mode}"),
     }

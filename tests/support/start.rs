@@ -72,3 +72,16 @@ pub fn inheritable(args: &[String]) {
     }
     run(&args[1..])
 }
+
+/// Runs a program, then says on stderr how much memory the largest of all its processes held at once, in KiB.
+pub fn peak(args: &[String]) -> ! {
+    // PR_SET_CHILD_SUBREAPER: what it leaves behind is waited for too.
+    check(unsafe { prctl(36, 1 as c_ulong) }, "subreaper");
+    let status = std::process::Command::new(&args[0]).args(&args[1..]).status().unwrap();
+    while unsafe { waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
+    let mut usage = [0; 18];
+    // RUSAGE_CHILDREN, of which ru_maxrss follows two times of two words each.
+    check(unsafe { getrusage(-1, &mut usage) }, "getrusage");
+    eprintln!("peak {}", usage[4]);
+    std::process::exit(status.code().unwrap_or(255))
+}

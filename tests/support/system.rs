@@ -26,6 +26,7 @@ unsafe extern "C" {
     pub fn read(fd: c_int, to: *mut u8, length: usize) -> isize;
     pub fn write(fd: c_int, from: *const u8, length: usize) -> isize;
     pub fn close(fd: c_int) -> c_int;
+    pub fn getrusage(who: c_int, to: *mut [c_long; 18]) -> c_int;
     pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     pub fn kill(pid: c_int, signal: c_int) -> c_int;
     pub fn pause() -> c_int;

@@ -1,0 +1,212 @@
+//! Files of a container that wait, act or are too large: nsdbg opens none of them unasked, and reads none whole.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::mkfifo;
+
+use crate::live::run;
+use crate::support::{NSDBG, Sandbox, helper, needs_root, sandbox};
+
+/// What no process of nsdbg may hold at once, in KiB.
+const MEMORY: u64 = 64 << 10;
+const ALL: Mode = Mode::from_bits_truncate(0o666);
+
+fn make_fifo(path: &Path) {
+    let _ = fs::remove_file(path);
+    mkfifo(path, ALL).unwrap();
+}
+
+/// The endless /dev/zero.
+fn make_zero(path: &Path) {
+    mknod(path, SFlag::S_IFCHR, ALL, makedev(1, 5)).unwrap();
+}
+
+// Seen to fail without the look at an O_PATH descriptor, O_NONBLOCK and the second look (all).
+#[test]
+fn r21_what_is_no_file_is_named_and_not_opened() {
+    needs_root!();
+    let target = sandbox().start();
+    make_fifo(&target.root.join("tmp/fifo"));
+    make_zero(&target.root.join("tmp/zero"));
+    let _socket = UnixListener::bind(target.root.join("tmp/socket")).unwrap();
+    for (name, kind) in [("fifo", "a FIFO"), ("zero", "a character device"), ("socket", "a socket")] {
+        let path = format!("/tmp/{name}");
+        let words = format!("open {path}: {kind}");
+        target.run(&["cat", &path]).fails(1, &words);
+        target.line(&format!("cat < {path}")).fails(1, &words);
+        let ran = target.run(&["http", "get", "--cacert", &path, "https://127.0.0.1:8080/"]);
+        assert!(ran.status != 0 && ran.out.is_empty() && ran.err.contains(kind), "{ran:?}");
+        // What can be read of many is read.
+        let ran = target.run(&["cat", &path, "/etc/group"]);
+        assert!(ran.status == 1 && ran.text().contains("logs"), "{ran:?}");
+    }
+}
+
+// Seen to fail without the look at an O_PATH descriptor, O_NONBLOCK and the second look (all).
+#[test]
+fn r21_a_users_file_that_is_a_fifo_holds_nobody_up() {
+    needs_root!();
+    let target = sandbox().file("app/mine", "").start();
+    for name in ["passwd", "group"] {
+        make_fifo(&target.root.join("etc").join(name));
+    }
+    for command in [&["ls", "-l", "/app"][..], &["ps", "-ef"], &["true"]] {
+        assert_eq!(target.run(command).status, 0, "{command:?}");
+    }
+    target.run(&["cat", "/etc/passwd"]).fails(1, "open /etc/passwd: a FIFO");
+}
+
+// Seen to fail without the look at an O_PATH descriptor, O_NONBLOCK and the second look (all).
+#[test]
+fn r21_a_resolvers_file_that_is_a_fifo_holds_nobody_up() {
+    needs_root!();
+    for name in ["resolv.conf", "hosts", "nsswitch.conf"] {
+        let target = sandbox().start();
+        make_fifo(&target.root.join("etc").join(name));
+        let ran = target.run(&["http", "get", "http://nsdbg.test/"]);
+        assert!(ran.status != 0 && ran.err.contains("nsdbg.test"), "{ran:?}");
+        target.run(&["cat", &format!("/etc/{name}")]).fails(1, &format!("open /etc/{name}: a FIFO"));
+    }
+}
+
+// Seen to fail without O_NONBLOCK, with the look at an O_PATH descriptor.
+#[test]
+fn r21_a_file_swapped_for_a_fifo_while_it_is_opened_holds_nobody_up() {
+    needs_root!();
+    let target = sandbox().file("tmp/race", "x\n").start();
+    let (one, other) = (target.root.join("tmp/race"), target.root.join("tmp/other"));
+    make_fifo(&other);
+    let paths = vec!["/tmp/race"; 50];
+    let (is_over, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (mut read, mut refused, mut swapped) = (0, 0, 0);
+    std::thread::scope(|scope| {
+        // Ends the loop also where an assertion fails.
+        let _over = Over(&is_over);
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                renameat2(AT_FDCWD, &one, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE).unwrap();
+                swaps.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..100 {
+            let ran = run(target.nsdbg().args(["--", "cat"]).args(&paths));
+            let text = ran.text();
+            assert!(text.lines().all(|line| line == "x"), "{ran:?}");
+            assert_eq!(text.lines().count() + ran.err.lines().count(), paths.len(), "{ran:?}");
+            for line in ran.err.lines() {
+                assert!(line.contains("/tmp/race: a FIFO") || line.contains("swapped"), "{ran:?}");
+                swapped += u32::from(line.contains("swapped"));
+            }
+            read += text.lines().count();
+            refused += ran.err.lines().count();
+        }
+    });
+    println!("{swaps:?} swaps, {read} read, {refused} refused, {swapped} of them swapped for a file");
+    assert!(read >= 100 && refused >= 100, "the race is none: {swaps:?} {read} {refused}");
+}
+
+/// Sets a flag when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs a command to its end; its status, length of stdout, and stderr, where memory stayed bounded.
+fn bounded(target: &Sandbox, args: &[&str]) -> (i32, usize, String) {
+    let mut command = Command::new(helper());
+    command.arg("peak").arg(NSDBG).args(["--pid", &target.pid.to_string(), "--"]).args(args);
+    let ran = run(&mut command);
+    let (said, peak) = ran.err.trim_end().rsplit_once("peak ").expect("the peak");
+    let peak: u64 = peak.parse().unwrap();
+    println!("{args:?}: {peak} KiB");
+    assert!(peak > 1024 && peak < MEMORY, "{args:?} took {peak} KiB: {}, {said}", ran.status);
+    (ran.status, ran.out.len(), said.to_owned())
+}
+
+fn make_large(target: &Sandbox, name: &str) {
+    File::create(target.root.join("etc").join(name)).unwrap().set_len(1 << 30).unwrap();
+}
+
+// Seen to fail without the limit of `read_bounded`.
+#[test]
+fn r26_a_resolvers_file_of_a_gibibyte_is_not_held() {
+    needs_root!();
+    for name in ["resolv.conf", "hosts", "nsswitch.conf"] {
+        let target = sandbox().start();
+        make_large(&target, name);
+        let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
+        assert!(status != 0 && length == 0 && said.contains("nsdbg.test"), "{status} {length} {said}");
+    }
+}
+
+// Seen to fail without the limit of `read_bounded`.
+#[test]
+fn r26_a_users_file_of_a_gibibyte_is_not_held() {
+    needs_root!();
+    let target = sandbox().file("app/mine", "").start();
+    make_large(&target, "passwd");
+    make_large(&target, "group");
+    for args in [&["ls", "-l", "/app"][..], &["ps", "-ef"]] {
+        let (status, length, said) = bounded(&target, args);
+        assert!(status == 0 && (20..2000).contains(&length), "{args:?}: {status} {length} {said}");
+    }
+}
+
+// Seen to fail without the limit of `read_bounded` and the look at what the file is (both).
+#[test]
+fn r26_a_hosts_file_without_end_is_not_read() {
+    needs_root!();
+    let target = sandbox().start();
+    make_zero(&target.root.join("dev/zero"));
+    symlink("/dev/zero", target.root.join("etc/hosts")).unwrap();
+    let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
+    assert!(status != 0 && length == 0 && said.contains("nsdbg.test"), "{status} {length} {said}");
+}
+
+#[test]
+fn r26_a_directory_of_200_000_entries_is_listed() {
+    needs_root!();
+    let target = sandbox().start();
+    let many = target.root.join("many");
+    fs::create_dir(&many).unwrap();
+    let first = many.join(format!("{:016}", 0));
+    File::create(&first).unwrap();
+    for number in 1..200_000 {
+        let name = many.join(format!("{number:016}"));
+        // Links are quicker made than files; ext4 takes 65,000 of one.
+        if number % 10_000 == 0 {
+            File::create(name).unwrap();
+        } else {
+            fs::hard_link(many.join(format!("{:016}", number / 10_000 * 10_000)), name).unwrap();
+        }
+    }
+    for args in [&["ls", "/many"][..], &["ls", "-l", "/many"]] {
+        let (status, length, said) = bounded(&target, args);
+        assert!(status == 0 && length >= 200_000 * 17, "{args:?}: {status} {length} {said}");
+    }
+}
+
+// Seen to fail with a limit of 64 MiB for a command line.
+#[test]
+fn r26_a_command_line_of_a_mebibyte_is_cut() {
+    needs_root!();
+    // The kernel takes 128 KiB in one argument, and ps as much of all; JSON has it as a list too.
+    let word = "x".repeat(120_000);
+    let words = vec![word.as_str(); 9];
+    let mode: Vec<&str> = ["sleep"].into_iter().chain(words).collect();
+    let target = sandbox().mode(&mode).start();
+    for args in [&["ps", "-ef"][..], &["ps", "-eo", "args"], &["ps", "-e", "--json"]] {
+        let (status, length, said) = bounded(&target, args);
+        assert!(status == 0 && length < 300_000, "{args:?}: {status} {length} {said}");
+    }
+}
