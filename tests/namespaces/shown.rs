@@ -310,7 +310,8 @@ fn endless(stream: &mut TcpStream, part: &[u8], pause: Duration) -> usize {
     sent
 }
 
-// Seen to fail without the end of a body at --max-size.
+// Seen to fail without the end of a body at --max-size, without --max-time, with more redirects, and with a head and
+// its buffer of megabytes.
 #[test]
 fn r28_every_http_peer_ends_within_the_limits() {
     needs_root!();
