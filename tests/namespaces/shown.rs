@@ -88,6 +88,12 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
             let _ = stream.write_all(part);
         }
     });
+    // Control characters make a head wrong as a whole; bytes above ASCII do not.
+    let high = (4..STEERING.len()).flat_map(word).collect::<Vec<_>>();
+    serve(&target, PORT + 1, move |stream| {
+        let head = [b"HTTP/1.1 200 OK\r\nX-High: ", &high[..], b"\r\nContent-Length: 2\r\n\r\nx\n"].concat();
+        let _ = stream.write_all(&head);
+    });
     let mut prompt = Prompt::start(&target);
     prompt.sees(READS);
     prompt.sees("/$ ");
@@ -113,6 +119,7 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
         format!("http get -i {url}"),
         format!("http get -v {url}"),
         format!("http head {url}"),
+        format!("http get -i http://127.0.0.1:{}/", PORT + 1),
         // The directory is in the prompt.
         "cd /app/onea*; pwd".to_owned(),
         "cd /app".to_owned(),
@@ -202,6 +209,8 @@ fn r24_no_byte_of_the_target_steers_the_terminal() {
         "\\x1b]0;c\\x07",
         "\\x1b]0;argument\\x07",
         "/app/names/d\\x1b[8mhidden: is a directory",
+        "the response's head is wrong",
+        "X-High: \\u{9b}8mwide\\x9b8mraw\\u{202e}txt",
     ] {
         has(ran, words);
     }
