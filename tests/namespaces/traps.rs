@@ -71,7 +71,8 @@ fn r21_a_resolvers_file_that_is_a_fifo_holds_nobody_up() {
         let target = sandbox().start();
         make_fifo(&target.root.join("etc").join(name));
         let ran = target.run(&["http", "get", "http://nsdbg.test/"]);
-        assert!(ran.status != 0 && ran.err.contains("nsdbg.test"), "{ran:?}");
+        let words = format!("; /etc/{name} is a FIFO");
+        assert!(ran.status != 0 && ran.err.contains("nsdbg.test") && ran.err.contains(&words), "{ran:?}");
         target.run(&["cat", &format!("/etc/{name}")]).fails(1, &format!("open /etc/{name}: a FIFO"));
     }
 }
@@ -145,7 +146,8 @@ fn r26_a_resolvers_file_of_a_gibibyte_is_not_held() {
         let target = sandbox().start();
         make_large(&target, name);
         let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
-        assert!(status != 0 && length == 0 && said.contains("nsdbg.test"), "{status} {length} {said}");
+        let words = format!("; /etc/{name} is too large");
+        assert!(status != 0 && length == 0 && said.contains(&words), "{status} {length} {said}");
     }
 }
 
@@ -170,9 +172,11 @@ fn r26_a_hosts_file_without_end_is_not_read() {
     make_zero(&target.root.join("dev/zero"));
     symlink("/dev/zero", target.root.join("etc/hosts")).unwrap();
     let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
-    assert!(status != 0 && length == 0 && said.contains("nsdbg.test"), "{status} {length} {said}");
+    let words = "; /etc/hosts is a character device";
+    assert!(status != 0 && length == 0 && said.contains(words), "{status} {length} {said}");
 }
 
+// Seen to fail with an arena that holds 1 KiB more for each name.
 #[test]
 fn r26_a_directory_of_200_000_entries_is_listed() {
     needs_root!();
