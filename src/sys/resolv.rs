@@ -1,10 +1,11 @@
 //! What a resolver reads of a container: resolv.conf(5), hosts(5) and the hosts line of nsswitch.conf(5), bounded.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use super::open::read_bounded;
+use super::open::{Refused, read_bounded};
 
 /// Larger resolv.conf and nsswitch.conf are not read.
 pub const LIMIT: usize = 64 << 10;
@@ -15,6 +16,15 @@ const MAX_SERVERS: usize = 3;
 /// As many as Kubernetes allows in a pod.
 const MAX_SEARCH: usize = 32;
 const MAX_NAME: usize = 255;
+
+/// Which of the files counted as empty although they are there, and why: what it is (`a FIFO`), or its error.
+pub fn passed_over() -> Vec<(&'static str, Refused)> {
+    [("/etc/resolv.conf", LIMIT), ("/etc/hosts", HOSTS_LIMIT), ("/etc/nsswitch.conf", LIMIT)]
+        .into_iter()
+        .filter_map(|(path, limit)| Some((path, read_bounded(OsStr::new(path), limit).err()?)))
+        .filter(|(_, why)| !matches!(why, Refused::Io(error) if error.kind() == ErrorKind::NotFound))
+        .collect()
+}
 
 /// The settings of resolv.conf(5) that a stub resolver acts on. `rotate`, `edns0` and the `single-request` pair are
 /// passed over: a run asks once, and one question at a time would only be slower.

@@ -1,21 +1,29 @@
 //! Files of a container that wait, act or are too large: nsdbg opens none of them unasked, and reads none whole.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
 
-use crate::live::run;
-use crate::support::{NSDBG, Sandbox, helper, needs_root, sandbox};
+use crate::live::{run, run_with_input};
+use crate::prompt::Prompt;
+use crate::support::{NSDBG, Sandbox, helper, needs_root, sandbox, skip};
 
 /// What no process of nsdbg may hold at once, in KiB.
 const MEMORY: u64 = 64 << 10;
+/// Within this a mount is given up, of which a second is the limit asked for.
+const SOON: Duration = Duration::from_secs(8);
 const ALL: Mode = Mode::from_bits_truncate(0o666);
 
 fn make_fifo(path: &Path) {
@@ -71,7 +79,8 @@ fn r21_a_resolvers_file_that_is_a_fifo_holds_nobody_up() {
         let target = sandbox().start();
         make_fifo(&target.root.join("etc").join(name));
         let ran = target.run(&["http", "get", "http://nsdbg.test/"]);
-        assert!(ran.status != 0 && ran.err.contains("nsdbg.test"), "{ran:?}");
+        let words = format!("; /etc/{name} is a FIFO");
+        assert!(ran.status != 0 && ran.err.contains("nsdbg.test") && ran.err.contains(&words), "{ran:?}");
         target.run(&["cat", &format!("/etc/{name}")]).fails(1, &format!("open /etc/{name}: a FIFO"));
     }
 }
@@ -145,7 +154,8 @@ fn r26_a_resolvers_file_of_a_gibibyte_is_not_held() {
         let target = sandbox().start();
         make_large(&target, name);
         let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
-        assert!(status != 0 && length == 0 && said.contains("nsdbg.test"), "{status} {length} {said}");
+        let words = format!("; /etc/{name} is too large");
+        assert!(status != 0 && length == 0 && said.contains(&words), "{status} {length} {said}");
     }
 }
 
@@ -170,9 +180,11 @@ fn r26_a_hosts_file_without_end_is_not_read() {
     make_zero(&target.root.join("dev/zero"));
     symlink("/dev/zero", target.root.join("etc/hosts")).unwrap();
     let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
-    assert!(status != 0 && length == 0 && said.contains("nsdbg.test"), "{status} {length} {said}");
+    let words = "; /etc/hosts is a character device";
+    assert!(status != 0 && length == 0 && said.contains(words), "{status} {length} {said}");
 }
 
+// Seen to fail with an arena that holds 1 KiB more for each name.
 #[test]
 fn r26_a_directory_of_200_000_entries_is_listed() {
     needs_root!();
@@ -208,5 +220,95 @@ fn r26_a_command_line_of_a_mebibyte_is_cut() {
     for args in [&["ps", "-ef"][..], &["ps", "-eo", "args"], &["ps", "-e", "--json"]] {
         let (status, length, said) = bounded(&target, args);
         assert!(status == 0 && length < 300_000, "{args:?}: {status} {length} {said}");
+    }
+}
+
+/// FUSE's INIT, with an answer of protocol 7.31 for it.
+const FUSE_INIT: u32 = 26;
+
+/// Mounts a FUSE on a target's /mnt. Nothing is read of it, or requests are read and none but the first is answered:
+/// then the kernel lets nobody who waits go, not even by SIGKILL. It ends with what is returned.
+fn mount_mute(target: &Sandbox, takes_requests: bool) -> Option<File> {
+    let fuse = File::options().read(true).write(true).open("/dev/fuse").ok()?;
+    fs::create_dir(target.root.join("mnt")).ok();
+    let data = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", fuse.as_raw_fd());
+    let namespace = File::open(format!("/proc/{}/ns/mnt", target.pid)).unwrap();
+    let mounting = std::thread::spawn(move || {
+        // A thread with a root of its own may join.
+        unshare(CloneFlags::CLONE_FS).unwrap();
+        setns(namespace, CloneFlags::CLONE_NEWNS).unwrap();
+        mount(Some("mute"), "/mnt", Some("fuse"), MsFlags::empty(), Some(data.as_str())).is_ok()
+    });
+    if !mounting.join().unwrap() {
+        return None;
+    }
+    if takes_requests {
+        let mut requests = fuse.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut request = vec![0; 1 << 17];
+            // Length, opcode, unique.
+            while requests.read(&mut request).is_ok_and(|length| length >= 16) {
+                if request[4..8] == FUSE_INIT.to_ne_bytes() {
+                    let mut answer = [0; 80];
+                    answer[..4].copy_from_slice(&80_u32.to_ne_bytes());
+                    answer[8..16].copy_from_slice(&request[8..16]);
+                    answer[16..20].copy_from_slice(&7_u32.to_ne_bytes());
+                    answer[20..24].copy_from_slice(&31_u32.to_ne_bytes());
+                    // The largest write.
+                    answer[36..40].copy_from_slice(&4096_u32.to_ne_bytes());
+                    requests.write_all(&answer).unwrap();
+                }
+            }
+        });
+    }
+    Some(fuse)
+}
+
+/// Ends what waits for a mount: its connection is aborted.
+fn abort(target: &Sandbox) {
+    let namespace = File::open(format!("/proc/{}/ns/mnt", target.pid)).unwrap();
+    let ending = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FS).unwrap();
+        setns(namespace, CloneFlags::CLONE_NEWNS).unwrap();
+        umount2("/mnt", MntFlags::MNT_FORCE | MntFlags::MNT_DETACH)
+    });
+    let _ = ending.join();
+}
+
+// Seen to fail without giving up a command that does not end: with `Ending::advance` that is always false.
+#[test]
+fn r22_a_mount_that_never_answers_is_given_up() {
+    needs_root!();
+    for takes_requests in [false, true] {
+        let target = sandbox().start();
+        let Some(_fuse) = mount_mute(&target, takes_requests) else {
+            skip!("no FUSE can be mounted here");
+        };
+        let begun = Instant::now();
+        let ran = target.run_with(&["--timeout", "1"], &["ls", "/mnt"]);
+        assert!(
+            ran.status == 124 && begun.elapsed() < SOON,
+            "{takes_requests}: {:?} {ran:?}",
+            begun.elapsed()
+        );
+        assert_eq!(ran.err.contains("ls: given up: it does not end"), takes_requests, "{ran:?}");
+
+        let begun = Instant::now();
+        let ran = run_with_input(target.nsdbg().args(["--timeout", "1"]), b"ls /mnt\necho on\n");
+        assert!(begun.elapsed() < SOON && ran.text() == "on\n", "{takes_requests}: {ran:?}");
+
+        let mut prompt = Prompt::start(&target);
+        prompt.sees("web:/$ ");
+        prompt.type_in(b"ls /mnt\r");
+        std::thread::sleep(Duration::from_millis(500));
+        prompt.type_in(b"\x03");
+        if takes_requests {
+            prompt.sees("ls: given up: it does not end");
+        }
+        prompt.sees("web:/$ ");
+        prompt.type_in(b"echo o''n\r");
+        prompt.sees("on");
+        drop(prompt);
+        abort(&target);
     }
 }

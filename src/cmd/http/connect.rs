@@ -15,7 +15,8 @@ use super::url::{Url, host_and_port};
 use crate::cmd::{Fault, Result};
 use crate::out::fault::errno_text;
 use crate::sys::dns::{Asked, Client, Kind, Outcome};
-use crate::sys::resolv::{Config, Hosts, Order, Source, localhost};
+use crate::sys::open::Refused;
+use crate::sys::resolv::{Config, Hosts, Order, Source, localhost, passed_over};
 use crate::sys::socket;
 
 /// One `--resolve`.
@@ -177,7 +178,11 @@ impl Connector {
                     let cut = lookup.cut;
                     asked.extend(lookup.asked);
                     if cut {
-                        let text = format!("the time limit has passed{}", who_was_asked(&asked));
+                        let text = format!(
+                            "the time limit has passed{}{}",
+                            who_was_asked(&asked),
+                            what_was_passed_over()
+                        );
                         return Err(Fault::text("resolve", host, text).with_status(status::TIME));
                     }
                 }
@@ -186,7 +191,7 @@ impl Connector {
         if let Some(loopback) = localhost(host) {
             return Ok(loopback.into_iter().filter(wanted).collect());
         }
-        let text = format!("{}{}", why_not(&asked), who_was_asked(&asked));
+        let text = format!("{}{}{}", why_not(&asked), who_was_asked(&asked), what_was_passed_over());
         Err(Fault::text("resolve", host, text).with_status(status::RESOLVE))
     }
 
@@ -335,6 +340,18 @@ fn why_not(asked: &[Asked]) -> &'static str {
     } else {
         "no such name"
     }
+}
+
+/// `; /etc/resolv.conf is a FIFO`: files that say nothing, though they are there.
+fn what_was_passed_over() -> String {
+    let each = passed_over().into_iter().map(|(path, why)| match why {
+        Refused::Kind(kind) => format!("; {path} is {kind}"),
+        Refused::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            format!("; {path} is too large")
+        }
+        Refused::Io(error) => format!("; {path}: {}", errno_text(error.raw_os_error().unwrap_or(libc::EIO))),
+    });
+    each.collect()
 }
 
 /// ` (asked 10.0.0.10: NXDOMAIN for a.b, a.b.c; 10.0.0.11: no answer in 5 s)`.
