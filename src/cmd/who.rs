@@ -81,7 +81,7 @@ impl Command for Who {
 fn owner(containers: &[Container], pid: i32) -> Result<Owner> {
     let gone = || Fault::text("find process", pid.to_string(), "no such process in nsdbg's PID namespace");
     let process = facts::thread_of(pid).ok_or_else(gone)?;
-    let (cgroup, _) = scan::one(process).map_err(|_| gone())?;
+    let cgroup = scan::cgroup_of(process).map_err(|_| gone())?;
     let found = containers.iter().find(|container| container.processes.contains(&process));
     let pod = found.and_then(|container| container.pod.as_ref());
     Ok(Owner {

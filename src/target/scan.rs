@@ -194,13 +194,13 @@ pub fn arguments(cmdline: &[u8]) -> Vec<String> {
     cmdline.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// The cgroup of one process or thread, and its namespaces where they can be read.
+/// The cgroup of one process or thread.
 ///
 /// # Errors
 /// As open(2).
-pub fn one(id: i32) -> nix::Result<(Cgroup, Option<Spaces>)> {
+pub fn cgroup_of(id: i32) -> nix::Result<Cgroup> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = openat(AT_FDCWD, "/proc", flags, Mode::empty())?;
     let text = Procfs::new(&root, None).reader().read_all(id, "cgroup", CGROUP_LIMIT)?;
-    Ok((Cgroup::parse(&text), Spaces::read(&root, id).ok()))
+    Ok(Cgroup::parse(&text))
 }

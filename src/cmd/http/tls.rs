@@ -220,35 +220,44 @@ impl Store {
 pub fn config(store: Option<Store>) -> Result<Arc<ClientConfig>> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let fault = |error: &dyn std::fmt::Display| Fault::say(format!("tls: {error}")).with_status(status::TLS);
-    let verifier: Arc<dyn ServerCertVerifier> = match store {
+    let algorithms = provider.signature_verification_algorithms;
+    let trusted = match store {
         Some(store) => {
             let chain =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(store.roots), Arc::clone(&provider))
                     .build()
                     .map_err(|error| fault(&error))?;
-            Arc::new(Checked { chain, own: store.own })
+            Some(Trusted { chain, own: store.own })
         }
-        None => Arc::new(Unchecked(provider.signature_verification_algorithms)),
+        None => None,
     };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| fault(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(Verifier { trusted, algorithms }))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
 }
 
+/// Checks a server's certificate, and that the server holds its key.
+#[derive(Debug)]
+struct Verifier {
+    /// What is trusted; with `-k` any certificate will do.
+    trusted: Option<Trusted>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
 /// A chain to a trusted certificate, or a trusted certificate itself.
 #[derive(Debug)]
-struct Checked {
+struct Trusted {
     chain: Arc<WebPkiServerVerifier>,
     own: HashSet<Vec<u8>>,
 }
 
-impl ServerCertVerifier for Checked {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -257,10 +266,11 @@ impl ServerCertVerifier for Checked {
         ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        match self.chain.verify_server_cert(certificate, others, name, ocsp, now) {
+        let Some(trusted) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
+        match trusted.chain.verify_server_cert(certificate, others, name, ocsp, now) {
             // `openssl req -x509` marks what it makes as an authority. A server that shows just what is trusted is
             // trusted, as OpenSSL has it. That error comes after the dates were found good; the name was not looked at.
-            Err(error) if is_authority(&error) && self.own.contains(certificate.as_ref()) => {
+            Err(error) if is_authority(&error) && trusted.own.contains(certificate.as_ref()) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -274,7 +284,7 @@ impl ServerCertVerifier for Checked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -283,11 +293,11 @@ impl ServerCertVerifier for Checked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -295,43 +305,4 @@ impl ServerCertVerifier for Checked {
 pub fn is_authority(error: &rustls::Error) -> bool {
     matches!(error, rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))
         if other.to_string() == "CaUsedAsEndEntity")
-}
-
-/// `-k`: any certificate will do, but the server must hold its key.
-#[derive(Debug)]
-struct Unchecked(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }
