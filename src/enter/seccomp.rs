@@ -46,6 +46,8 @@ enum Verdict {
     Clone,
     Prctl,
     Socket,
+    /// Network namespaces alone may be joined.
+    Setns,
     /// For the read-only filter: look at the flags in this argument.
     OpenFlags,
 }
@@ -170,7 +172,10 @@ const fn mark(verdicts: &mut Verdicts, calls: &[libc::c_long], verdict: Verdict)
     }
 }
 
-const ALLOWLIST: Program = {
+const ALLOWLIST: Program = allowlist(Verdict::Refuse);
+const LISTING: Program = allowlist(Verdict::Setns);
+
+const fn allowlist(setns: Verdict) -> Program {
     let mut verdicts = [Verdict::Refuse; NUMBERS];
     mark(&mut verdicts, COMMON, Verdict::Allow);
     mark(&mut verdicts, LEGACY, Verdict::Allow);
@@ -179,8 +184,9 @@ const ALLOWLIST: Program = {
     mark(&mut verdicts, &[libc::SYS_ioctl], Verdict::Ioctl);
     mark(&mut verdicts, &[libc::SYS_prctl], Verdict::Prctl);
     mark(&mut verdicts, &[libc::SYS_socket], Verdict::Socket);
+    mark(&mut verdicts, &[libc::SYS_setns], setns);
     Program::build(&verdicts, Verdict::Refuse)
-};
+}
 
 const READ_ONLY: Program = {
     let mut verdicts = [Verdict::Allow; NUMBERS];
@@ -252,6 +258,7 @@ impl Program {
             Verdict::Ioctl => self.one_of(1, &IOCTLS, refuse),
             Verdict::Prctl => self.one_of(0, &PRCTLS, refuse),
             Verdict::Socket => self.one_of(0, &FAMILIES, errno(libc::EAFNOSUPPORT)),
+            Verdict::Setns => self.one_of(1, &[libc::CLONE_NEWNET as u32], refuse),
             Verdict::Clone => self.no_bit(0, NEW_NAMESPACES, refuse),
             Verdict::OpenFlags => {
                 let writes = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
@@ -288,6 +295,7 @@ const fn changes(verdicts: &Verdicts, at: usize) -> bool {
 }
 
 static ALLOWLIST_PROGRAM: Program = ALLOWLIST;
+static LISTING_PROGRAM: Program = LISTING;
 static READ_ONLY_PROGRAM: Program = READ_ONLY;
 
 /// Confines this process for good. no_new_privs must be set.
@@ -299,6 +307,14 @@ pub fn confine(read_only: bool) -> Result<()> {
         syscall::seccomp_filter(READ_ONLY_PROGRAM.instructions()).step("seccomp", "read-only filter")?;
     }
     syscall::seccomp_filter(ALLOWLIST_PROGRAM.instructions()).step("seccomp", "allowlist")
+}
+
+/// Confines this process for good to what looking at the node takes: the allowlist, and joining network namespaces.
+///
+/// # Errors
+/// As [`confine`].
+pub fn confine_lister() -> Result<()> {
+    syscall::seccomp_filter(LISTING_PROGRAM.instructions()).step("seccomp", "allowlist of the list")
 }
 
 #[cfg(test)]
@@ -356,6 +372,11 @@ mod tests {
             assert_eq!(call(libc::SYS_clone, [user | high, 0, 0, 0, 0, 0]), errno(libc::EPERM));
         }
         assert_eq!(call(libc::SYS_clone3, [0; 6]), errno(libc::ENOSYS));
+        let setns = |flags: i32| verdict(&LISTING, libc::SYS_setns as u32, [3, flags as u64, 0, 0, 0, 0]);
+        assert_eq!(setns(libc::CLONE_NEWNET), ALLOW);
+        for flags in [0, libc::CLONE_NEWNS, libc::CLONE_NEWNET | libc::CLONE_NEWUSER] {
+            assert_eq!(setns(flags), errno(libc::EPERM));
+        }
         assert_eq!(call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as u64, 1, 0, 0, 0, 0]), errno(libc::EPERM));
         assert_eq!(call(libc::SYS_socket, [libc::AF_VSOCK as u64, 1, 0, 0, 0, 0]), errno(libc::EAFNOSUPPORT));
     }

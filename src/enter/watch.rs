@@ -23,17 +23,27 @@ const NOBODY: u32 = 65_534;
 /// # Errors
 /// The step that fails.
 pub fn confine_watcher() -> Result<()> {
-    confine(capability::own().step("capget", "")? & WATCHING)?;
+    detach()?;
+    keep(capability::own().step("capget", "")? & WATCHING)?;
+    die_with_parent()?;
     seccomp::confine(false)
 }
 
 /// Confines this process to looking at the node: no ids, and what reading procfs and the runtimes' files takes, and
-/// CAP_SYS_ADMIN to ask each network namespace for its ports.
+/// CAP_SYS_ADMIN to ask each network namespace for its ports. A child of the supervisor leaves the terminal and dies with
+/// it; the supervisor itself keeps its own.
 ///
 /// # Errors
 /// The step that fails.
-pub fn confine_lister() -> Result<()> {
-    confine(capability::own().step("capget", "")? & LISTING)
+pub fn confine_lister(is_child: bool) -> Result<()> {
+    if is_child {
+        detach()?;
+    }
+    keep(capability::own().step("capget", "")? & LISTING)?;
+    if is_child {
+        die_with_parent()?;
+    }
+    seccomp::confine_lister()
 }
 
 /// Confines this process to what it has open: no ids and no capabilities.
@@ -41,18 +51,32 @@ pub fn confine_lister() -> Result<()> {
 /// # Errors
 /// The step that fails.
 pub fn confine_idle() -> Result<()> {
-    confine(0)?;
+    detach()?;
+    keep(0)?;
+    die_with_parent()?;
     seccomp::confine(false)
 }
 
-fn confine(capabilities: u64) -> Result<()> {
-    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
+/// Leaves the terminal, takes the default actions of signals.
+fn detach() -> Result<()> {
     nix::unistd::setsid().step("setsid", "")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).step("sigprocmask", "")?;
     for default in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
         // SAFETY: the default action runs no code of ours.
         unsafe { signal(default, SigHandler::SigDfl) }.step("signal", default.as_str())?;
     }
+    die_with_parent()
+}
+
+/// A change of ids resets it: to be called before, and after.
+fn die_with_parent() -> Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0)
+        .step("prctl", "parent death signal")
+        .map(drop)
+}
+
+/// Becomes nobody, with these capabilities alone.
+fn keep(capabilities: u64) -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, 1, 0).step("prctl", "keep capabilities")?;
     setgroups(&[]).step("setgroups", "")?;
     let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
@@ -63,7 +87,5 @@ fn confine(capabilities: u64) -> Result<()> {
         .map_err(|_| super::Failure::new("capset", "effective", nix::errno::Errno::last()))?;
     privileges::drop_to(capabilities, 0)?;
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).step("prctl", "no_new_privs")?;
-    prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
-    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
-    Ok(())
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable").map(drop)
 }

@@ -31,7 +31,7 @@ use crate::enter::image::Startup;
 use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
-use crate::enter::{fds, procfs};
+use crate::enter::{fds, procfs, watch};
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::target::Target;
@@ -339,6 +339,8 @@ pub fn node_command(
         host: Some(Host::find(options.host_root.as_deref())?),
         ..cmd::Context::default()
     };
+    // What is read from here on, others may have written.
+    watch::confine_lister(false)?;
     Ok(cmd::execute(entry, arguments, &mut cx, Box::new(std::io::stdout())).0)
 }
 

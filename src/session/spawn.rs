@@ -428,7 +428,7 @@ fn outside_main(given: Outside) -> u8 {
     let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
         match (watching, entry.needs.host) {
             (true, _) => watch::confine_watcher(),
-            (false, true) => watch::confine_lister(),
+            (false, true) => watch::confine_lister(true),
             (false, false) => watch::confine_idle(),
         }
         .map_err(Fault::from)

@@ -5,11 +5,12 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::Value;
 
-use crate::live::{Ran, run};
+use crate::live::{Ran, descendants, run, within};
 use crate::prompt::Prompt;
-use crate::support::{NSDBG, Sandbox, needs_root, new_directory, sandbox};
+use crate::support::{LIMIT, NSDBG, Sandbox, needs_root, new_directory, sandbox};
 
 /// A node's root that holds nothing but Docker's state.
 struct Root(PathBuf);
@@ -212,6 +213,38 @@ fn who_tells_whose_process_a_pid_is() {
     assert_eq!(who(&tid.to_string())[0]["process"], std::process::id());
     root.run(&["--who", "4194303"]).fails(1, "no such process");
     root.run(&["--who", "web"]).fails(2, "web");
+}
+
+// Seen to fail without watch::confine_lister, and without the seccomp filter in it.
+#[test]
+fn the_list_is_made_as_nobody_and_behind_a_filter() {
+    needs_root!();
+    let target = sandbox().start();
+    // A pipe that is full: whoever writes to it stays.
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    nix::unistd::write(&writer, &[b'x'; 4096]).unwrap();
+    let pid = target.pid.to_string();
+    for args in [&["--list"][..], &["--who", "1"], &["--pid", &pid, "--", "targets"]] {
+        let mut nsdbg = Command::new(NSDBG).args(args).stdout(writer.try_clone().unwrap()).spawn().unwrap();
+        let own = nsdbg.id() as i32;
+        let lister = || descendants(own).pop().filter(|_| args.len() > 2).unwrap_or(own);
+        let confined = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", lister())).unwrap_or_default();
+            let fact = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+                line.split_whitespace().next().unwrap_or_default().to_owned()
+            };
+            let capabilities = u64::from_str_radix(&fact("CapEff:"), 16).unwrap_or(u64::MAX);
+            // CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN.
+            let few = capabilities & !(1 << 2 | 1 << 19 | 1 << 21) == 0;
+            few && (fact("Uid:"), fact("Seccomp:")) == ("65534".to_owned(), "2".to_owned())
+        };
+        assert!(within(LIMIT, confined), "{args:?}");
+        nsdbg.kill().unwrap();
+        nsdbg.wait().unwrap();
+    }
+    drop(reader);
 }
 
 #[test]
