@@ -41,6 +41,8 @@ pub struct Context {
     pub host: Option<Host>,
     /// The session's target, a PID of the node.
     pub target: Option<i32>,
+    /// For commands that need it: the target's mountinfo.
+    pub mounts: Option<Vec<u8>>,
     /// Lines of the session's history, for `history`.
     pub history: Vec<String>,
     /// The contents of the container's passwd and group, where they were read for the command; else they are read
@@ -100,6 +102,7 @@ impl Default for Context {
             watch: None,
             host: None,
             target: None,
+            mounts: None,
             history: Vec::new(),
             users_files: None,
             users: OnceCell::new(),

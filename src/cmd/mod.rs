@@ -6,8 +6,10 @@ pub mod context;
 mod registry;
 
 mod cat;
+mod df;
 #[cfg(test)]
 mod docs;
+mod du;
 mod echo;
 mod env;
 mod help;
@@ -16,11 +18,14 @@ mod http;
 mod info;
 mod input;
 mod ls;
+mod mounts;
 mod netstat;
 mod ps;
 mod pwd;
+mod readlink;
 mod rows;
 mod sleep;
+mod stat;
 mod targets;
 mod truth;
 mod who;
@@ -72,11 +77,13 @@ pub struct Needs {
     pub netlink: bool,
     /// It looks at the node: its processes, its runtimes' files.
     pub host: bool,
+    /// It is given the target's mountinfo.
+    pub mounts: bool,
 }
 
 impl Needs {
     /// Nothing.
-    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false };
+    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false, mounts: false };
     /// It reads stdin.
     pub const STDIN: Self = Self { stdin: true, ..Self::NONE };
 }

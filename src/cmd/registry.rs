@@ -2,13 +2,16 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, df, du, echo, env, help, history, http, info, ls, mounts, netstat, ps, pwd, readlink, rows, sleep,
+    stat, targets, truth, who,
 };
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
     entry::<rows::Count>("count", &[]),
+    entry::<df::Df>("df", &[]),
+    entry::<du::Du>("du", &[]),
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
@@ -19,12 +22,15 @@ pub static REGISTRY: &[Entry] = &[
     entry::<info::Info>("info", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
+    entry::<mounts::Mounts>("mounts", &["mount", "findmnt"]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
+    entry::<readlink::Readlink>("readlink", &[]),
     entry::<rows::Select>("select", &[]),
     entry::<sleep::Sleep>("sleep", &[]),
     entry::<rows::SortBy>("sort-by", &[]),
+    entry::<stat::Stat>("stat", &[]),
     entry::<targets::Targets>("targets", &[]),
     entry::<truth::True>("true", &[]),
     entry::<rows::Where>("where", &[]),

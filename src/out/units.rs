@@ -26,6 +26,27 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// Bytes as coreutils' `--si` shows them: powers of 1000 (`999`, `1.6k`, `12M`).
+pub fn decimal_bytes(count: u64) -> String {
+    const UNITS: [char; 6] = ['k', 'M', 'G', 'T', 'P', 'E'];
+    if count < 1000 {
+        return count.to_string();
+    }
+    let mut scale: u64 = 1000;
+    for unit in UNITS {
+        let tenths = (u128::from(count) * 10).div_ceil(u128::from(scale));
+        if tenths < 100 {
+            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
+        }
+        let whole = count.div_ceil(scale);
+        if whole < 1000 || unit == 'E' {
+            return format!("{whole}{unit}");
+        }
+        scale *= 1000;
+    }
+    count.to_string()
+}
+
 /// A decimal number at the end of a line, without the machinery of `write!`: for commands that print it by the
 /// ten thousand.
 pub fn decimal(mut value: u64, to: &mut Vec<u8>) {
@@ -122,6 +143,20 @@ mod tests {
             (u64::MAX, "16E"),
         ] {
             assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn decimal_bytes_round_up() {
+        for (count, text) in [
+            (999, "999"),
+            (1000, "1.0k"),
+            (1001, "1.1k"),
+            (999_999, "1.0M"),
+            (123_456_789, "124M"),
+            (u64::MAX, "19E"),
+        ] {
+            assert_eq!(decimal_bytes(count), text);
         }
     }
 

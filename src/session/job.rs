@@ -72,6 +72,8 @@ pub struct Job {
     pub format: Format,
     /// How faults are told.
     pub faults: Format,
+    /// The target's mountinfo, for a command that needs it.
+    pub mounts: Option<Vec<u8>>,
     /// The command whose rows come in, by name; empty for none.
     pub rows_of: String,
     /// Whether a person reads the output on a terminal.
@@ -95,6 +97,7 @@ impl Job {
             host_files: Vec::new(),
             format: Format::Text,
             faults: Format::Text,
+            mounts: None,
             rows_of: String::new(),
             tty: false,
             color: false,
@@ -108,6 +111,7 @@ impl Job {
         let cx = Context {
             format: self.format,
             faults: self.faults,
+            mounts: self.mounts,
             rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
@@ -152,7 +156,10 @@ impl Job {
         }
         to.number((self.format == Format::Json).into()).number((self.faults == Format::Json).into());
         to.bytes(self.rows_of.as_bytes()).number(self.tty.into()).number(self.color.into());
-        to.number(self.width as u64).number(self.read_only.into());
+        to.number(self.width as u64).number(self.read_only.into()).number(self.mounts.is_some().into());
+        if let Some(mounts) = &self.mounts {
+            to.bytes(mounts);
+        }
         to.finish()
     }
 
@@ -186,6 +193,7 @@ impl Job {
         let (format, faults) = (format()?, format()?);
         let rows_of = String::from_utf8(from.bytes()?.to_vec()).ok()?;
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
+        let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         Some(Self {
             task,
             arguments,
@@ -194,6 +202,7 @@ impl Job {
             host_files,
             format,
             faults,
+            mounts,
             rows_of,
             tty,
             color,
@@ -236,6 +245,7 @@ mod tests {
             environment: vec![("A".into(), "b".into())],
             host_files: vec![HostFile { path: "/etc/hosts".into(), write: false }],
             faults: Format::Json,
+            mounts: Some(b"1".to_vec()),
             rows_of: "ps".into(),
             tty: true,
             width: 132,

@@ -208,6 +208,7 @@ impl Session {
                 Format::Text
             },
             faults: if self.options.json { Format::Json } else { Format::Text },
+            mounts: if command.entry.needs.mounts { self.target.mountinfo() } else { None },
             rows_of: String::new(),
             tty: to_terminal,
             color: to_terminal && self.terminal.color,

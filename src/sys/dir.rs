@@ -127,6 +127,8 @@ pub struct Stat {
     pub seconds: i64,
     /// Nanoseconds of it.
     pub nanoseconds: u32,
+    /// The device that it is on.
+    pub on_device: u64,
     /// Major and minor number, of a device.
     pub device: (u32, u32),
 }
@@ -147,6 +149,7 @@ pub fn stat(directory: Option<BorrowedFd>, path: &CStr, follow: bool, mask: u32)
     // SAFETY: on success the kernel has filled the whole structure.
     let facts = unsafe { facts.assume_init() };
     Ok(Stat {
+        on_device: libc::makedev(facts.stx_dev_major, facts.stx_dev_minor),
         mode: u32::from(facts.stx_mode),
         nlink: facts.stx_nlink,
         uid: facts.stx_uid,

@@ -126,6 +126,16 @@ impl Walk {
         dir::stat(directory, &name, self.follow && directory.is_none(), mask)
     }
 
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+
+    /// Whether a device is another one than the start's.
+    pub fn is_on_another(&self, device: u64) -> bool {
+        self.levels.first().is_some_and(|first| first.device != device)
+    }
+
     /// Opens what was found; a symbolic link is refused below the start.
     ///
     /// # Errors

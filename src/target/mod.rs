@@ -15,6 +15,7 @@ pub mod state;
 pub mod tree;
 
 use std::ffi::CStr;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -87,6 +88,14 @@ impl Target {
     /// Whether the process has ended.
     pub fn has_ended(&self) -> bool {
         has_ended(&self.pidfd)
+    }
+
+    /// Its mountinfo, bounded; none where it can't be read.
+    pub fn mountinfo(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = self.open_in_proc(c"mountinfo", OFlag::O_RDONLY).ok()?;
+        std::fs::File::from(file).take(crate::sys::mounts::LIMIT).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// Opens something in its directory of the node's procfs.

@@ -1,0 +1,295 @@
+//! `df`.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::field::{field, more};
+use crate::out::name::escape;
+use crate::out::table::{NoRow, Table};
+use crate::out::{Align, Field, Kind, Name, Output, units};
+use crate::sys::mounts::{self, Mount};
+use crate::sys::statx::{self, Space};
+
+/// Show how much room file systems have.
+///
+/// Those of the operands, else all that are mounted and have a size; of several mounts of one file system the first. One
+/// that does not answer within two seconds is named and left out.
+#[derive(clap::Parser)]
+#[command(args_override_self = true)]
+pub struct Df {
+    /// Units of 1024: 1.5G.
+    #[arg(short = 'h', long = "human-readable", overrides_with_all = ["si", "kilo"])]
+    human: bool,
+    /// Units of 1000: 1.6G.
+    #[arg(short = 'H', long, overrides_with_all = ["human", "kilo"])]
+    si: bool,
+    /// Blocks of 1024 bytes; that is the default.
+    #[arg(short = 'k', overrides_with_all = ["human", "si"])]
+    kilo: bool,
+    /// Inodes in place of blocks.
+    #[arg(short = 'i', long)]
+    inodes: bool,
+    /// The type of each.
+    #[arg(short = 'T', long)]
+    print_type: bool,
+    /// Those without a size, and those that are mounted again, too.
+    #[arg(short = 'a', long)]
+    all: bool,
+    /// These types only.
+    #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',')]
+    only: Vec<String>,
+    /// All but these types.
+    #[arg(short = 'x', long, value_name = "TYPE", value_delimiter = ',')]
+    exclude_type: Vec<String>,
+    /// One line each, however long; it always is.
+    #[arg(short = 'P', long)]
+    portability: bool,
+    /// A sum at the end.
+    #[arg(long)]
+    total: bool,
+    /// Files; the file system that each is on.
+    files: Vec<OsString>,
+}
+
+/// One file system in JSON.
+#[derive(serde::Serialize)]
+struct Row {
+    source: Name,
+    target: Name,
+    #[serde(rename = "type")]
+    kind: String,
+    size: u64,
+    used: u64,
+    available: u64,
+    used_percent: Option<u64>,
+    inodes: u64,
+    inodes_used: u64,
+    inodes_free: u64,
+    inodes_used_percent: Option<u64>,
+    read_only: bool,
+    file: Option<Name>,
+}
+
+/// One that does not answer is not waited for any longer.
+const LIMIT: Duration = Duration::from_secs(2);
+
+impl Command for Df {
+    type Row = NoRow;
+    const PLACE: Place = Place::Inside;
+    const NEEDS: Needs = Needs { mounts: true, ..Needs::NONE };
+    const REPLACES: &'static str = "coreutils df";
+    const FIELDS: &'static [Field] = &[
+        field("source", Kind::Text, "what is mounted"),
+        field("type", Kind::Text, "the type of the file system"),
+        field("size", Kind::Bytes, "its size"),
+        field("used", Kind::Bytes, "what is used"),
+        field("available", Kind::Bytes, "what other users than root may still use"),
+        field("used_percent", Kind::Number, "the share of it that is used, rounded up"),
+        more("inodes", Kind::Number, "how many inodes it may have; 0 where it does not say"),
+        more("inodes_used", Kind::Number, "how many are used"),
+        more("inodes_free", Kind::Number, "how many are free"),
+        more("inodes_used_percent", Kind::Number, "the share of them that is used"),
+        more("read_only", Kind::Flag, "whether the mount or the file system is read-only"),
+        field("target", Kind::Text, "where it is mounted"),
+        more("file", Kind::Text, "the operand that it was asked for"),
+    ];
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "df -h", what: "all of them" },
+        Example { line: "df -i /tmp", what: "the inodes of one" },
+        Example { line: "df -a | where used_percent ge 0 | select target,type", what: "as rows" },
+    ];
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let mounts = cx.mounts.as_deref().map(mounts::parse).unwrap_or_default();
+        let mut rows = Vec::new();
+        if self.files.is_empty() {
+            let mut seen = HashSet::new();
+            for mount in visible(&mounts) {
+                if !self.wants(&mount.kind) || (!self.all && !seen.insert(mount.device)) {
+                    continue;
+                }
+                match space(OsStr::from_bytes(&mount.target)) {
+                    Ok(space) if space.blocks == 0 && !self.all => {}
+                    Ok(space) => rows.push(row(mount, &space, None)),
+                    // What the target's user may not reach is not worth a message unless it was asked for.
+                    Err(fault) if fault.raw_errno() == Some(libc::EACCES) => {}
+                    Err(fault) => cx.report(&fault),
+                }
+            }
+        } else {
+            for file in &self.files {
+                match of_file(file, &mounts) {
+                    Ok((mount, space)) if self.wants(&mount.kind) => {
+                        rows.push(row(&mount, &space, Some(file)))
+                    }
+                    Ok(_) => {}
+                    Err(fault) => cx.report(&fault),
+                }
+            }
+        }
+        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
+        if out.is_json() {
+            for row in &rows {
+                out.json(row).map_err(wrote)?;
+            }
+        } else if !rows.is_empty() {
+            self.print(&rows, cx.tty, out).map_err(wrote)?;
+        } else if !cx.failed() {
+            return Err(Fault::say("no file system is left to show"));
+        }
+        Ok(Status::OK)
+    }
+}
+
+/// The mounts that a path can lead to: of several on one place the last.
+fn visible(mounts: &[Mount]) -> Vec<&Mount> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<&Mount> =
+        mounts.iter().rev().filter(|mount| seen.insert(mount.target.as_slice())).collect();
+    last.reverse();
+    last
+}
+
+/// statfs(2) of what may never answer, in a thread that is left behind then.
+fn space(path: &OsStr) -> Result<Space> {
+    let (sender, receiver) = mpsc::channel();
+    let asked = path.to_owned();
+    let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
+        let _ = sender.send(statx::space(&asked));
+    });
+    thread.map_err(|error| Fault::io("start a thread for", path, &error))?;
+    match receiver.recv_timeout(LIMIT) {
+        Ok(space) => space.map_err(|errno| Fault::errno("statfs", path, errno)),
+        Err(_) => Err(Fault::text("statfs", path, "it does not answer")),
+    }
+}
+
+/// The file system that a file is on, and the mount that leads to it.
+fn of_file(file: &OsStr, mounts: &[Mount]) -> Result<(Mount, Space)> {
+    let space = space(file)?;
+    let fault = |errno| Fault::errno("stat", file, errno);
+    let device = statx::facts(None, file, true).map_err(fault)?.device;
+    let path = std::fs::canonicalize(file).map_err(|error| Fault::io("stat", file, &error))?;
+    let path = path.as_os_str().as_bytes();
+    let holding = mounts.iter().filter(|mount| mount.holds(path));
+    // Where a file system has several devices (btrfs), the nearest mount is right; where a mount is hidden, the device.
+    let nearest =
+        holding.clone().filter(|mount| mount.device == device).max_by_key(|mount| mount.target.len());
+    let mount = nearest.or_else(|| holding.max_by_key(|mount| mount.target.len())).cloned();
+    let unknown = || Mount {
+        id: 0,
+        parent: 0,
+        device,
+        root: b"/".to_vec(),
+        target: b"-".to_vec(),
+        options: String::new(),
+        propagation: String::new(),
+        kind: "-".to_owned(),
+        source: b"-".to_vec(),
+        super_options: String::new(),
+    };
+    Ok((mount.unwrap_or_else(unknown), space))
+}
+
+fn row(mount: &Mount, space: &Space, file: Option<&OsString>) -> Row {
+    let bytes = |blocks: u64| blocks.saturating_mul(space.fragment);
+    let used = space.blocks.saturating_sub(space.free);
+    let files_used = space.files.saturating_sub(space.files_free);
+    let read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    Row {
+        source: mount.source.clone().into(),
+        target: mount.target.clone().into(),
+        kind: mount.kind.clone(),
+        size: bytes(space.blocks),
+        used: bytes(used),
+        available: bytes(space.available),
+        used_percent: percent(used, used.saturating_add(space.available)),
+        inodes: space.files,
+        inodes_used: files_used,
+        inodes_free: space.files_free,
+        inodes_used_percent: percent(files_used, space.files),
+        read_only: read_only(&mount.options) || read_only(&mount.super_options),
+        file: file.map(|file| Name::from(file.as_os_str())),
+    }
+}
+
+/// A share in percent, rounded up; none of nothing.
+fn percent(part: u64, whole: u64) -> Option<u64> {
+    (whole > 0).then(|| (u128::from(part) * 100).div_ceil(u128::from(whole)) as u64)
+}
+
+impl Df {
+    fn wants(&self, kind: &str) -> bool {
+        (self.only.is_empty() || self.only.iter().any(|one| one == kind))
+            && !self.exclude_type.iter().any(|one| one == kind)
+    }
+
+    fn print(&self, rows: &[Row], tty: bool, out: &mut Output<NoRow>) -> std::io::Result<()> {
+        let mut columns = vec![("Filesystem", Align::Left)];
+        if self.print_type {
+            columns.push(("Type", Align::Left));
+        }
+        let heads = match (self.inodes, self.human || self.si) {
+            (true, _) => ["Inodes", "IUsed", "IFree", "IUse%"],
+            (_, true) => ["Size", "Used", "Avail", "Use%"],
+            _ => ["1K-blocks", "Used", "Available", "Use%"],
+        };
+        columns.extend(heads.map(|head| (head, Align::Right)));
+        columns.push(("Mounted on", Align::Left));
+        let mut table = Table::new(&columns, tty);
+        let name = |name: &Name| if tty { escape(name.spelled().as_bytes()) } else { name.spelled() };
+        let mut sum = [0u64; 6];
+        let mut line =
+            |first: String, kind: &str, numbers: [u64; 6], last: String, out: &mut Output<NoRow>| {
+                let mut cells = vec![first];
+                if self.print_type {
+                    cells.push(kind.to_owned());
+                }
+                let [size, used, available, inodes, inodes_used, inodes_free] = numbers;
+                let (three, share) = match self.inodes {
+                    true => (
+                        [inodes, inodes_used, inodes_free].map(|n| self.count(n)),
+                        percent(inodes_used, inodes),
+                    ),
+                    false => {
+                        // What is kept for root counts neither as used nor as available.
+                        let share = percent(used, used.saturating_add(available));
+                        ([size, used, available].map(|n| self.amount(n)), share)
+                    }
+                };
+                cells.extend(three);
+                cells.push(share.map_or_else(|| "-".to_owned(), |share| format!("{share}%")));
+                cells.push(last);
+                table.row(cells, out.bytes())
+            };
+        for row in rows {
+            let numbers = [row.size, row.used, row.available, row.inodes, row.inodes_used, row.inodes_free];
+            sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.saturating_add(number));
+            line(name(&row.source), &row.kind, numbers, name(&row.target), out)?;
+        }
+        if self.total {
+            line("total".to_owned(), "-", sum, "-".to_owned(), out)?;
+        }
+        table.finish(out.bytes())
+    }
+
+    fn amount(&self, bytes: u64) -> String {
+        match (self.human, self.si) {
+            (true, _) => units::bytes(bytes),
+            (_, true) => units::decimal_bytes(bytes),
+            _ => bytes.div_ceil(1024).to_string(),
+        }
+    }
+
+    fn count(&self, count: u64) -> String {
+        match (self.human, self.si) {
+            (true, _) => units::bytes(count),
+            (_, true) => units::decimal_bytes(count),
+            _ => count.to_string(),
+        }
+    }
+}
