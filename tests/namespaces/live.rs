@@ -67,7 +67,8 @@ pub fn end(mut child: Child) -> Ran {
     Ran { status, out: joined(out), err: String::from_utf8_lossy(&joined(err)).into_owned() }
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+/// Reads to the end, in a thread.
+pub fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = from.read_to_end(&mut bytes);

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(target_arch = "x86_64")]
+mod family;
+mod faults;
+#[cfg(target_arch = "x86_64")]
+mod faults_each;
 mod hostile;
 mod identity;
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,191 @@
+//! Each system call of entering made to fail, once for each of its errors.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use libc::*;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::family::{Held, Site, hold};
+use crate::support::{NSDBG, needs_root, sandbox};
+use crate::trace::Call;
+
+/// A failure that is waited for ends with the limit of entering: 10 s.
+const LIMIT_OF_ONE: Duration = Duration::from_secs(15);
+
+const THREADS: usize = 4;
+
+/// The errors that a system call is given. What only newer kernels have is refused as by older ones too.
+fn errors(number: i64) -> &'static [i32] {
+    match number {
+        SYS_open_tree | SYS_mount_setattr | SYS_setns | SYS_close_range | SYS_openat2 | SYS_pidfd_open
+        | SYS_pidfd_send_signal | SYS_keyctl | SYS_memfd_create | SYS_execveat | SYS_seccomp
+        | SYS_getrandom | SYS_rseq | SYS_statx => &[ENOSYS, EPERM, EINVAL, ENOMEM, EMFILE],
+        SYS_open | SYS_openat | SYS_socketpair | SYS_pipe2 | SYS_dup | SYS_dup2 | SYS_dup3
+        | SYS_signalfd4 => &[EMFILE, EPERM, ENOMEM],
+        SYS_clone | SYS_clone3 | SYS_fork | SYS_vfork => &[EAGAIN, ENOMEM],
+        SYS_mmap | SYS_brk | SYS_munmap | SYS_mremap | SYS_mprotect | SYS_madvise => &[ENOMEM],
+        SYS_read | SYS_write | SYS_pread64 | SYS_pwrite64 | SYS_readv | SYS_writev | SYS_close
+        | SYS_splice | SYS_lseek => &[EIO, ENOMEM],
+        SYS_recvmsg | SYS_sendmsg => &[ENOMEM, EPERM],
+        _ => &[EPERM, EINVAL, ENOMEM],
+    }
+}
+
+/// What became of a run with one failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ended {
+    /// With 125 and the step's name; the command did not run.
+    Named,
+    /// The command ran, as if nothing had failed.
+    AllTheSame,
+    /// The command ran and failed by itself.
+    Command,
+    /// libc could not start the program: nothing of nsdbg ran yet.
+    BeforeMain,
+}
+
+struct Scenario {
+    target: i32,
+    args: &'static [&'static str],
+}
+
+impl Scenario {
+    fn hold(&self, fail: Option<(Site, i32)>) -> Held {
+        let mut command = Command::new(NSDBG);
+        command.env_clear().env("TERM", "dumb").current_dir("/");
+        command.arg("--pid").arg(self.target.to_string()).args(self.args);
+        hold(&mut command, fail, LIMIT_OF_ONE)
+    }
+
+    /// Says what is wrong, or how it ended.
+    fn judge(&self, whole: &Held, held: &Held, (site, errno): (Site, i32)) -> Result<Ended, String> {
+        if held.hung || !held.left.is_empty() {
+            return Err(format!("it hung ({}), or left {:?}", held.hung, held.left));
+        }
+        if let Some(call) = held.calls.iter().find(|(_, call)| leaves_a_file(call)) {
+            return Err(format!("a file was made: {call:?}"));
+        }
+        if let Some(other) = held.inside.iter().find(|seen| **seen != whole.inside[0]) {
+            return Err(format!("a process inside is another: {other:?}"));
+        }
+        let (status, said) = (held.ran.status, held.ran.err.trim_end());
+        if status == 0 {
+            return if !said.is_empty() || steady(&held.ran.text()) != steady(&whole.ran.text()) {
+                Err("it succeeded, and not as it should".into())
+            } else {
+                Ok(Ended::AllTheSame)
+            };
+        }
+        let cause = std::io::Error::from_raw_os_error(errno).to_string();
+        let cause = cause.split(" (os").next().unwrap_or_default().to_lowercase();
+        let names_errno = said.to_lowercase().contains(&cause);
+        if status == 1 && site.process == 2 && said.starts_with("cat: ") && names_errno {
+            return Ok(Ended::Command);
+        }
+        if status == 125 && !said.is_empty() && held.ran.out.is_empty() && names_errno {
+            return Ok(Ended::Named);
+        }
+        Err("it ended, and not as it should".into())
+    }
+}
+
+/// Whether it has made a file, a directory, a link, or a mount that stays.
+fn leaves_a_file(call: &Call) -> bool {
+    let creates = match call.number {
+        SYS_openat => call.arguments[2] as i32 & O_CREAT != 0,
+        SYS_open => call.arguments[1] as i32 & O_CREAT != 0,
+        number => [
+            SYS_mkdir, SYS_mkdirat, SYS_mknod, SYS_mknodat, SYS_link, SYS_linkat, SYS_symlink,
+            SYS_symlinkat, SYS_rename, SYS_renameat, SYS_renameat2, SYS_creat, SYS_mount,
+            SYS_move_mount,
+        ]
+        .contains(&number),
+    };
+    creates && call.result.is_some_and(|result| result >= 0)
+}
+
+/// The lines of a status file that are the same in each run.
+fn steady(status: &str) -> String {
+    let varies = |line: &&str| {
+        !["Pid:", "Ngid:", "Tgid:", "PPid:", "NS", "Vm", "Rss", "voluntary", "nonvoluntary", "Cpus", "Mems"]
+            .iter()
+            .any(|name| line.starts_with(name))
+    };
+    status.lines().filter(varies).collect::<Vec<_>>().join("\n")
+}
+
+/// A mount namespace of this thread's own, so that no other test changes what is mounted.
+fn own_mounts() -> String {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+    mounts()
+}
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
+}
+
+/// Lets each call of a run fail in its turn, in two threads.
+fn each(scenario: &Scenario, all: bool) {
+    let whole = std::thread::scope(|scope| scope.spawn(|| scenario.hold(None)).join().unwrap());
+    assert_eq!(whole.ran.status, 0, "{whole:?}");
+    let mut tries = Vec::new();
+    for (at, (site, call)) in whole.calls.iter().enumerate() {
+        if matches!(site.number, SYS_exit_group | SYS_exit | SYS_rt_sigreturn) {
+            continue;
+        }
+        let errors = errors(site.number);
+        if all {
+            tries.extend(errors.iter().map(|errno| (*site, *call, *errno)));
+        } else {
+            tries.push((*site, *call, errors[at % errors.len()]));
+        }
+    }
+    let (next, wrong, ends) =
+        (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::<_, u32>::new()));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let before = own_mounts();
+                while let Some((site, call, errno)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let held = scenario.hold(Some((*site, *errno)));
+                    if !held.reached {
+                        *ends.lock().unwrap().entry(None).or_default() += 1;
+                        continue;
+                    }
+                    let judged = scenario.judge(&whole, &held, (*site, *errno));
+                    if mounts() != before {
+                        wrong.lock().unwrap().push(format!("{site:?}: a mount is left"));
+                    }
+                    match judged {
+                        Ok(end) => *ends.lock().unwrap().entry(Some(end)).or_default() += 1,
+                        Err(what) => wrong.lock().unwrap().push(format!(
+                            "{site:?} {:x?}, errno {errno}: {what}: {:?}",
+                            call.arguments, held.ran
+                        )),
+                    }
+                }
+            });
+        }
+    });
+    let (wrong, ends) = (wrong.into_inner().unwrap(), ends.into_inner().unwrap());
+    println!("{:?}: {} failures in {:?}: {ends:?}", scenario.args, tries.len(), begun.elapsed());
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), tries.len(), wrong.join("\n"));
+    let missed = ends.get(&None).copied().unwrap_or(0);
+    assert!(missed as usize <= tries.len() / 20, "{missed} calls did not come again");
+}
+
+#[test]
+fn r35_each_system_call_of_entry_fails_once() {
+    needs_root!();
+    let all = std::env::var_os("NSDBG_TEST_FAULTS").is_some_and(|which| which == "all");
+    let target = sandbox().user(0, 0).caps(0xa804_25fb).start();
+    each(&Scenario { target: target.pid, args: &["--", "cat", "/proc/self/status"] }, all);
+}
