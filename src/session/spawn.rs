@@ -80,7 +80,7 @@ impl Session {
             } else {
                 input = Some(reader);
             }
-            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
             let to_terminal = at + 1 == count && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
             let stdio = self.redirect(
@@ -132,7 +132,7 @@ impl Session {
         let said: Vec<Vec<u8>> = pipeline.pumps.into_iter().map(Pump::into_memory).collect();
         self.target_ended |= outcome.target_ended;
         if let Some(failure) = outcome.failure {
-            return Err(failure);
+            return Err(self.launcher.failure().map_or(failure, Fault::from));
         }
         if outcome.status != 0 {
             let text = String::from_utf8_lossy(said.get(1).map_or(&[], Vec::as_slice)).trim_end().to_owned();
@@ -160,7 +160,7 @@ impl Session {
         let mut outcome = Outcome::default();
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
-            Some(failure) => Err(failure),
+            Some(failure) => Err(self.launcher.failure().map_or(failure, Fault::from)),
             None if outcome.descriptors.is_empty() => {
                 Err(Fault::say("the worker sent nothing").with_status(125))
             }
@@ -225,7 +225,7 @@ impl Session {
                     job.redirections.push(redirection)
                 }
                 Redirect::Inside(Redirection { path: None, .. }) => {
-                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
                 }
                 Redirect::Inside(Redirection { number, path: Some(path), append }) => {
                     let Argument::Word(path) = path else {

@@ -90,6 +90,8 @@ struct Process {
     counts: BTreeMap<i64, u32>,
     /// The call that it is in: where it is told, and the errno with which it is to fail.
     call: Option<(usize, Option<i32>)>,
+    /// What was there before it was replaced.
+    first_argument: u64,
 }
 
 /// All of them.
@@ -112,14 +114,8 @@ pub fn hold(command: &mut Command, fail: Option<(Site, i32)>, limit: Duration) -
     let (out, err) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
     let first = child.id() as i32;
     let ran = Ran { status: -1, out: Vec::new(), err: String::new() };
-    let held = Held {
-        ran,
-        calls: Vec::new(),
-        reached: false,
-        inside: Vec::new(),
-        hung: false,
-        left: Vec::new(),
-    };
+    let held =
+        Held { ran, calls: Vec::new(), reached: false, inside: Vec::new(), hung: false, left: Vec::new() };
     let mut family = Family { processes: BTreeMap::new(), next: 1, fail, held };
     family.processes.insert(first, Process { place: Some(0), ..Process::default() });
     family.follow(first, limit);
@@ -138,9 +134,8 @@ impl Family {
         while !self.processes.is_empty() {
             let mut status = 0;
             // SAFETY: the status is ours. Other threads' children are not asked for.
-            let pid = unsafe {
-                libc::waitpid(-1, &mut status, libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG)
-            };
+            let pid =
+                unsafe { libc::waitpid(-1, &mut status, libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG) };
             if pid == -1 {
                 break;
             }
@@ -152,7 +147,11 @@ impl Family {
                     end = Instant::now() + AFTER;
                 }
                 // Most stops are a moment away.
-                if begun.elapsed() < SHORT { std::thread::yield_now() } else { std::thread::sleep(SHORT / 20) }
+                if begun.elapsed() < SHORT {
+                    std::thread::yield_now()
+                } else {
+                    std::thread::sleep(SHORT / 20)
+                }
                 continue;
             }
             if libc::WIFSTOPPED(status) {
@@ -217,18 +216,27 @@ impl Family {
                 process.call = Some((self.held.calls.len(), errno));
                 self.held.calls.push((site, stop));
                 self.held.reached |= errno.is_some();
-                // A close that fails has closed all the same.
-                if errno.is_some() && stop.number != libc::SYS_close {
-                    let mut registers = registers(pid);
-                    registers.orig_rax = u64::MAX;
-                    set_registers(pid, &registers);
+                let mut registers = registers(pid);
+                process.first_argument = registers.rdi;
+                match stop.number {
+                    _ if errno.is_none() => return,
+                    // A close that fails has closed all the same.
+                    libc::SYS_close => return,
+                    // It has no error: what it answers is the old end.
+                    libc::SYS_brk => registers.rdi = 0,
+                    _ => registers.orig_rax = u64::MAX,
                 }
+                set_registers(pid, &registers);
             }
             Some(result) => {
                 let Some((at, errno)) = process.call.take() else { return };
                 self.held.calls[at].1.result = Some(result);
                 if let Some(errno) = errno {
                     let mut registers = registers(pid);
+                    if self.held.calls[at].0.number == libc::SYS_brk {
+                        registers.rdi = process.first_argument;
+                        return set_registers(pid, &registers);
+                    }
                     registers.rax = -i64::from(errno) as u64;
                     set_registers(pid, &registers);
                     self.held.calls[at].1.result = Some(-i64::from(errno));
