@@ -14,7 +14,7 @@ use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::{self, Entry, HostFile, Place, Prints, Wants, Watch};
 use crate::enter::worker::{MAX_EXTRA, Want};
-use crate::enter::{fds, watch};
+use crate::enter::{Step, fds, watch};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
@@ -329,7 +329,7 @@ impl Session {
         let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
-        let Some(pid) = syscall::fork().map_err(fault("fork"))? else {
+        let Some(pid) = syscall::fork().step("fork", entry.name)? else {
             if self.shares_pid_namespace() {
                 own.push(std::process::id() as i32);
             }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::live::run;
+use crate::live::{Live, run};
 use crate::support::{Builder, NSDBG, Sandbox, helper, needs_root, sandbox};
 
 /// nsdbg under system calls that fail; see the helper's `filter`.
@@ -67,6 +67,18 @@ fn r35_a_step_that_fails_is_named_and_ends_it() {
     ] {
         let ran = run(filtered(&[rule], &target).args(["--", "echo", "inside"]));
         assert!(ran.status == 125 && ran.out.is_empty() && ran.err.contains(step), "{rule}: {ran:?}");
+    }
+}
+
+// Seen to fail with what /proc/self/fd lists closed instead: inside, that is the container's to fake.
+#[test]
+fn r02_r35_without_close_range_a_child_has_its_pipes_alone() {
+    needs_root!();
+    for proc in ["yes", "none", "tmpfs"] {
+        let target = sandbox().file("proc/self/fd/0", "").set("proc", proc).start();
+        let live = Live::of(filtered(&["436:38"], &target).args(["--", "cat"]));
+        let fds = live.facts().fds;
+        assert!(fds.keys().eq(&[0, 1, 2]), "{proc}: {fds:?}");
     }
 }
 

@@ -23,6 +23,11 @@ const LIMIT_OF_ONE: Duration = Duration::from_secs(15);
 
 const THREADS: usize = 4;
 
+/// Who makes a call. A launcher and the workers that it forks are one.
+const SUPERVISOR: usize = 0;
+const LAUNCHER: usize = 1;
+const CHILD: usize = 2;
+
 /// The child says so, and starts at the root: a target's directory may be gone.
 const NO_DIRECTORY: &str = "nsdbg: the working directory can't be reached: starting at /";
 
@@ -95,11 +100,13 @@ impl Scenario {
         if let Some(other) = held.inside.iter().find(|seen| **seen != whole.inside[0]) {
             return Err(format!("a process inside is another: {other:?}"));
         }
+        let last = whole.calls.iter().map(|(site, _)| site.process).max();
+        let role = if Some(site.process) == last { CHILD } else { site.process.min(LAUNCHER) };
         let (status, said) = (held.ran.status, held.ran.err.trim_end());
         let (out, wanted) = (steady(&held.ran.text()), steady(&whole.ran.text()));
         if status == 0 && out == wanted {
             return match said {
-                "" if may_fail(site.process, call) => Ok(Ended::AllTheSame),
+                "" if may_fail(role, call) => Ok(Ended::AllTheSame),
                 NO_DIRECTORY if site.process > 0 => Ok(Ended::AllTheSame),
                 _ => Err("it succeeded, and not as it should".into()),
             };
@@ -113,7 +120,7 @@ impl Scenario {
         }
         let cause = Errno::from_raw(errno).desc().to_lowercase();
         let names_errno = said.to_lowercase().contains(&cause);
-        let is_commands = site.process == 2 && said.starts_with("cat: ");
+        let is_commands = role == CHILD && said.starts_with("cat: ");
         if status == 1 && names_errno && (is_commands || said.starts_with("cat: write output: ")) {
             return Ok(Ended::Command);
         }
@@ -131,27 +138,34 @@ impl Scenario {
 
 /// Whether a command may run all the same when this call fails: for what it does there is another way, or it is of no
 /// consequence.
-fn may_fail(process: usize, call: &Call) -> bool {
+fn may_fail(role: usize, call: &Call) -> bool {
     let first = call.arguments[0] as i32;
-    match (process, call.number) {
+    match (role, call.number) {
         // Closing: the descriptor is gone. Polling: it is polled again.
         (_, SYS_close | SYS_poll) => true,
         // The first start is done again by other means: of the image, of the arguments.
-        (0, SYS_open_tree | SYS_mount_setattr | SYS_memfd_create | SYS_dup3 | SYS_execveat | SYS_write) => {
+        (
+            SUPERVISOR,
+            SYS_open_tree | SYS_mount_setattr | SYS_memfd_create | SYS_dup3 | SYS_execveat | SYS_write,
+        ) => true,
+        // What libc asks at its start and can do without.
+        (SUPERVISOR, SYS_set_tid_address | SYS_set_robust_list | SYS_prlimit64 | SYS_rseq | SYS_readlink) => {
             true
         }
-        // What libc asks at its start and can do without.
-        (0, SYS_set_tid_address | SYS_set_robust_list | SYS_prlimit64 | SYS_rseq | SYS_readlink) => true,
         // Whether something is a terminal, the size of a pipe or of a file.
-        (0, SYS_ioctl | SYS_fcntl | SYS_statx | SYS_lseek) => true,
+        (SUPERVISOR, SYS_ioctl | SYS_fcntl | SYS_statx | SYS_lseek) => true,
         // Our own label, without which the target's is taken, and the target's environment.
-        (0, SYS_openat | SYS_read) => true,
-        (1, SYS_setns | SYS_close_range | SYS_keyctl | SYS_alarm) => true,
+        (SUPERVISOR, SYS_openat | SYS_read) => true,
+        (LAUNCHER, SYS_setns | SYS_close_range | SYS_keyctl | SYS_alarm) => true,
         // The descriptor through which a failure would be told; the check of std that a descriptor is one.
-        (1, SYS_fcntl) => call.arguments[2] >= 60 || call.arguments[1] as i32 == F_GETFD,
+        // Of the supervisor's end.
+        (LAUNCHER, SYS_recvmsg) => call.result == Some(0),
+        (LAUNCHER, SYS_fcntl) => call.arguments[2] >= 60 || call.arguments[1] as i32 == F_GETFD,
         // The first capability that the kernel does not know.
-        (1, SYS_prctl) => matches!(first, PR_CAPBSET_DROP | PR_CAPBSET_READ) && call.result == Some(-22),
-        (2, SYS_close_range | SYS_fcntl | SYS_splice | SYS_mmap | SYS_munmap | SYS_lseek) => true,
+        (LAUNCHER, SYS_prctl) => {
+            matches!(first, PR_CAPBSET_DROP | PR_CAPBSET_READ) && call.result == Some(-22)
+        }
+        (CHILD, SYS_close_range | SYS_fcntl | SYS_splice | SYS_mmap | SYS_munmap | SYS_lseek) => true,
         _ => false,
     }
 }
@@ -268,10 +282,15 @@ fn each(scenario: &Scenario, all: bool) {
     assert!(missed as usize <= tries.len() / 20, "{missed} calls did not come again");
 }
 
+// Seen to fail (each with at least one of these failures) without the look at what PR_CAPBSET_DROP answers with EINVAL,
+// with the errors ignored of: chdir in the launcher, the second PR_SET_DUMPABLE, the namespaces' inodes, capset.
 #[test]
 fn r35_each_system_call_of_entry_fails_once() {
     needs_root!();
     let all = std::env::var_os("NSDBG_TEST_FAULTS").is_some_and(|which| which == "all");
     let target = sandbox().user(0, 0).caps(0xa804_25fb).start();
-    each(&Scenario { target: target.pid, args: &["--", "cat", "/proc/self/status"] }, all);
+    each(&Scenario { target: target.pid, args: &["--", "cat", "/proc/self/status"] }, true);
+    // A launcher that goes on, and a user namespace.
+    let target = sandbox().mapped().start();
+    each(&Scenario { target: target.pid, args: &["-c", "cat /proc/self/status"] }, all);
 }

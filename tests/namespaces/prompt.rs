@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
-use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, tcgetattr};
 
 use crate::live::{descendants, wait, within};
 use crate::support::{Sandbox, needs_root, new_directory, sandbox, signal};
 
 const SOON: Duration = Duration::from_secs(8);
+
+/// Input, output, local, control characters.
+pub type Modes = (InputFlags, OutputFlags, LocalFlags, [libc::cc_t; libc::NCCS]);
 
 pub struct Prompt {
     pub nsdbg: Child,
@@ -32,8 +35,12 @@ impl Prompt {
     }
 
     /// A command that becomes nsdbg.
-    pub fn of(mut command: Command) -> Self {
-        let state = new_directory("state");
+    pub fn of(command: Command) -> Self {
+        Self::with_state(command, new_directory("state"))
+    }
+
+    /// As [`Prompt::of`], with a directory for its history.
+    pub fn with_state(mut command: Command, state: PathBuf) -> Self {
         let ends = openpty(None, None).unwrap();
         let end = || Stdio::from(ends.slave.try_clone().unwrap());
         command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", &state);
@@ -53,6 +60,18 @@ impl Prompt {
     pub fn type_in(&mut self, keys: &[u8]) {
         self.said.clear();
         self.master.write_all(keys).unwrap();
+    }
+
+    /// The terminal's modes.
+    pub fn modes(&self) -> Modes {
+        let modes = tcgetattr(&self.terminal).unwrap();
+        (modes.input_flags, modes.output_flags, modes.local_flags, modes.control_chars)
+    }
+
+    /// Closes the terminal: what runs in it gets SIGHUP.
+    pub fn hang_up(&mut self) {
+        self.terminal = File::open("/dev/null").unwrap().into();
+        self.master = File::open("/dev/null").unwrap();
     }
 
     /// What the terminal was sent since the last keys.
