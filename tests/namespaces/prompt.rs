@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, tcgetattr};
 
 use crate::live::{descendants, wait, within};
@@ -41,8 +43,14 @@ impl Prompt {
 
     /// As [`Prompt::of`], with a directory for its history.
     pub fn with_state(mut command: Command, state: PathBuf) -> Self {
-        let ends = openpty(None, None).unwrap();
-        let end = || Stdio::from(ends.slave.try_clone().unwrap());
+        // Not openpty(3), whose ends the programs of other tests would inherit: then nothing hangs up.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let mut options = File::options();
+        options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+        let terminal = OwnedFd::from(options.open(ptsname_r(&master).unwrap()).unwrap());
+        let end = || Stdio::from(terminal.try_clone().unwrap());
         command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", &state);
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: system calls alone between fork and exec.
@@ -54,7 +62,9 @@ impl Prompt {
             });
         }
         let nsdbg = command.spawn().unwrap();
-        Self { nsdbg, state, master: ends.master.into(), terminal: ends.slave, said: Vec::new() }
+        // The command's own copies of the terminal.
+        drop(command);
+        Self { nsdbg, state, master: OwnedFd::from(master).into(), terminal, said: Vec::new() }
     }
 
     pub fn type_in(&mut self, keys: &[u8]) {
