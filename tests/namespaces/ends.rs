@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::live::{descendants, is_alive, wait, within};
+use crate::live::{descendants, is_alive, mounts, own_mounts, wait, within};
 use crate::prompt::{Modes, Prompt};
 use crate::support::{NSDBG, Sandbox, needs_root, new_directory, sandbox, signal};
 
@@ -91,20 +91,11 @@ fn is_asleep(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") S "))
 }
 
-/// What is mounted, without what other tests mount meanwhile.
-fn mounts() -> Vec<String> {
-    let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let of_tests = |line: &&str| {
-        ["nsdbg-test", "overlay", "netns", "containers", "shm"].iter().any(|name| line.contains(name))
-    };
-    all.lines().filter(|line| !of_tests(line)).map(str::to_owned).collect()
-}
-
 // Seen to fail without the handler's message, the modes put back, or the launcher's and worker's end with the supervisor.
 #[test]
 fn r29_r30_sigterm_ends_a_session_with_a_message_and_leaves_nothing() {
     needs_root!();
-    let before = mounts();
+    let before = own_mounts();
     for at in ALL {
         let target = sandbox().start();
         let mut session = Session::start(&target, at);
@@ -156,7 +147,7 @@ fn r23_r30_a_terminal_that_hangs_up_ends_a_session_whose_command_is_stuck() {
 #[test]
 fn r30_the_supervisors_end_leaves_nothing_of_a_session() {
     needs_root!();
-    let before = mounts();
+    let before = own_mounts();
     for at in ALL {
         let target = sandbox().start();
         let mut session = Session::start(&target, at);
@@ -170,7 +161,7 @@ fn r30_the_supervisors_end_leaves_nothing_of_a_session() {
 #[test]
 fn r29_r31_the_targets_end_ends_a_session() {
     needs_root!();
-    let before = mounts();
+    let before = own_mounts();
     // A command outside goes on: it needs no target, and the end is told after it.
     for at in ALL.into_iter().filter(|at| *at != At::Outside) {
         let mut target = sandbox().start();

@@ -3,7 +3,6 @@
 #![allow(non_upper_case_globals, reason = "the names that libc gives")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use libc::*;
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
 use crate::family::{Held, Site, hold};
+use crate::live::{mounts, own_mounts};
 use crate::support::{NSDBG, needs_root, sandbox};
 use crate::trace::Call;
 
@@ -217,17 +215,6 @@ fn steady(status: &str) -> String {
         .any(|name| line.starts_with(name))
     };
     status.lines().filter(varies).collect::<Vec<_>>().join("\n")
-}
-
-/// A mount namespace of this thread's own, so that no other test changes what is mounted.
-fn own_mounts() -> String {
-    unshare(CloneFlags::CLONE_NEWNS).unwrap();
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-    mounts()
-}
-
-fn mounts() -> String {
-    fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
 }
 
 /// Lets each call of a run fail in its turn, in two threads.

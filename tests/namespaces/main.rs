@@ -16,6 +16,7 @@ mod lifetime;
 mod live;
 mod opens;
 mod oracles;
+mod peer;
 mod podman;
 mod prompt;
 mod recycled;
