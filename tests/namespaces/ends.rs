@@ -91,7 +91,8 @@ fn is_asleep(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") S "))
 }
 
-// Seen to fail without the handler's message, the modes put back, or the launcher's and worker's end with the supervisor.
+// Seen to fail without the handler's message, without the modes put back in it, and where launcher and worker do not
+// look at the supervisor's end.
 #[test]
 fn r29_r30_sigterm_ends_a_session_with_a_message_and_leaves_nothing() {
     needs_root!();
@@ -143,7 +144,8 @@ fn r23_r30_a_terminal_that_hangs_up_ends_a_session_whose_command_is_stuck() {
     assert!(within(SOON, || !is_alive(*child)), "{child} lives on");
 }
 
-// Seen to fail without the launcher's and the worker's look at the supervisor's end of their sockets (both).
+// Seen to fail without the launcher's parent death signal, and the launcher's and the worker's look at the supervisor's
+// end of their sockets (all three).
 #[test]
 fn r30_the_supervisors_end_leaves_nothing_of_a_session() {
     needs_root!();
@@ -157,7 +159,7 @@ fn r30_the_supervisors_end_leaves_nothing_of_a_session() {
     assert_eq!(mounts(), before);
 }
 
-// Seen to fail without the modes put back, or the worker's look at the target.
+// Seen to fail without the worker's look at the target after a kill.
 #[test]
 fn r29_r31_the_targets_end_ends_a_session() {
     needs_root!();
@@ -174,6 +176,7 @@ fn r29_r31_the_targets_end_ends_a_session() {
     assert_eq!(mounts(), before);
 }
 
+// Seen to fail where the launcher does not tell of a fork that failed.
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_node_without_pids_is_named_and_the_prompt_goes_on() {

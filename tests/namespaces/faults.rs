@@ -16,7 +16,8 @@ pub fn filtered(rules: &[&str], target: &Sandbox) -> Command {
 #[test]
 fn r35_the_fallbacks_of_old_kernels_enter_all_the_same() {
     needs_root!();
-    // setns with other flags than one namespace's, close_range, openat2, mount_setattr; all of them.
+    // setns with other flags than one namespace's, close_range, openat2, mount_setattr, fsconfig's SET_FD, by which a
+    // procfs is told its PID namespace; all of them.
     let setns = |errno: &str| {
         format!("308:1!128,131072,33554432,67108864,134217728,268435456,536870912,1073741824:{errno}")
     };
@@ -25,6 +26,7 @@ fn r35_the_fallbacks_of_old_kernels_enter_all_the_same() {
         .flat_map(|errno| {
             let all: Vec<String> = std::iter::once(setns(errno))
                 .chain([436, 437, 442].map(|number| format!("{number}:{errno}")))
+                .chain([format!("431:1=5:{errno}")])
                 .collect();
             all.iter().map(|rule| vec![rule.clone()]).chain([all.clone()]).collect::<Vec<_>>()
         })
@@ -36,6 +38,8 @@ fn r35_the_fallbacks_of_old_kernels_enter_all_the_same() {
             let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
             let ran = run(filtered(&rules, &target).args(["--", "cat", "/etc/group"]));
             assert!(ran.status == 0 && ran.text().contains("logs"), "{rules:?}: {ran:?}");
+            let ran = run(filtered(&rules, &target).args(["--", "ps", "-eo", "pid,args"]));
+            assert!(ran.status == 0 && ran.text().lines().count() == 2, "{rules:?}: {ran:?}");
         }
     }
 }

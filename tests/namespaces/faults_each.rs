@@ -269,8 +269,9 @@ fn each(scenario: &Scenario, all: bool) {
     assert!(missed as usize <= tries.len() / 20, "{missed} calls did not come again");
 }
 
-// Seen to fail (each with at least one of these failures) without the look at what PR_CAPBSET_DROP answers with EINVAL,
-// with the errors ignored of: chdir in the launcher, the second PR_SET_DUMPABLE, the namespaces' inodes, capset.
+// Seen to fail without the look at what PR_CAPBSET_DROP answers with EINVAL; with the errors ignored of chdir in the
+// launcher, of the second PR_SET_DUMPABLE, of the look at the namespaces' inodes; and where a worker's failures are not
+// told. NSDBG_TEST_FAULTS=all gives each call of the second run all of its errors, too.
 #[test]
 fn r35_each_system_call_of_entry_fails_once() {
     needs_root!();

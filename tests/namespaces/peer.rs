@@ -72,7 +72,7 @@ const REFUSED: [&str; 28] = [
     "syscall",
 ];
 
-// Seen to fail with PR_SET_DUMPABLE 1 at the end: all of these are shown then.
+// Seen to fail with PR_SET_DUMPABLE 1 at the end: exe is shown then, and more.
 #[test]
 fn r02_r05_r06_a_peer_of_the_container_is_refused_what_a_child_holds() {
     needs_root!();
@@ -94,7 +94,7 @@ fn r02_r05_r06_a_peer_of_the_container_is_refused_what_a_child_holds() {
     }
 }
 
-// Seen to fail with CAP_KILL kept, with the group ids kept, and without the scrubbed argv.
+// Seen to fail with the group ids kept: without setresgid.
 #[test]
 fn r07_r08_r11_a_peer_of_the_container_sees_its_own_identity_and_a_plain_name() {
     needs_root!();
