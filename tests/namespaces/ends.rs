@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::live::{descendants, is_alive, mounts, own_mounts, wait, within};
-use crate::prompt::{Modes, Prompt};
+use crate::prompt::Prompt;
 use crate::support::{NSDBG, Sandbox, needs_root, new_directory, sandbox, signal};
 
 const SOON: Duration = Duration::from_secs(8);
@@ -29,8 +29,6 @@ const ALL: [At; 4] = [At::Prompt, At::Command, At::Outside, At::OneShot];
 /// A session in a terminal of its own.
 struct Session {
     prompt: Prompt,
-    /// The terminal's modes before it began.
-    before: Modes,
     /// All its processes, nsdbg itself first.
     processes: Vec<i32>,
 }
@@ -42,7 +40,6 @@ impl Session {
             command.args(["--", "cat"]);
         }
         let mut prompt = Prompt::of(command);
-        let before = Prompt::of(std::process::Command::new("/bin/true")).modes();
         let nsdbg = prompt.nsdbg.id() as i32;
         if at != At::OneShot {
             prompt.sees("web:/$ ");
@@ -67,7 +64,7 @@ impl Session {
             "{at:?}: {below:?}"
         );
         let processes = [&[nsdbg][..], &below].concat();
-        Self { prompt, before, processes }
+        Self { prompt, processes }
     }
 
     /// Waits for its end, and that nothing is left of it.
@@ -82,7 +79,7 @@ impl Session {
     }
 
     fn is_put_back(&self, at: At) {
-        assert!(self.prompt.modes() == self.before, "{at:?}: the terminal's modes");
+        assert!(self.prompt.modes() == self.prompt.before, "{at:?}: the terminal's modes");
     }
 }
 

@@ -22,6 +22,11 @@ const SOON: Duration = Duration::from_secs(8);
 /// Input, output, local, control characters.
 pub type Modes = (InputFlags, OutputFlags, LocalFlags, [libc::cc_t; libc::NCCS]);
 
+fn modes_of(terminal: &OwnedFd) -> Modes {
+    let modes = tcgetattr(terminal).unwrap();
+    (modes.input_flags, modes.output_flags, modes.local_flags, modes.control_chars)
+}
+
 pub struct Prompt {
     pub nsdbg: Child,
     /// Where its history is.
@@ -29,6 +34,8 @@ pub struct Prompt {
     master: File,
     terminal: OwnedFd,
     said: Vec<u8>,
+    /// The terminal's modes before nsdbg began.
+    pub before: Modes,
 }
 
 impl Prompt {
@@ -61,10 +68,11 @@ impl Prompt {
                 Ok(())
             });
         }
+        let before = modes_of(&terminal);
         let nsdbg = command.spawn().unwrap();
         // The command's own copies of the terminal.
         drop(command);
-        Self { nsdbg, state, master: OwnedFd::from(master).into(), terminal, said: Vec::new() }
+        Self { nsdbg, state, master: OwnedFd::from(master).into(), terminal, said: Vec::new(), before }
     }
 
     pub fn type_in(&mut self, keys: &[u8]) {
@@ -74,8 +82,7 @@ impl Prompt {
 
     /// The terminal's modes.
     pub fn modes(&self) -> Modes {
-        let modes = tcgetattr(&self.terminal).unwrap();
-        (modes.input_flags, modes.output_flags, modes.local_flags, modes.control_chars)
+        modes_of(&self.terminal)
     }
 
     /// Closes the terminal: what runs in it gets SIGHUP.
@@ -119,7 +126,6 @@ fn a_session_at_the_prompt() {
     needs_root!();
     let target = sandbox().file("app/evil", b"\x1b]0;title\x07\x1b[8mhidden\r\n").start();
     let mut prompt = Prompt::start(&target);
-    let before = tcgetattr(&prompt.terminal);
     prompt.sees("web");
     prompt.type_in(b"echo h\"\"i\r");
     prompt.sees("\nhi\r\n");
@@ -141,13 +147,7 @@ fn a_session_at_the_prompt() {
         wait(&mut prompt.nsdbg, Duration::from_millis(300)).is_some()
     });
     assert!(left, "Ctrl-D leaves");
-    let after = tcgetattr(&prompt.terminal);
-    let modes = |t: nix::Result<nix::sys::termios::Termios>| {
-        let t = t.unwrap();
-        (t.input_flags, t.output_flags, t.local_flags, t.control_chars)
-    };
-    let (before, after) = (modes(before), modes(after));
-    assert_eq!(before, after, "the terminal's modes are put back");
+    assert_eq!(prompt.modes(), prompt.before, "the terminal's modes are put back");
 }
 
 // Seen to fail without the thread that waits for the target's end, and without the modes put back (raw ones set
