@@ -54,6 +54,7 @@ pub fn send(socket: BorrowedFd, message: &[u8], fds: &[RawFd]) -> nix::Result<()
 pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut control = cmsg_space!([RawFd; MAX_FDS]);
+    let mut was_reset = false;
     let (length, fds, flags) = loop {
         let mut slices = [IoSliceMut::new(&mut buffer)];
         match recvmsg::<UnixAddr>(
@@ -63,6 +64,8 @@ pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
             MsgFlags::MSG_CMSG_CLOEXEC,
         ) {
             Err(Errno::EINTR) => {}
+            // The peer ended with something unread; what it has sent comes after this error.
+            Err(Errno::ECONNRESET) if !was_reset => was_reset = true,
             Err(errno) => return Err(errno),
             Ok(message) => {
                 let mut fds = Vec::new();
@@ -110,6 +113,16 @@ pub fn close_from(first: RawFd) -> nix::Result<()> {
     match close_range(first as u32, u32::MAX) {
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => close_listed(first),
         result => result,
+    }
+}
+
+/// Closes the descriptors from `first` to `last`, of which some may be closed. Nothing of /proc is asked: inside, that is
+/// the container's.
+pub fn close_between(first: RawFd, last: RawFd) {
+    if close_range(first as u32, last as u32).is_err() {
+        for number in first..=last {
+            let _ = nix::unistd::close(number);
+        }
     }
 }
 

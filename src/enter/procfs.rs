@@ -178,7 +178,7 @@ fn targets_own(target: &Target) -> Result<OwnedFd> {
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_IN_ROOT);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let procfs = match openat2(&root, c"proc", how) {
-        Err(Errno::ENOSYS | Errno::EPERM) => openat(&root, c"proc", flags, Mode::empty()),
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => openat(&root, c"proc", flags, Mode::empty()),
         result => result,
     }
     .step("open", "the target's /proc")?;

@@ -1,9 +1,11 @@
 //! What a worker tells the supervisor, one message each, over a socket of its own.
 
+use std::os::fd::{BorrowedFd, RawFd};
+
 use nix::errno::Errno;
 
-use super::Failure;
 use super::wire::{Reader, Writer};
+use super::{Failure, fds};
 
 /// A message of a worker. It runs as the target's user: what it says is taken apart with care.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,19 @@ impl Report {
             5 => Self::Descriptors,
             _ => return None,
         })
+    }
+}
+
+/// Tells of a failure through the first of these descriptors that is a socket. For a process that is about to end,
+/// and may have replaced some of its descriptors by others.
+pub fn tell_failure(failure: Failure, sockets: &[RawFd]) {
+    let message = Report::Failed(failure).encode();
+    for number in sockets {
+        // SAFETY: only used for this send; a number that is closed, or of another file, is an error.
+        let socket = unsafe { BorrowedFd::borrow_raw(*number) };
+        if fds::send(socket, &message, &[]).is_ok() {
+            break;
+        }
     }
 }
 

@@ -7,13 +7,13 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::sys::stat::Mode;
 
 use super::plan::Plan;
-use super::report::Report;
+use super::report::{self, Report};
 use super::{Failure, Result, Step, fds, join, privileges, seccomp};
 use crate::sys::syscall::{self, pidfd_open, pidfd_send_signal, prctl};
 
@@ -74,16 +74,12 @@ pub struct Work<'a> {
 pub fn work(work: Work) -> ! {
     // A step that never returns (a root on a dead network mount) ends here.
     nix::unistd::alarm::set(ENTRY_LIMIT);
-    let report = work.report.as_raw_fd();
+    // While descriptors are replaced, the report's number may mean another file. Without the spare one, that is not
+    // told.
+    let _ = fcntl(&work.report, FcntlArg::F_DUPFD_CLOEXEC(SPARE));
     if let Err(failure) = enter(work) {
-        // Entering replaced the descriptors, or not yet: the report is at one of two numbers.
-        for number in [REPORT, report] {
-            // SAFETY: only used for the send below; this process ends right after.
-            let socket = unsafe { BorrowedFd::borrow_raw(number) };
-            if fds::send(socket, &Report::Failed(failure.clone()).encode(), &[]).is_ok() {
-                break;
-            }
-        }
+        // The spare one is closed when all have their places.
+        report::tell_failure(failure, &[SPARE, REPORT]);
         syscall::exit_now(125);
     }
     syscall::exit_now(0)
@@ -96,6 +92,8 @@ const PROC: RawFd = REPORT + 2;
 const ROOT: RawFd = REPORT + 3;
 const OWN: RawFd = REPORT + 4;
 const LABEL: RawFd = REPORT + 5;
+/// The report until it has its place: above all that is moved meanwhile.
+const SPARE: RawFd = 4 * LABEL;
 
 /// Pipes to and from the node's files that one command may have.
 pub const MAX_EXTRA: usize = 5;
@@ -200,11 +198,15 @@ fn start(extra: usize, run: fn(usize) -> u8) -> Result<i32> {
         Some(child) => Ok(child),
         None => {
             let kept = EXTRA + extra as RawFd;
-            let status = match fds::close_from(kept) {
-                Ok(()) if prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok() => {
-                    run(extra)
+            fds::close_between(kept, LABEL);
+            let bound = prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0);
+            let status = match bound.step("prctl", "parent death signal") {
+                Ok(_) => run(extra),
+                Err(failure) => {
+                    let line = crate::out::Fault::from(failure).line("nsdbg") + "\n";
+                    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+                    125
                 }
-                _ => 125,
             };
             syscall::exit_now(status)
         }
@@ -218,13 +220,10 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
     let child_fd = pidfd_open(child).step("pidfd_open", "the command's process")?;
     // From here on this process ends by itself, after the one it waits for.
     prctl(libc::PR_SET_PDEATHSIG, 0, 0).step("prctl", "parent death signal")?;
-    if syscall::close_range(0, REPORT as u32 - 1).is_err() {
-        for number in 0..REPORT {
-            let _ = nix::unistd::close(number);
-        }
-    }
+    fds::close_between(0, REPORT - 1);
     let tell = |what: Report| fds::send(report, &what.encode(), &[]);
-    let mut leaving = tell(Report::Started(child)).is_err();
+    let started = tell(Report::Started(child));
+    let mut leaving = started.is_err();
     let mut was_told = leaving;
     let mut held_back = 0;
     loop {
@@ -249,6 +248,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
         let [child_ended, said, target_ended] = polled.map(|p| p.revents().is_some_and(|r| !r.is_empty()));
         if child_ended {
             match syscall::reap(child) {
+                Ok(Some(_)) if started.is_err() => return started.step("send", "report"),
                 Ok(Some(status)) => {
                     // Killed, and not by us: perhaps since the target ended, and its PID namespace with it. That is
                     // told of the target only when all in there have been reaped.

@@ -113,7 +113,9 @@ impl Session {
             return 125;
         }
         if let Some(failure) = &outcome.failure {
-            self.report(failure);
+            // A launcher that has ended is why its workers have.
+            let of_launcher = self.launcher.failure().map(Fault::from);
+            self.report(of_launcher.as_ref().unwrap_or(failure));
         }
         if outcome.timed_out {
             let limit = self.options.timeout.unwrap_or_default();

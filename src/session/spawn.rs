@@ -14,7 +14,7 @@ use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::{self, Entry, HostFile, Place, Prints, Wants, Watch};
 use crate::enter::worker::{MAX_EXTRA, Want};
-use crate::enter::{fds, watch};
+use crate::enter::{Step, fds, watch};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
@@ -80,7 +80,7 @@ impl Session {
             } else {
                 input = Some(reader);
             }
-            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
             let to_terminal = at + 1 == count && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
             let stdio = self.redirect(
@@ -132,7 +132,7 @@ impl Session {
         let said: Vec<Vec<u8>> = pipeline.pumps.into_iter().map(Pump::into_memory).collect();
         self.target_ended |= outcome.target_ended;
         if let Some(failure) = outcome.failure {
-            return Err(failure);
+            return Err(self.launcher.failure().map_or(failure, Fault::from));
         }
         if outcome.status != 0 {
             let text = String::from_utf8_lossy(said.get(1).map_or(&[], Vec::as_slice)).trim_end().to_owned();
@@ -160,7 +160,7 @@ impl Session {
         let mut outcome = Outcome::default();
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
-            Some(failure) => Err(failure),
+            Some(failure) => Err(self.launcher.failure().map_or(failure, Fault::from)),
             None if outcome.descriptors.is_empty() => {
                 Err(Fault::say("the worker sent nothing").with_status(125))
             }
@@ -225,7 +225,7 @@ impl Session {
                     job.redirections.push(redirection)
                 }
                 Redirect::Inside(Redirection { path: None, .. }) => {
-                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
                 }
                 Redirect::Inside(Redirection { number, path: Some(path), append }) => {
                     let Argument::Word(path) = path else {
@@ -329,7 +329,7 @@ impl Session {
         let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
-        let Some(pid) = syscall::fork().map_err(fault("fork"))? else {
+        let Some(pid) = syscall::fork().step("fork", entry.name)? else {
             if self.shares_pid_namespace() {
                 own.push(std::process::id() as i32);
             }

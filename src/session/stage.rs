@@ -93,11 +93,17 @@ impl Stage {
                 Err(_) => self.status = Some(125),
             },
             Process::Inside { report, pid, .. } => {
-                let heard = fds::receive(report.as_fd()).ok().and_then(|(message, fds)| {
-                    outcome.descriptors.extend(fds);
-                    Report::decode(&message)
-                });
-                match heard {
+                let (message, fds) = match fds::receive(report.as_fd()) {
+                    Err(errno) => {
+                        let fault = Fault::errno("receive", "report", errno).with_status(125);
+                        outcome.failure.get_or_insert(fault);
+                        self.status = Some(125);
+                        return;
+                    }
+                    Ok(heard) => heard,
+                };
+                outcome.descriptors.extend(fds);
+                match Report::decode(&message) {
                     Some(Report::Started(number)) => *pid = Some(number),
                     Some(Report::Ended(status)) => self.status = Some(status),
                     // They are complete, and what made them is gone, when the worker has ended.

@@ -93,7 +93,7 @@ impl Facts {
                     Err(errno) => return Err(open_fault(pid, kind.path, errno)),
                 };
             }
-            facts.label = label(proc);
+            facts.label = label(proc).map_err(|errno| open_fault(pid, c"attr/current", errno))?;
             facts.environment = environment(proc);
             if Identity::read(proc, pid)? == before {
                 return Ok(facts);
@@ -210,9 +210,13 @@ fn text(proc: &OwnedFd, name: &CStr, pid: i32) -> Result<String, Fault> {
 }
 
 /// The label, without the newline; empty where there is no security module.
-fn label(proc: &OwnedFd) -> String {
-    let bytes = bytes(proc, c"attr/current", 4096).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned()
+fn label(proc: &OwnedFd) -> nix::Result<String> {
+    let bytes = match bytes(proc, c"attr/current", 4096) {
+        // The kernel has no such file, or no security module that answers.
+        Err(Errno::ENOENT | Errno::EINVAL) => Vec::new(),
+        result => result?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned())
 }
 
 fn environment(proc: &OwnedFd) -> Vec<(OsString, OsString)> {

@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ends;
+#[cfg(target_arch = "x86_64")]
+mod family;
+mod faults;
+#[cfg(target_arch = "x86_64")]
+mod faults_each;
 mod hostile;
 mod identity;
 #[cfg(target_arch = "x86_64")]
@@ -10,6 +16,7 @@ mod lifetime;
 mod live;
 mod opens;
 mod oracles;
+mod peer;
 mod podman;
 mod prompt;
 mod recycled;

@@ -5,11 +5,13 @@
 //!     server sleep                            does nothing
 //!     server box NAME=VALUE... -- MODE...     makes a container out of namespaces and becomes a target in it, which
 //!                                             does what MODE says: `exec PROGRAM...` runs a program
+//!     server probe PID...                     tells what can be seen of processes; `box`'s mode `peer` does it inside
 //!     server filter RULE... -- PROGRAM...     starts a program under system calls that fail as on an old kernel
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
 mod hostile;
+mod probe;
 mod start;
 mod system;
 
@@ -31,6 +33,7 @@ fn main() {
         "filter" => start::filter(&rest),
         "strays" => start::strays(&rest),
         "peak" => start::peak(&rest),
+        "probe" => probe::probe(&rest),
         "inheritable" => start::inheritable(&rest),
         _ => panic!("no such mode: {mode}"),
     }
@@ -250,6 +253,7 @@ fn act(mode: &[String]) -> ! {
         "serve" => serve(Ipv4Addr::LOCALHOST, argument, "hello\n"),
         "exec" => run(&mode[1..]),
         "mute" => mute(argument),
+        "peer" => probe::peer(),
         "watch" => hostile::watch(),
         "attack" => hostile::attack(),
         "racers" => hostile::racers(),
