@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 
+use super::held;
 use super::relay::Pump;
 use super::stage::Stage;
 use crate::out::Fault;
@@ -35,6 +36,8 @@ pub struct Outcome {
     pub abandoned: Vec<(String, Option<i32>)>,
     /// Descriptors that were sent.
     pub descriptors: Vec<OwnedFd>,
+    /// What the target did that kept a process from going on or from being reaped.
+    pub hindered: Option<&'static str>,
     /// Writing the output failed.
     pub output_error: Option<Errno>,
 }
@@ -108,7 +111,7 @@ impl Pipeline {
                 }
             } else if deadline.is_some_and(|deadline| now >= deadline) {
                 outcome.timed_out = true;
-                ending = Some(Ending::begin(now, &self.stages));
+                ending = Some(self.begin_ending(now, outcome));
             }
             for stage in &mut self.stages {
                 if stage.entering_until().is_some_and(|until| now >= until) {
@@ -126,7 +129,7 @@ impl Pipeline {
                 match &mut ending {
                     None => {
                         outcome.interrupted = true;
-                        ending = Some(Ending::begin(now, &self.stages));
+                        ending = Some(self.begin_ending(now, outcome));
                     }
                     // A second Ctrl-C does not wait.
                     Some(ending) => ending.hurry(now, &self.stages),
@@ -145,6 +148,13 @@ impl Pipeline {
                 status => status,
             },
         };
+    }
+
+    /// Begins to end it; looks first at what holds it up, while that can be seen.
+    fn begin_ending(&self, now: Instant, outcome: &mut Outcome) -> Ending {
+        let running = self.stages.iter().filter(|stage| stage.status.is_none());
+        outcome.hindered = running.filter_map(Stage::pid_inside).find_map(held::cause);
+        Ending::begin(now, &self.stages)
     }
 
     /// Waits for something to happen until `next`, and lets it. Says whether SIGINT came.
