@@ -269,8 +269,8 @@ impl Session {
             return Ok(hello.clone());
         }
         let message = self.run_inner(Task::Hello, 16 << 20, None)?;
-        let hello = parse_hello(&message)
-            .ok_or_else(|| Fault::say("the container's answer is not as expected"))?;
+        let hello =
+            parse_hello(&message).ok_or_else(|| Fault::say("the container's answer is not as expected"))?;
         self.hello = Some(hello.clone());
         Ok(hello)
     }

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod hindered;
 mod hostile;
 mod identity;
 #[cfg(target_arch = "x86_64")]
 mod inject;
 mod lifetime;
+mod limits;
 mod live;
 mod opens;
 mod oracles;
@@ -16,8 +18,11 @@ mod recycled;
 mod runtimes;
 mod secrets;
 mod shown;
+mod siege;
 mod statuses;
 mod support;
 mod targets;
+mod thieves;
 mod trace;
 mod traps;
+mod wasters;

@@ -1,0 +1,101 @@
+//! A target that stops, kills or traces the processes of nsdbg that it sees.
+
+use std::time::{Duration, Instant};
+
+use crate::live::{Live, descendants, is_alive, wait, within};
+use crate::prompt::Prompt;
+use crate::support::{Sandbox, needs_root, sandbox};
+
+const SOON: Duration = Duration::from_secs(8);
+/// CAP_SYS_PTRACE with what reading and killing need.
+const PTRACE: u64 = 1 << 19 | 1 << 1 | 1 << 2 | 1 << 5;
+/// Once a line, when the prompt reads keys.
+const READS: &str = "\x1b[?2004h";
+
+/// A target that waits for a line before it begins.
+fn waiting(mode: &[&str], caps: u64) -> Sandbox {
+    let mut target = sandbox().user(0, 0).caps(caps).mode(mode).start();
+    assert_eq!(target.next_line(Duration::from_secs(5)).as_deref(), Some("ready"));
+    target
+}
+
+// Seen to fail without the prompt that opens without an answer, and the cause without Report::HeldBack and the look at
+// the tracer.
+#[test]
+fn r23_the_prompt_opens_though_the_target_holds_everything_back() {
+    needs_root!();
+    // Nothing but the wait for it, and PTRACE_O_TRACEEXIT: then its pipes stay open too.
+    for options in ["0", "64"] {
+        let mut target = waiting(&["hold", options], PTRACE);
+        target.say("");
+        let mut prompt = Prompt::start(&target);
+        prompt.sees("the container's users and working directory are not known");
+        prompt.sees("a process of the target holds it back: it traces it");
+        prompt.sees("?:?# ");
+        prompt.sees(READS);
+        // What runs outside is out of reach.
+        prompt.type_in(b"ps -eo pid,args\r");
+        prompt.sees("-- hold");
+        prompt.sees(READS);
+        prompt.type_in(b"cat /etc/group\r");
+        // Held at its end, it has told all.
+        prompt.sees("logs:x:2000");
+        std::thread::sleep(Duration::from_millis(200));
+        prompt.type_in(b"\x03");
+        prompt.sees("a process of the target holds it back: it traces it");
+        prompt.sees(READS);
+        prompt.type_in(b"exit\r");
+        assert!(wait(&mut prompt.nsdbg, SOON).is_some(), "exit leaves");
+        target.kill();
+    }
+}
+
+// Seen to fail without the look at what is stopped (the cause), and without SIGKILL after SIGINT.
+#[test]
+fn r23_a_stopped_command_comes_back_by_ctrl_c_and_by_its_limit() {
+    needs_root!();
+    let mut target = waiting(&["stop"], 1 << 5);
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("root:/# ");
+    let nsdbg = prompt.nsdbg.id() as i32;
+    let launcher = descendants(nsdbg);
+    target.say("");
+    prompt.type_in(b"cat\r");
+    assert_eq!(target.next_line(SOON).as_deref(), Some("signal 19"));
+    let begun = Instant::now();
+    prompt.type_in(b"\x03");
+    prompt.sees("a process of the target has stopped it by a signal");
+    prompt.sees(READS);
+    assert!(begun.elapsed() < SOON);
+    assert!(within(SOON, || descendants(nsdbg) == launcher), "{:?}", descendants(nsdbg));
+
+    let begun = Instant::now();
+    let ran = target.run_with(&["--timeout", "1"], &["sleep", "60"]);
+    ran.fails(124, "a process of the target has stopped it by a signal");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+
+    // One that is stopped from its first moment on keeps nothing but itself from going on.
+    let begun = Instant::now();
+    let mut late = Prompt::start(&target);
+    late.sees(READS);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+// Seen to fail without the sentence in `conclude`.
+#[test]
+fn r23_a_killed_command_is_told_as_killed() {
+    needs_root!();
+    let mut target = waiting(&["kill"], 1 << 5);
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("root:/# ");
+    let mut live = Live::start(&target, &[]);
+    target.say("");
+    assert_eq!(wait(&mut live.nsdbg, SOON), Some(137));
+    assert!(!is_alive(live.child));
+    for line in ["cat", "cat | cat"] {
+        prompt.type_in(format!("{line}\r").as_bytes());
+        prompt.sees("cat: it was killed: not by nsdbg");
+        prompt.sees(READS);
+    }
+    target.run(&["sleep", "60"]).fails(137, "sleep: it was killed: not by nsdbg");
+}
