@@ -100,6 +100,10 @@ impl Pipeline {
             }
             let now = Instant::now();
             if let Some(ending) = &mut ending {
+                // It may get there only now, and after SIGKILL it can't be seen.
+                if outcome.hindered.is_none() {
+                    outcome.hindered = self.hindrance();
+                }
                 if ending.advance(now, &self.stages) {
                     outcome.abandoned = self
                         .stages
@@ -111,7 +115,8 @@ impl Pipeline {
                 }
             } else if deadline.is_some_and(|deadline| now >= deadline) {
                 outcome.timed_out = true;
-                ending = Some(self.begin_ending(now, outcome));
+                outcome.hindered = self.hindrance();
+                ending = Some(Ending::begin(now, &self.stages));
             }
             for stage in &mut self.stages {
                 if stage.entering_until().is_some_and(|until| now >= until) {
@@ -129,7 +134,8 @@ impl Pipeline {
                 match &mut ending {
                     None => {
                         outcome.interrupted = true;
-                        ending = Some(self.begin_ending(now, outcome));
+                        outcome.hindered = self.hindrance();
+                        ending = Some(Ending::begin(now, &self.stages));
                     }
                     // A second Ctrl-C does not wait.
                     Some(ending) => ending.hurry(now, &self.stages),
@@ -150,11 +156,10 @@ impl Pipeline {
         };
     }
 
-    /// Begins to end it; looks first at what holds it up, while that can be seen.
-    fn begin_ending(&self, now: Instant, outcome: &mut Outcome) -> Ending {
+    /// What the target does to a process that still runs.
+    fn hindrance(&self) -> Option<&'static str> {
         let running = self.stages.iter().filter(|stage| stage.status.is_none());
-        outcome.hindered = running.filter_map(Stage::pid_inside).find_map(held::cause);
-        Ending::begin(now, &self.stages)
+        running.filter_map(Stage::pid_inside).find_map(held::cause)
     }
 
     /// Waits for something to happen until `next`, and lets it. Says whether SIGINT came.

@@ -38,6 +38,6 @@ pub fn bind_fake(root: &str) {
 /// A /proc that is a link to such a directory.
 pub fn link_fake(root: &str) {
     fake_files(&format!("{root}/app/proc"));
-    fs::remove_dir(format!("{root}/proc")).unwrap();
+    fs::remove_dir_all(format!("{root}/proc")).unwrap();
     std::os::unix::fs::symlink("/app/proc", format!("{root}/proc")).unwrap();
 }

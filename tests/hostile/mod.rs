@@ -50,12 +50,22 @@ pub fn become_attacker(name: &str, rest: &[String]) {
 
 /// What an attacker tells, each line once.
 #[derive(Default)]
-pub struct Told(HashSet<String>);
+pub struct Told {
+    said: HashSet<String>,
+    new: Vec<String>,
+}
 
 impl Told {
     pub fn say(&mut self, line: String) {
-        if self.0.insert(line.clone()) {
-            say(&line);
+        self.new.push(line);
+    }
+
+    /// Says what is new, where it is true: not of a PID that has come to mean another process.
+    fn settle(&mut self, is_true: bool) {
+        for line in self.new.drain(..) {
+            if is_true && self.said.insert(line.clone()) {
+                say(&line);
+            }
         }
     }
 }
@@ -76,10 +86,12 @@ fn each_new(attacks: &mut [&mut dyn Attack]) -> ! {
         for pid in processes().into_iter().filter(|pid| *pid != own) {
             for attack in attacks.iter_mut() {
                 attack.on(pid, &mut told);
+                told.settle(true);
             }
         }
         for attack in attacks.iter_mut() {
             attack.after(&mut told);
+            told.settle(true);
         }
     }
 }
@@ -101,29 +113,31 @@ fn siege() -> ! {
     crate::serve(std::net::Ipv4Addr::LOCALHOST, "8080", "hello\n")
 }
 
-/// As [`each_new`], with pauses: two processors are shared with what is attacked.
+/// As [`each_new`], with pauses, since two processors are shared with what is attacked; and with a look at whether the
+/// PID still means the same process, since they come round.
 fn slowly(attacks: &mut [&mut dyn Attack]) -> ! {
     let mut told = Told::default();
     loop {
         for pid in processes() {
-            if !is_own(pid) {
+            let pidfd = unsafe { syscall(434, i64::from(pid), 0_i64) };
+            if pidfd >= 0 && !is_own(pid) {
                 for attack in attacks.iter_mut() {
                     attack.on(pid, &mut told);
                 }
+                let is_same = unsafe { syscall(424, pidfd, 0_i64, 0_i64, 0_i64) } == 0;
+                told.settle(is_same);
             }
+            unsafe { close(pidfd as std::ffi::c_int) };
         }
         pause_for(2);
     }
 }
 
-/// Whether a process is one of the attackers' own: their names are the program's, or begin so. Names that change are
-/// those of processes with the attackers' parent.
+/// Whether a process is one of the attackers' own. One of nsdbg's has a parent outside of the PID namespace, which
+/// procfs shows as 0.
 fn is_own(pid: i32) -> bool {
-    let own = std::process::id() as i32;
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     let end = stat.iter().rposition(|byte| *byte == b')').unwrap_or(0);
     let rest = String::from_utf8_lossy(&stat[end..]).into_owned();
-    let parent = rest.split(' ').nth(2).and_then(|word| word.parse::<i32>().ok()).unwrap_or(0);
-    // Of a process from outside the PID namespace, procfs shows 0 as the parent; PID 1 has none either.
-    pid == 1 || pid == own || parent != 0
+    pid == 1 || rest.split(' ').nth(2) != Some("0")
 }

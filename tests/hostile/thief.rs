@@ -14,9 +14,9 @@ const NUMBERS: std::ops::Range<i64> = 0..20;
 
 impl Attack for Thief {
     fn on(&mut self, pid: i32, told: &mut Told) {
+        // Root may list the numbers of a process's descriptors, without any right; what they are it may not know.
         let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         for fd in fds {
-            told.say("got a list of descriptors".into());
             // Without a wait for the other end of a pipe.
             let opened = std::os::unix::fs::OpenOptionsExt::custom_flags(fs::OpenOptions::new().read(true), 0o4000)
                 .open(fd.path());
@@ -29,7 +29,7 @@ impl Attack for Thief {
             let got = match name {
                 "environ" | "maps" | "auxv" => fs::read(path).is_ok_and(|bytes| !bytes.is_empty()),
                 "mem" => fs::File::open(path).is_ok(),
-                _ => fs::read_link(&path).is_ok() || fs::read_dir(&path).is_ok(),
+                _ => fs::read_link(&path).is_ok() || fs::read_dir(&path).is_ok_and(|mut all| all.next().is_some_and(|e| e.is_ok())),
             };
             if got {
                 told.say(format!("got {name}"));
