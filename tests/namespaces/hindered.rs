@@ -1,9 +1,10 @@
 //! A target that stops, kills or traces the processes of nsdbg that it sees.
 
+use std::fs;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::live::{Facts, Live, descendants, end, is_alive, wait, within};
+use crate::live::{Live, descendants, end, is_alive, wait, within};
 use crate::prompt::Prompt;
 use crate::support::{Sandbox, needs_root, sandbox};
 
@@ -18,6 +19,15 @@ fn waiting(mode: &[&str], caps: u64) -> Sandbox {
     let mut target = sandbox().user(0, 0).caps(caps).mode(mode).start();
     assert_eq!(target.next_line(Duration::from_secs(5)).as_deref(), Some("ready"));
     target
+}
+
+/// Whether a field of a process's status is as wanted; false where the process is gone.
+fn is_status(pid: i32, field: &str, wanted: impl Fn(&str) -> bool) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .filter_map(|line| line.split_once(":\t"))
+        .any(|(name, value)| name == field && wanted(value))
 }
 
 /// `nsdbg -- cat`, whose stdin stays open.
@@ -39,19 +49,32 @@ fn r23_the_prompt_opens_though_the_target_holds_everything_back() {
     for options in ["0", "64"] {
         let mut target = waiting(&["hold", options], PTRACE);
         target.say("");
-        let mut prompt = Prompt::start(&target);
-        prompt.sees("the container's users and working directory are not known");
-        prompt.sees("a process of the target holds it back: it traces it");
+        // Who is quick enough gets past the tracer.
+        let held = (0..50).find_map(|_| {
+            let mut prompt = Prompt::start(&target);
+            // Asked for five seconds, ended within two.
+            prompt.sees_within(SOON * 2, READS);
+            prompt.sees(":");
+            let said = String::from_utf8_lossy(prompt.said()).into_owned();
+            said.contains("the container's users and").then_some((prompt, said))
+        });
+        let (mut prompt, said) = held.expect("a first process that is held back");
+        assert!(said.contains("not known: a process of the target holds it back: it traces it"), "{said}");
         prompt.sees("?:?# ");
-        prompt.sees(READS);
         // What runs outside is out of reach.
         prompt.type_in(b"ps -eo pid,args\r");
         prompt.sees("nsdbg-test-helper");
         prompt.sees(READS);
-        prompt.type_in(b"cat /etc/group\r");
-        // Held at its end, it has told all.
-        prompt.sees("logs:x:2000");
-        std::thread::sleep(Duration::from_millis(200));
+        let nsdbg = prompt.nsdbg.id() as i32;
+        assert!(within(SOON, || descendants(nsdbg).len() == 1), "{:?}", descendants(nsdbg));
+        prompt.type_in(b"cat\r");
+        let is_traced = || {
+            descendants(nsdbg).last().is_some_and(|pid| is_status(*pid, "TracerPid", |tracer| tracer != "0"))
+        };
+        assert!(within(SOON, is_traced));
+        // Held at its end, not before.
+        prompt.type_in(b"a line\r");
+        prompt.sees("a line\r\na line\r\n");
         prompt.type_in(b"\x03");
         prompt.sees("a process of the target holds it back: it traces it");
         prompt.sees(READS);
@@ -61,7 +84,7 @@ fn r23_the_prompt_opens_though_the_target_holds_everything_back() {
     }
 }
 
-// Seen to fail without the look at what is stopped (the cause), and without SIGKILL after SIGINT.
+// Seen to fail without the look at what is stopped.
 #[test]
 fn r23_a_stopped_command_comes_back_by_ctrl_c_and_by_its_limit() {
     needs_root!();
@@ -72,8 +95,9 @@ fn r23_a_stopped_command_comes_back_by_ctrl_c_and_by_its_limit() {
     let launcher = descendants(nsdbg);
     target.say("");
     prompt.type_in(b"cat\r");
-    let is_stopped =
-        || descendants(nsdbg).last().is_some_and(|pid| Facts::of(*pid).get("State").starts_with('T'));
+    let is_stopped = || {
+        descendants(nsdbg).last().is_some_and(|pid| is_status(*pid, "State", |state| state.starts_with('T')))
+    };
     assert!(within(SOON, || descendants(nsdbg).len() == 3 && is_stopped()));
     let begun = Instant::now();
     prompt.type_in(b"\x03");
@@ -88,10 +112,8 @@ fn r23_a_stopped_command_comes_back_by_ctrl_c_and_by_its_limit() {
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 
     // One that is stopped from its first moment on keeps nothing but itself from going on.
-    let begun = Instant::now();
     let mut late = Prompt::start(&target);
-    late.sees(READS);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    late.sees_within(SOON * 2, READS);
 }
 
 // Seen to fail without the sentence in `conclude`.
