@@ -40,8 +40,7 @@ fn cat(target: &Sandbox, options: &[&str]) -> (Child, ChildStdin) {
     (child, stdin)
 }
 
-// Seen to fail without the prompt that opens without an answer, and the cause without Report::HeldBack and the look at
-// the tracer.
+// Seen to fail without the prompt that opens without an answer, and without Report::HeldBack.
 #[test]
 fn r23_the_prompt_opens_though_the_target_holds_everything_back() {
     needs_root!();

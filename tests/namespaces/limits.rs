@@ -102,7 +102,7 @@ fn r23_a_fork_bomb_at_its_limit_is_looked_at() {
     drop(cgroup);
 }
 
-// Seen to fail with a worker that joins the target's cgroup before it forks.
+// Not seen to fail: even a worker that joins the target's cgroup is not the one that the kernel ends.
 #[test]
 fn r23_a_memory_hog_at_its_limit_is_looked_at() {
     needs_root!();
@@ -118,7 +118,7 @@ fn r23_a_memory_hog_at_its_limit_is_looked_at() {
     drop(cgroup);
 }
 
-// Seen to fail with a worker that joins the target's cgroup before it forks; `http` without --max-time.
+// Seen to fail with a worker that joins the target's cgroup before it forks.
 #[test]
 fn r23_a_frozen_target_is_looked_at() {
     needs_root!();

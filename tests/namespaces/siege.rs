@@ -43,7 +43,7 @@ fn held(pid: i32) -> (usize, u64) {
     (fds, pss.unwrap().trim().parse().unwrap())
 }
 
-// Seen to fail with a descriptor that is leaked for each command, and with 4 KiB that are.
+// Not seen to fail with a protection taken out.
 #[test]
 fn r23_r26_a_thousand_commands_under_siege() {
     needs_root!();

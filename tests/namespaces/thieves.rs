@@ -32,7 +32,7 @@ fn r04_r36_with_ptrace_a_thief_gets_one_commands_pipes_and_nothing_of_the_nodes(
     assert!(took.iter().all(|kind| own.contains(kind)), "{took:?}");
 }
 
-// Seen to fail with the operator's terminal itself given to the command in place of a pipe.
+// With the operator's terminal itself given to the command in place of a pipe it does not end: it was stopped by hand.
 #[test]
 fn r29_who_looks_for_a_terminal_finds_none() {
     needs_root!();
