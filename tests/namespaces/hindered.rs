@@ -126,7 +126,8 @@ fn r23_a_killed_command_is_told_as_killed() {
     target.say("");
     assert_eq!(wait(&mut live.nsdbg, SOON), Some(137));
     assert!(!is_alive(live.child));
-    for line in ["cat", "cat | cat"] {
+    // Of a pipeline the last may end before it is hit, since the first is.
+    for line in ["cat", "cat -"] {
         prompt.type_in(format!("{line}\r").as_bytes());
         prompt.sees("cat: it was killed: not by nsdbg");
         prompt.sees(READS);
