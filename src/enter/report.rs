@@ -22,6 +22,8 @@ pub enum Report {
     TargetEnded,
     /// Descriptors that were asked for travel with this message.
     Descriptors,
+    /// The command's process ended, and who traces it keeps its status.
+    HeldBack,
 }
 
 impl Report {
@@ -37,6 +39,7 @@ impl Report {
             Self::Ended(status) => to.number(3).number((*status).into()),
             Self::TargetEnded => to.number(4),
             Self::Descriptors => to.number(5),
+            Self::HeldBack => to.number(6),
         };
         to.finish()
     }
@@ -57,6 +60,7 @@ impl Report {
             3 => Self::Ended(from.small()?),
             4 => Self::TargetEnded,
             5 => Self::Descriptors,
+            6 => Self::HeldBack,
             _ => return None,
         })
     }
@@ -88,6 +92,7 @@ mod tests {
             Report::Ended(137),
             Report::TargetEnded,
             Report::Descriptors,
+            Report::HeldBack,
         ] {
             let message = report.encode();
             assert_eq!(Report::decode(&message), Some(report));

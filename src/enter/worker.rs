@@ -259,7 +259,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
                 // Its tracer has its exit first.
                 Ok(None) if leaving => return Ok(()),
                 Ok(None) if held_back >= REAP_LIMIT => {
-                    let _ = tell(Report::Ended(KILLED));
+                    let _ = tell(Report::HeldBack);
                     return Ok(());
                 }
                 Ok(None) => {

@@ -137,8 +137,9 @@ impl Session {
         if outcome.status != 0 {
             let text = String::from_utf8_lossy(said.get(1).map_or(&[], Vec::as_slice)).trim_end().to_owned();
             let text = match () {
-                () if outcome.timed_out => "it took too long".to_owned(),
                 () if outcome.target_ended => "the target has ended".to_owned(),
+                () if outcome.hindered.is_some() => outcome.hindered.unwrap_or_default().to_owned(),
+                () if outcome.timed_out => "it took too long".to_owned(),
                 () if text.is_empty() => format!("it ended with status {}", outcome.status),
                 () => text,
             };

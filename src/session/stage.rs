@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
+use super::held;
 use super::run::Outcome;
 use crate::enter::report::Report;
 use crate::enter::{fds, worker};
@@ -106,6 +107,10 @@ impl Stage {
                 match Report::decode(&message) {
                     Some(Report::Started(number)) => *pid = Some(number),
                     Some(Report::Ended(status)) => self.status = Some(status),
+                    Some(Report::HeldBack) => {
+                        outcome.hindered.get_or_insert(held::TRACED);
+                        self.status = Some(held::STATUS);
+                    }
                     // They are complete, and what made them is gone, when the worker has ended.
                     Some(Report::Descriptors) => {}
                     None if !outcome.descriptors.is_empty() => self.status = Some(0),

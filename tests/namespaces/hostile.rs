@@ -343,6 +343,11 @@ fn r17_nsdbg_starts_from_a_deleted_working_directory() {
     assert!(!gone.exists());
 }
 
+/// What may be in place of a target's /proc: nothing, plain files, a procfs with things over it, the node's own, and a
+/// FUSE that makes another target and another process up.
+const FAKES: [&str; 10] =
+    ["yes", "none", "tmpfs", "hidepid", "masked", "overmounted", "node", "bind", "link", "fuse"];
+
 // Seen to fail without a procfs of our own, the checks of the target's, or openat for openat2.
 // Seen to fail with what is mounted over a process's files read from there, and without the look at mountinfo.
 #[test]
@@ -350,7 +355,10 @@ fn r18_ps_is_right_whatever_proc_shows() {
     needs_root!();
     // fsconfig's SET_FD, as kernels before 6.17 refuse it.
     for rules in [&[][..], &["431:1=5:22"]] {
-        for proc in ["yes", "none", "tmpfs", "hidepid", "masked", "overmounted", "node"] {
+        for proc in FAKES {
+            if proc == "fuse" && !fs::exists("/dev/fuse").unwrap() {
+                continue;
+            }
             let target = sandbox().set("proc", proc).start();
             let ran = run(filtered(rules, &target).args(["--", "ps", "-eo", "user,pid,args"]));
             let lines: Vec<&str> = std::str::from_utf8(&ran.out).unwrap().lines().skip(1).collect();
@@ -372,14 +380,25 @@ fn r18_ps_is_right_whatever_proc_shows() {
             ("masked", false),
             ("overmounted", false),
             ("node", false),
+            ("bind", false),
+            ("link", false),
+            ("fuse", false),
         ] {
+            if proc == "fuse" && !fs::exists("/dev/fuse").unwrap() {
+                continue;
+            }
             let target = sandbox().file("proc/1/stat", "1 (x) S 0").set("proc", proc).start();
             let ran = run(filtered(rules, &target).args(["--", "ps", "-eo", "pid,args"]));
             if is_right {
                 assert_eq!((ran.status, ran.text().lines().count()), (0, 2), "{proc} {rules:?}: {ran:?}");
             } else {
                 assert!(ran.out.is_empty(), "{proc} {rules:?}: {ran:?}");
-                ran.fails(125, "a procfs of the target's PID namespace");
+                let words = if proc == "link" {
+                    "open the target's /proc: "
+                } else {
+                    "a procfs of the target's PID namespace"
+                };
+                ran.fails(125, words);
             }
         }
     }

@@ -8,11 +8,13 @@ mod family;
 mod faults;
 #[cfg(target_arch = "x86_64")]
 mod faults_each;
+mod hindered;
 mod hostile;
 mod identity;
 #[cfg(target_arch = "x86_64")]
 mod inject;
 mod lifetime;
+mod limits;
 mod live;
 mod opens;
 mod oracles;
@@ -23,8 +25,11 @@ mod recycled;
 mod runtimes;
 mod secrets;
 mod shown;
+mod siege;
 mod statuses;
 mod support;
 mod targets;
+mod thieves;
 mod trace;
 mod traps;
+mod wasters;

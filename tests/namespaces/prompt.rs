@@ -98,7 +98,11 @@ impl Prompt {
 
     /// Waits for these words on the terminal.
     pub fn sees(&mut self, words: &str) {
-        let seen = within(SOON, || {
+        self.sees_within(SOON, words);
+    }
+
+    pub fn sees_within(&mut self, limit: Duration, words: &str) {
+        let seen = within(limit, || {
             let mut polled = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
             while poll(&mut polled, PollTimeout::ZERO).unwrap() > 0 {
                 let mut bytes = [0; 4096];

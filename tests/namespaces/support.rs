@@ -53,14 +53,7 @@ pub(crate) use needs_root;
 pub fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
-        const SOURCES: [&str; 5] = [
-            include_str!("../support/server.rs"),
-            include_str!("../support/hostile.rs"),
-            include_str!("../support/probe.rs"),
-            include_str!("../support/start.rs"),
-            include_str!("../support/system.rs"),
-        ];
-        let hash = SOURCES.concat().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        let hash = sources().into_iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         });
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -79,6 +72,18 @@ pub fn helper() -> &'static Path {
         }
         path
     })
+}
+
+/// All that the program is made of.
+fn sources() -> Vec<u8> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut paths: Vec<PathBuf> = ["support", "hostile"]
+        .into_iter()
+        .flat_map(|name| fs::read_dir(tests.join(name)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
 }
 
 /// A new directory that others may enter.

@@ -10,6 +10,7 @@
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+#[path = "../hostile/mod.rs"]
 mod hostile;
 mod probe;
 mod start;
@@ -20,6 +21,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
+use hostile::{Daemon, Serving};
 use system::*;
 
 fn main() {
@@ -143,7 +145,8 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     if settings.get("ns").split(',').any(|name| name.ends_with("net")) {
         loopback_up();
     }
-    root(settings);
+    let mut daemons = Vec::new();
+    root(settings, &mut daemons);
     let groups: Vec<u32> =
         settings.get("groups").split(',').filter(|g| !g.is_empty()).map(|g| g.parse().unwrap()).collect();
     let caps = settings.mask("caps").unwrap_or(0);
@@ -183,13 +186,15 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     } else if !matches!(settings.get("cwd"), "" | "outside") {
         std::env::set_current_dir(settings.get("cwd")).unwrap();
     }
+    // A thread of the target's, as small as it.
+    daemons.into_iter().for_each(Daemon::start);
     tell(done, 0);
     unsafe { close(done) };
     act(mode)
 }
 
 /// Makes the root directory the root: `pivot`, or only `chroot`, which setns(2) does not see.
-fn root(settings: &Settings) {
+fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
     let root = settings.get("root");
     if root.is_empty() {
         return;
@@ -225,7 +230,19 @@ fn root(settings: &Settings) {
                 mounted(&format!("{proc}/{fake}"), &format!("{proc}/1/{name}"), "none", BIND, "");
             }
         }
+        "bind" => hostile::bind_fake(root),
+        "link" => hostile::link_fake(root),
+        "fuse" => daemons.push(Daemon::mount(&proc, Serving::Proc)),
         _ => mounted("proc", &proc, "proc", 0, ""),
+    }
+    let serving = match settings.get("fuse") {
+        "silent" => Some(Serving::Silence),
+        "endless" => Some(Serving::Endless),
+        _ => None,
+    };
+    if let Some(serving) = serving {
+        fs::create_dir_all(format!("{root}/mnt")).unwrap();
+        daemons.push(Daemon::mount(&format!("{root}/mnt"), serving));
     }
     if settings.get("readonly") == "1" {
         mounted("none", root, "none", BIND | 0x21, "");
@@ -254,13 +271,10 @@ fn act(mode: &[String]) -> ! {
         "exec" => run(&mode[1..]),
         "mute" => mute(argument),
         "peer" => probe::peer(),
-        "watch" => hostile::watch(),
-        "attack" => hostile::attack(),
-        "racers" => hostile::racers(),
-        "hold" => hostile::hold(argument.parse().unwrap()),
-        _ => loop {
-            unsafe { pause() };
-        },
+        name => hostile::become_attacker(name, &mode[1.min(mode.len())..]),
+    }
+    loop {
+        unsafe { pause() };
     }
 }
 
