@@ -81,7 +81,8 @@ impl Launcher {
         self.send(&Writer::new().number(DIRECTORY).finish(), &[directory.as_raw_fd()])
     }
 
-    /// Forks a worker. `last`: there will be no other, so the launcher becomes it.
+    /// Forks a worker. `last`: there will be no other, so the launcher becomes it. `command` is what [`Work`] has of
+    /// a command: where orders come from, and then the descriptors.
     ///
     /// # Errors
     /// As sendmsg(2).
@@ -214,6 +215,7 @@ fn handle(
             let session = session.as_ref()?;
             let mut descriptors = descriptors.into_iter();
             let report = descriptors.next()?;
+            let orders = descriptors.next();
             let command: Vec<_> = descriptors.collect();
             let launcher = std::process::id() as i32;
             // A failed fork is told by the closed report.
@@ -232,6 +234,7 @@ fn handle(
                     pidfd: session.pidfd.as_fd(),
                     directory: session.directory.as_ref().map(AsFd::as_fd),
                     report,
+                    orders,
                     command,
                     run,
                 });
