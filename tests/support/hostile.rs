@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_ulong};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use crate::system::*;
 
@@ -46,14 +46,18 @@ pub fn attack() -> ! {
                     exes.push(exe);
                 }
             }
-            for (name, path) in
-                [("fd", format!("/proc/{pid}/fd/1")), ("environ", format!("/proc/{pid}/environ"))]
-            {
-                if fs::metadata(&path).is_ok() && fs::File::open(&path).is_ok() {
-                    tell(got(name));
-                }
+            let fd = format!("/proc/{pid}/fd/1");
+            if fs::metadata(&fd).is_ok() && fs::File::open(&fd).is_ok() {
+                tell(got("fd"));
             }
-            if fs::File::open(format!("/proc/{pid}/mem")).is_ok() {
+            // Older kernels open these of a process that has no memory any more, and then they are empty. `auxv` takes
+            // the same right as `environ`, which is empty anyway; nothing is mapped where `mem` is read.
+            if fs::read(format!("/proc/{pid}/auxv")).is_ok_and(|bytes| !bytes.is_empty()) {
+                tell(got("auxv"));
+            }
+            if let Ok(mut mem) = fs::File::open(format!("/proc/{pid}/mem"))
+                && !matches!(mem.read(&mut [0; 1]), Ok(0))
+            {
                 tell(got("mem"));
             }
             let pidfd = unsafe { syscall(434, pid as i64, 0_i64) };
