@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{LIMIT, Sandbox, signal};
+use crate::support::{LIMIT, Sandbox, patient, signal};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
 
 /// Whether something comes true within a limit.
 pub fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patient(limit);
     loop {
         if what() {
             return true;
