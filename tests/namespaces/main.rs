@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod confined;
 mod hostile;
 mod identity;
 #[cfg(target_arch = "x86_64")]
 mod inject;
 mod lifetime;
 mod live;
+mod node;
 mod opens;
 mod oracles;
 mod podman;

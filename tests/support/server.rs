@@ -180,6 +180,9 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     } else if !matches!(settings.get("cwd"), "" | "outside") {
         std::env::set_current_dir(settings.get("cwd")).unwrap();
     }
+    if !settings.get("profile").is_empty() {
+        fs::write("/proc/self/attr/current", format!("changeprofile {}", settings.get("profile"))).unwrap();
+    }
     tell(done, 0);
     unsafe { close(done) };
     act(mode)
