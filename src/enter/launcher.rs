@@ -100,7 +100,8 @@ impl Launcher {
         self.send(&Writer::new().number(DIRECTORY).finish(), &[directory.as_raw_fd()])
     }
 
-    /// Forks a worker. `last`: there will be no other, so the launcher becomes it.
+    /// Forks a worker. `last`: there will be no other, so the launcher becomes it. `command` is what [`Work`] has of
+    /// a command: where orders come from, and then the descriptors.
     ///
     /// # Errors
     /// As sendmsg(2).
@@ -244,6 +245,7 @@ fn handle(
             let session = session.as_ref()?;
             let mut descriptors = descriptors.into_iter();
             let report = descriptors.next()?;
+            let orders = descriptors.next();
             let command: Vec<_> = descriptors.collect();
             let launcher = if last { None } else { Some(std::process::id() as i32) };
             let forked = if last { Ok(None) } else { syscall::fork().step("fork", "worker") };
@@ -251,7 +253,7 @@ fn handle(
             if let Err(failure) =
                 forked.and_then(|_| if is_worker { become_worker(launcher) } else { Ok(()) })
             {
-                report::tell_failure(failure, &[report.as_raw_fd()]);
+                let _ = fds::tell(report.as_fd(), &Report::Failed(failure).encode());
                 if is_worker {
                     syscall::exit_now(125);
                 }
@@ -264,6 +266,7 @@ fn handle(
                     pidfd: session.pidfd.as_fd(),
                     directory: session.directory.as_ref().map(AsFd::as_fd),
                     report,
+                    orders,
                     command,
                     run,
                 });

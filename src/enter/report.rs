@@ -1,4 +1,4 @@
-//! What a worker tells the supervisor, one message each, over a socket of its own.
+//! What a worker tells the supervisor, one message each, over a pipe or a socket of its own.
 
 use std::os::fd::{BorrowedFd, RawFd};
 

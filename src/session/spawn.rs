@@ -157,7 +157,8 @@ impl Session {
         let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
         self.launcher.spawn(want, false, &theirs, &[])?;
         drop(theirs);
-        let mut pipeline = Pipeline { stages: vec![Stage::inside("nsdbg", ours)], ..Pipeline::default() };
+        let mut pipeline =
+            Pipeline { stages: vec![Stage::inside("nsdbg", ours, None)], ..Pipeline::default() };
         let mut outcome = Outcome::default();
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
@@ -300,12 +301,14 @@ impl Session {
         let memfd = memfd_create(c"job", MFdFlags::MFD_CLOEXEC).map_err(fault("memfd_create"))?;
         let mut memfd = std::fs::File::from(memfd);
         memfd.write_all(&job.encode()).map_err(|e| Fault::io("write", "job", &e).with_status(125))?;
-        let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
-        let mut all: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
+        let (report, told) = fds::messages().map_err(fault("pipe"))?;
+        let (heard, orders) = fds::messages().map_err(fault("pipe"))?;
+        let mut all: Vec<RawFd> = vec![heard.as_raw_fd()];
+        all.extend(stdio.iter().map(AsRawFd::as_raw_fd));
         all.push(memfd.as_raw_fd());
         all.extend(extra.iter().map(AsRawFd::as_raw_fd));
-        self.launcher.spawn(Want::Command, last, &theirs, &all)?;
-        Ok(Stage::inside(name, ours))
+        self.launcher.spawn(Want::Command, last, &told, &all)?;
+        Ok(Stage::inside(name, report, Some(orders)))
     }
 
     /// Forks a child that stays outside: it watches, or works for the node.

@@ -3,6 +3,7 @@
 
 use std::ffi::c_int;
 use std::fs;
+use std::io::Read;
 
 use super::{Attack, Told};
 use crate::system::*;
@@ -28,7 +29,8 @@ impl Attack for Thief {
             let path = format!("/proc/{pid}/{name}");
             let got = match name {
                 "environ" | "maps" | "auxv" => fs::read(path).is_ok_and(|bytes| !bytes.is_empty()),
-                "mem" => fs::File::open(path).is_ok(),
+                // Older kernels open it of a process that has no memory any more, and then it is empty.
+                "mem" => fs::File::open(path).is_ok_and(|mut mem| !matches!(mem.read(&mut [0; 1]), Ok(0))),
                 _ => fs::read_link(&path).is_ok() || fs::read_dir(&path).is_ok_and(|mut all| all.next().is_some_and(|e| e.is_ok())),
             };
             if got {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::support::{LIMIT, Sandbox, signal};
+use crate::support::{LIMIT, Sandbox, patient, signal};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
 
 /// Whether something comes true within a limit.
 pub fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patient(limit);
     loop {
         if what() {
             return true;

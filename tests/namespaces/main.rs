@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod confined;
 mod ends;
 #[cfg(target_arch = "x86_64")]
 mod family;
@@ -16,6 +17,7 @@ mod inject;
 mod lifetime;
 mod limits;
 mod live;
+mod node;
 mod opens;
 mod oracles;
 mod peer;

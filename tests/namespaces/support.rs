@@ -17,6 +17,13 @@ use crate::live::{Ran, run};
 /// The longest that one run of nsdbg may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// A limit, longer on a machine that `NSDBG_TEST_SLOW` says is so many times slower than others.
+pub fn patient(limit: Duration) -> Duration {
+    static FACTOR: OnceLock<u32> = OnceLock::new();
+    let factor = || std::env::var("NSDBG_TEST_SLOW").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    limit * *FACTOR.get_or_init(factor)
+}
+
 /// The program under test.
 pub const NSDBG: &str = env!("CARGO_BIN_EXE_nsdbg");
 
@@ -84,6 +91,11 @@ fn sources() -> Vec<u8> {
         .collect();
     paths.sort();
     paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn the_helper_compiles() {
+    assert!(helper().exists());
 }
 
 /// A new directory that others may enter.
@@ -245,13 +257,13 @@ impl Sandbox {
         if self.pid != 0 && !self.early.is_empty() {
             return Some(self.early.remove(0));
         }
-        self.lines.recv_timeout(limit).ok()
+        self.lines.recv_timeout(patient(limit)).ok()
     }
 
     /// All lines that come until none came for so long.
     pub fn lines(&mut self, quiet: Duration) -> Vec<String> {
         let mut all = Vec::new();
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + patient(LIMIT);
         while Instant::now() < end
             && let Some(line) = self.next_line(quiet)
         {

@@ -5,6 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use crate::support::patient;
+
 const LIMIT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(1);
 /// PTRACE_O_SUSPEND_SECCOMP, which libc does not name: the tracee's filters let everything pass.
@@ -94,7 +96,7 @@ impl Traced {
             match unsafe { libc::waitpid(self.pid, &mut status, libc::__WALL | libc::WNOHANG) } {
                 // Most stops are a moment away.
                 0 if begun.elapsed() < SHORT => std::thread::yield_now(),
-                0 if begun.elapsed() < LIMIT => std::thread::sleep(SHORT),
+                0 if begun.elapsed() < patient(LIMIT) => std::thread::sleep(SHORT),
                 0 => panic!("process {} does not stop", self.pid),
                 _ => break,
             }

@@ -188,6 +188,9 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     }
     // A thread of the target's, as small as it.
     daemons.into_iter().for_each(Daemon::start);
+    if !settings.get("profile").is_empty() {
+        fs::write("/proc/self/attr/current", format!("changeprofile {}", settings.get("profile"))).unwrap();
+    }
     tell(done, 0);
     unsafe { close(done) };
     act(mode)
