@@ -10,7 +10,7 @@ mod echo;
 mod env;
 mod help;
 mod history;
-mod http;
+pub(crate) mod http;
 mod info;
 mod ls;
 mod netstat;
