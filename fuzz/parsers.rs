@@ -24,6 +24,7 @@ use crate::cmd::http::request::{Header, Request};
 use crate::cmd::http::stream::{Conn, Sock, Stream};
 use crate::cmd::http::tls::{self, Store};
 use crate::cmd::http::url::Url;
+use crate::cmd::ps::collect;
 use crate::enter::plan::Plan;
 use crate::enter::procfs::{is_over_a_process, is_whole_procfs};
 use crate::enter::report::Report;
@@ -219,7 +220,7 @@ pub fn process(bytes: &[u8]) {
     let _ = (Facts::parse_status(&text), container::is_first_in(bytes), files::parse_pid(bytes));
     assert!(facts::variables(bytes).iter().all(|(name, _)| !name.is_empty()));
     assert!(!scan::arguments(bytes).is_empty());
-    let _ = (System::parse(bytes, bytes, bytes), fds::socket_inode(bytes));
+    let _ = (System::parse(bytes, bytes, bytes), fds::socket_inode(bytes), collect::parse_status(bytes));
     let mounts = text.lines().filter(|line| is_over_a_process(line) || is_whole_procfs(line, "30"));
     assert!(mounts.count() <= bytes.len());
     let map = IdMap::parse(bytes);

@@ -14,7 +14,7 @@ pub(crate) mod http;
 mod info;
 mod ls;
 mod netstat;
-mod ps;
+pub(crate) mod ps;
 mod pwd;
 mod sleep;
 mod targets;
