@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -22,7 +23,7 @@ use crate::cmd::http::connect::Override;
 use crate::cmd::http::head::{self, Head, MAX_HEAD};
 use crate::cmd::http::request::{Header, Request};
 use crate::cmd::http::stream::{Conn, Sock, Stream};
-use crate::cmd::http::tls::{self, Store};
+use crate::cmd::http::tls::{self, Store, Verifier};
 use crate::cmd::http::url::Url;
 use crate::cmd::ps::collect;
 use crate::enter::plan::Plan;
@@ -359,24 +360,31 @@ pub fn http_request(bytes: &[u8]) {
 
 /// Bundles of certificates, and the certificate that a server shows.
 pub fn certificate(bytes: &[u8]) {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
+    static AUTHORITY: LazyLock<Verifier> = LazyLock::new(|| {
+        let mut store = Store::empty();
+        store.add(include_bytes!("corpus/certificate/authority"));
+        tls::verifier(Some(store), &PROVIDER).expect("a store with an authority")
+    });
     let mut store = Store::empty();
     store.add(bytes);
     assert!(store.len() + store.broken <= bytes.len() / 4 + 1);
     let shown: Vec<_> = CertificateDer::pem_slice_iter(bytes).flatten().take(8).collect();
+    // As a server sends it: no PEM around.
+    verify(&AUTHORITY, &CertificateDer::from(bytes), &shown);
     let Some((first, others)) = shown.split_first() else { return };
-    verified(first, others, store);
-    // As a server sends them: no PEM around.
-    verified(&CertificateDer::from(bytes), others, Store::empty());
+    verify(&AUTHORITY, first, others);
+    let is_empty = store.len() == 0;
+    match tls::verifier(Some(store), &PROVIDER) {
+        Ok(own) => verify(&own, first, others),
+        Err(_) => assert!(is_empty),
+    }
 }
 
-fn verified(first: &CertificateDer, others: &[CertificateDer], store: Store) {
-    static PROVIDER: LazyLock<Arc<rustls::crypto::CryptoProvider>> =
-        LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
-    let is_empty = store.len() == 0;
-    let Ok(verifier) = tls::verifier(Some(store), &PROVIDER) else { return assert!(is_empty) };
+fn verify(verifier: &Verifier, certificate: &CertificateDer, others: &[CertificateDer]) {
     let Ok(name) = ServerName::try_from("localhost") else { return };
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
-    if let Err(error) = verifier.verify_server_cert(first, others, &name, b"", now) {
+    if let Err(error) = verifier.verify_server_cert(certificate, others, &name, b"", now) {
         let _ = (tls::is_authority(&error), error.to_string());
     }
 }
