@@ -54,7 +54,7 @@ const COMPLETION_LIMIT: Duration = Duration::from_millis(500);
 
 /// What a session knows of its container at its start.
 #[derive(Debug, Default, Clone)]
-struct Hello {
+pub(crate) struct Hello {
     directory: Vec<u8>,
     uid: u32,
     passwd: Vec<u8>,
@@ -374,7 +374,8 @@ fn split_command(command: &mut Vec<OsString>) -> Option<(OsString, Vec<OsString>
     command.pop().map(|name| (name, rest))
 }
 
-fn parse_hello(message: &[u8]) -> Option<Hello> {
+/// What the first process inside told of itself.
+pub(crate) fn parse_hello(message: &[u8]) -> Option<Hello> {
     let mut parts = message.splitn(5, |byte| *byte == 0);
     let directory = parts.next()?.to_vec();
     let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<u32>().ok();

@@ -107,7 +107,8 @@ impl Facts {
         KINDS.iter().zip(self.namespaces).find(|(kind, _)| kind.name == name).and_then(|(_, inode)| inode)
     }
 
-    fn parse_status(status: &str) -> Option<Self> {
+    /// Takes what /proc/PID/status says.
+    pub(crate) fn parse_status(status: &str) -> Option<Self> {
         let field = |name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
         };
@@ -167,7 +168,7 @@ impl Identity {
 }
 
 /// State, flags and start time out of /proc/PID/stat. The name may hold spaces and parentheses.
-fn parse_stat(stat: &str) -> Option<(char, u64, u64)> {
+pub(crate) fn parse_stat(stat: &str) -> Option<(char, u64, u64)> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(5)?.parse().ok()?, fields.nth(12)?.parse().ok()?))
@@ -220,8 +221,12 @@ fn label(proc: &OwnedFd) -> nix::Result<String> {
 }
 
 fn environment(proc: &OwnedFd) -> Vec<(OsString, OsString)> {
-    let bytes = bytes(proc, c"environ", ENVIRONMENT_LIMIT).unwrap_or_default();
-    bytes
+    variables(&bytes(proc, c"environ", ENVIRONMENT_LIMIT).unwrap_or_default())
+}
+
+/// Names and values out of /proc/PID/environ, which the process can write over.
+pub(crate) fn variables(environ: &[u8]) -> Vec<(OsString, OsString)> {
+    environ
         .split(|byte| *byte == 0)
         .filter_map(|entry| {
             let at = entry.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
