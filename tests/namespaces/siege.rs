@@ -43,7 +43,7 @@ fn held(pid: i32) -> (usize, u64) {
     (fds, pss.unwrap().trim().parse().unwrap())
 }
 
-// Not seen to fail with a protection taken out.
+// Seen to fail where each pipeline leaves a descriptor open in the supervisor.
 #[test]
 fn r23_r26_a_thousand_commands_under_siege() {
     needs_root!();
