@@ -19,6 +19,10 @@ pub struct Context {
     pub name: &'static str,
     /// How rows are printed.
     pub format: Format,
+    /// How faults are told: JSON only where the operator asked for it, not where the next stage reads rows.
+    pub faults: Format,
+    /// The command whose rows come in, for a command that works on rows; none where they come from a file.
+    pub rows_of: Option<&'static super::Entry>,
     /// Whether a person reads the output on a terminal: names are quoted, columns used.
     pub tty: bool,
     /// Whether the output may be coloured.
@@ -85,6 +89,8 @@ impl Default for Context {
         Self {
             name: "nsdbg",
             format: Format::Text,
+            faults: Format::Text,
+            rows_of: None,
             tty: false,
             color: false,
             width: 80,
@@ -106,7 +112,7 @@ impl Context {
     /// Says a fault on stderr and goes on; the status becomes 1 unless the command says otherwise.
     pub fn report(&mut self, fault: &Fault) {
         self.failed = true;
-        let line = match self.format {
+        let line = match self.faults {
             Format::Text => fault.line(self.name),
             Format::Json => fault.json(self.name).to_string(),
         };

@@ -22,6 +22,7 @@ impl Command for Echo {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
     const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils echo";
     const EXAMPLES: &'static [Example] = &[Example { line: "echo $HOME", what: "a variable of the target" }];
 
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
-use crate::out::{Align, Column, Name, Output, Row};
+use crate::out::field::field;
+use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
 
 /// List the session's environment: the target's, and exports.
 #[derive(clap::Parser)]
@@ -31,6 +32,9 @@ impl Row for Variable {
 impl Command for Env {
     type Row = Variable;
     const PLACE: Place = Place::Inside;
+    const REPLACES: &'static str = "coreutils env";
+    const FIELDS: &'static [Field] =
+        &[field("name", Kind::Text, "the variable"), field("value", Kind::Text, "its value")];
     const EXAMPLES: &'static [Example] =
         &[Example { line: "env", what: "what the program was started with" }];
 

@@ -1,16 +1,83 @@
 //! `help`.
 
 use super::{
-    Command, Completion, Context, Example, Fault, Place, Prints, REGISTRY, Result, Status, find, nearest,
+    Command, Completion, Context, Entry, Example, Fault, Place, Prints, REGISTRY, Result, Status, find,
+    nearest,
 };
-use crate::out::Output;
+use crate::out::field::{field, more};
 use crate::out::table::NoRow;
+use crate::out::{Field, Kind, Output};
 
 /// List the commands, or explain one.
+///
+/// With --json one row for each command, with its options, examples and the fields of its rows.
 #[derive(clap::Parser)]
 pub struct Help {
     /// The command to explain
     command: Option<String>,
+}
+
+/// A command in JSON.
+#[derive(serde::Serialize)]
+struct Page {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    about: String,
+    replaces: &'static str,
+    takes: &'static str,
+    place: &'static str,
+    prints: &'static str,
+    options: Vec<String>,
+    examples: Vec<Shown>,
+    fields: Vec<Documented>,
+}
+
+#[derive(serde::Serialize)]
+struct Shown {
+    line: &'static str,
+    what: &'static str,
+}
+
+#[derive(serde::Serialize)]
+struct Documented {
+    name: &'static str,
+    kind: &'static str,
+    what: &'static str,
+}
+
+fn page(entry: &'static Entry) -> Page {
+    Page {
+        name: entry.name,
+        aliases: entry.aliases,
+        about: entry.about(),
+        replaces: entry.replaces,
+        takes: entry.takes,
+        place: match entry.place {
+            Place::Inside => "inside",
+            Place::Watch => "watch",
+            Place::Node => "node",
+        },
+        prints: match entry.prints {
+            _ if entry.filters_rows => "the rows that come in",
+            Prints::Rows => "rows",
+            Prints::Bytes => "bytes",
+            Prints::BytesOrObject => "bytes, or an object",
+        },
+        options: entry.full_parser().get_arguments().flat_map(spellings).collect(),
+        examples: entry.examples.iter().map(|e| Shown { line: e.line, what: e.what }).collect(),
+        fields: entry
+            .fields
+            .iter()
+            .map(|f| Documented { name: f.name, kind: f.kind.name(), what: f.what })
+            .collect(),
+    }
+}
+
+/// An option as it is typed: `--all`, `-a`.
+pub fn spellings(option: &clap::Arg) -> Vec<String> {
+    let long = option.get_long().map(|long| format!("--{long}"));
+    let short = option.get_short().map(|short| format!("-{short}"));
+    long.into_iter().chain(short).collect()
 }
 
 /// The commands that change the session and are run by it: name, usage, what it does.
@@ -35,11 +102,34 @@ help COMMAND, or COMMAND --help, explains a command.
 impl Command for Help {
     type Row = NoRow;
     const PLACE: Place = Place::Node;
-    const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "man";
+    const FIELDS: &'static [Field] = &[
+        field("name", Kind::Text, "what is typed"),
+        more("aliases", Kind::List, "other names"),
+        field("about", Kind::Text, "what it does"),
+        field("replaces", Kind::Text, "what people use elsewhere"),
+        more("takes", Kind::Text, "what it takes of the kernel or the target"),
+        more("place", Kind::Text, "where it runs: inside, watch (outside, looking in), node"),
+        more("prints", Kind::Text, "rows or bytes"),
+        more("options", Kind::List, "its options"),
+        more("examples", Kind::Object, "line, what"),
+        more("fields", Kind::Object, "of its rows: name, kind, what"),
+    ];
     const EXAMPLES: &'static [Example] =
         &[Example { line: "help", what: "all commands" }, Example { line: "help ls", what: "one of them" }];
 
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
+        if out.is_json() {
+            let one = match &self.command {
+                Some(name) => Some(find(name).ok_or_else(|| unknown(name))?),
+                None => None,
+            };
+            for entry in REGISTRY.iter().filter(|entry| one.is_none_or(|one| one.name == entry.name)) {
+                out.json(&page(entry)).map_err(wrote)?;
+            }
+            return Ok(Status::OK);
+        }
         let page = match &self.command {
             None => overview(),
             Some(name) => match (find(name), BUILTINS.iter().find(|builtin| builtin.0 == name)) {
@@ -48,9 +138,7 @@ impl Command for Help {
                 (None, None) => return Err(unknown(name)),
             },
         };
-        out.bytes()
-            .write_all(page.as_bytes())
-            .map_err(|error| Fault::io("write", "standard output", &error))?;
+        out.bytes().write_all(page.as_bytes()).map_err(wrote)?;
         Ok(Status::OK)
     }
 

@@ -1,7 +1,8 @@
 //! `history`.
 
 use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
-use crate::out::{Align, Column, Output, Row};
+use crate::out::field::field;
+use crate::out::{Align, Column, Field, Kind, Output, Row};
 
 /// List the lines that were typed.
 #[derive(clap::Parser)]
@@ -27,6 +28,9 @@ impl Row for Entry {
 impl Command for History {
     type Row = Entry;
     const PLACE: Place = Place::Node;
+    const REPLACES: &'static str = "a shell's history";
+    const FIELDS: &'static [Field] =
+        &[field("number", Kind::Number, "its place"), field("line", Kind::Text, "what was typed")];
     const EXAMPLES: &'static [Example] = &[Example { line: "history 5", what: "the last five" }];
 
     fn run(self, cx: &mut Context, out: &mut Output<Entry>) -> Result<Status> {

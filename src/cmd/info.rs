@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
-use crate::out::Output;
+use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::units::elapsed;
+use crate::out::{Field, Kind, Output};
 use crate::sys::capability;
 use crate::target::Target;
 use crate::target::container::{self, Container};
@@ -62,6 +63,39 @@ impl Command for Info {
     type Row = NoRow;
     const PLACE: Place = Place::Node;
     const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
+    const REPLACES: &'static str = "docker inspect, crictl inspect";
+    const FIELDS: &'static [Field] = &[
+        field("name", Kind::Text, "the target's name"),
+        field("pid", Kind::Number, "its process, a PID of the node"),
+        more("pid_inside", Kind::Number, "the same as the container counts"),
+        field("command", Kind::Text, "its command line"),
+        field("runtime", Kind::Text, "docker, containerd, podman, …"),
+        more("id", Kind::Text, "the container's id"),
+        more("image", Kind::Text, "its image"),
+        more("pod", Kind::Text, "its pod"),
+        more("namespace", Kind::Text, "the pod's Kubernetes namespace"),
+        more("container", Kind::Text, "its name in the pod"),
+        field("state", Kind::Text, "running, paused, …"),
+        field("age", Kind::Seconds, "since it was started"),
+        field("processes", Kind::Number, "how many it has"),
+        more("ports", Kind::List, "where it listens"),
+        more("machine", Kind::Text, "what runs it in a virtual machine"),
+        more("uid", Kind::Number, "its user, as the node counts"),
+        more("gid", Kind::Number, "its group, as the node counts"),
+        more("groups", Kind::List, "its further groups"),
+        field("user", Kind::Number, "its user, as the container counts"),
+        more("capabilities", Kind::List, "its effective set"),
+        more("bounding", Kind::List, "its bounding set"),
+        more("namespaces", Kind::List, "those that are not the node's"),
+        more("shared", Kind::List, "those that are the node's"),
+        more("cgroup", Kind::Text, "its cgroup"),
+        more("root", Kind::Text, "what is mounted as its root"),
+        more("root_type", Kind::Text, "that file system"),
+        more("root_options", Kind::Text, "its options"),
+        more("seccomp", Kind::Text, "none, strict, filter"),
+        more("no_new_privs", Kind::Flag, "whether it can gain no privilege"),
+        more("label", Kind::Text, "its security label"),
+    ];
     const EXAMPLES: &'static [Example] = &[Example { line: "info", what: "the target and its confinement" }];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

@@ -6,16 +6,20 @@ pub mod context;
 mod registry;
 
 mod cat;
+#[cfg(test)]
+mod docs;
 mod echo;
 mod env;
 mod help;
 mod history;
 pub(crate) mod http;
 mod info;
+mod input;
 mod ls;
 mod netstat;
 pub(crate) mod ps;
 mod pwd;
+mod rows;
 mod sleep;
 mod targets;
 mod truth;
@@ -27,10 +31,10 @@ use std::io::{self, Write};
 use clap::ArgAction;
 
 pub use context::{Context, HostFile, Watch};
-pub use help::BUILTINS;
-pub use registry::{REGISTRY, find, nearest};
+pub use help::{BUILTINS, spellings};
+pub use registry::{REGISTRY, find, nearest, nearest_of};
 
-use crate::out::{Fault, Format, Output, Row};
+use crate::out::{Fault, Field, Format, Output, Row};
 
 /// The exit status of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +106,8 @@ pub struct Completion<'a> {
     pub words: &'a [String],
     /// The word at the cursor, as far as it is typed.
     pub word: &'a str,
+    /// For a command that works on rows: their fields.
+    pub fields: &'a [Field],
 }
 
 /// A command: the struct's fields are its options, its doc comments its help.
@@ -114,6 +120,14 @@ pub trait Command: clap::Parser + Sized + 'static {
     const NEEDS: Needs = Needs::NONE;
     /// What it prints.
     const PRINTS: Prints = Prints::Rows;
+    /// What people use elsewhere: `coreutils ls`; empty for what there is only here.
+    const REPLACES: &'static str = "";
+    /// What it takes of the kernel or the target, for the documentation; empty where that is nothing.
+    const TAKES: &'static str = "";
+    /// The fields of its JSON rows, all that it can have.
+    const FIELDS: &'static [Field] = &[];
+    /// Whether it works on the rows of the command before it.
+    const FILTERS_ROWS: bool = false;
     /// Examples for the help.
     const EXAMPLES: &'static [Example];
 
@@ -154,6 +168,14 @@ pub struct Entry {
     pub needs: Needs,
     /// What it prints.
     pub prints: Prints,
+    /// What people use elsewhere.
+    pub replaces: &'static str,
+    /// What it takes of the kernel or the target.
+    pub takes: &'static str,
+    /// The fields of its JSON rows.
+    pub fields: &'static [Field],
+    /// Whether it works on the rows of the command before it.
+    pub filters_rows: bool,
     /// Examples for the help.
     pub examples: &'static [Example],
     /// Its options.
@@ -173,6 +195,10 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         place: C::PLACE,
         needs: C::NEEDS,
         prints: C::PRINTS,
+        replaces: C::REPLACES,
+        takes: C::TAKES,
+        fields: C::FIELDS,
+        filters_rows: C::FILTERS_ROWS,
         examples: C::EXAMPLES,
         parser: parser::<C>,
         complete: C::complete,
@@ -267,6 +293,10 @@ impl Entry {
         if !self.aliases.is_empty() {
             page.push_str(&format!("\nAlso typed as: {}\n", self.aliases.join(", ")));
         }
+        if !self.fields.is_empty() {
+            let names: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
+            page.push_str(&format!("\nFields of --json: {}\n", names.join(", ")));
+        }
         if !self.examples.is_empty() {
             page.push_str("\nExamples:\n");
             let width = self.examples.iter().map(|e| e.line.len()).max().unwrap_or(0);
@@ -298,7 +328,7 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));
         }
         if invocation.json {
-            cx.format = Format::Json;
+            (cx.format, cx.faults) = (Format::Json, Format::Json);
         }
         (entry.run)(&invocation.matches, cx, to)
     });

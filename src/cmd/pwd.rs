@@ -14,6 +14,7 @@ impl Command for Pwd {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
     const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils pwd";
     const EXAMPLES: &'static [Example] = &[Example { line: "pwd", what: "where the target's program works" }];
 
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

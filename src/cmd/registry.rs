@@ -1,25 +1,33 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, sleep, targets, truth, who};
+use super::{
+    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
+    entry::<rows::Count>("count", &[]),
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
+    entry::<rows::First>("first", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
     entry::<info::Info>("info", &[]),
+    entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
+    entry::<rows::Select>("select", &[]),
     entry::<sleep::Sleep>("sleep", &[]),
+    entry::<rows::SortBy>("sort-by", &[]),
     entry::<targets::Targets>("targets", &[]),
     entry::<truth::True>("true", &[]),
+    entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),
 ];
 
@@ -31,11 +39,14 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// The command whose name is nearest to a mistyped one: at most two letters inserted, dropped, changed or swapped,
 /// and fewer than the name has.
 pub fn nearest(typed: &str, more: &[&'static str]) -> Option<&'static str> {
-    REGISTRY
-        .iter()
-        .flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases))
-        .chain(more)
-        .map(|name| (distance(typed, name), *name))
+    let names = REGISTRY.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases));
+    nearest_of(typed, names.chain(more).copied())
+}
+
+/// The nearest of some names, as [`nearest`].
+pub fn nearest_of<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (distance(typed, name), name))
         .filter(|(distance, name)| *distance <= 2 && *distance < name.len().min(typed.len()))
         .min()
         .map(|(_, name)| name)

@@ -18,6 +18,7 @@ impl Command for Sleep {
     type Row = NoRow;
     const PLACE: Place = Place::Node;
     const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils sleep";
     const EXAMPLES: &'static [Example] = &[Example { line: "sleep 0.1", what: "a tenth of a second" }];
 
     fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {

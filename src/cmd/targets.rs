@@ -1,9 +1,10 @@
 //! `targets`: the containers of the node; `nsdbg --list` is the same.
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::field::{field, more};
 use crate::out::table::{NoRow, Table};
 use crate::out::units::elapsed;
-use crate::out::{Align, Output};
+use crate::out::{Align, Field, Kind, Output};
 use crate::target::container::{self, Container};
 use crate::target::filter::Filter;
 
@@ -126,6 +127,27 @@ impl Command for Targets {
     type Row = NoRow;
     const PLACE: Place = Place::Node;
     const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
+    const REPLACES: &'static str = "docker ps, crictl ps, podman ps";
+    const FIELDS: &'static [Field] = &[
+        field("name", Kind::Text, "its name, a target"),
+        field("pod", Kind::Text, "its pod"),
+        field("namespace", Kind::Text, "the pod's Kubernetes namespace"),
+        more("pod_uid", Kind::Text, "the pod's uid"),
+        more("container", Kind::Text, "its name in the pod"),
+        field("runtime", Kind::Text, "docker, containerd, podman, …"),
+        more("image", Kind::Text, "its image"),
+        more("id", Kind::Text, "its id"),
+        field("pid", Kind::Number, "its main process, a PID of the node"),
+        field("user", Kind::Number, "that process's user, as the container counts"),
+        field("state", Kind::Text, "running, paused, …"),
+        field("ports", Kind::List, "where it listens"),
+        field("age", Kind::Seconds, "since it was started"),
+        field("processes", Kind::Number, "how many it has"),
+        more("sandbox", Kind::Flag, "whether it is a pod's sandbox"),
+        more("machine", Kind::Text, "what runs it in a virtual machine"),
+        more("cgroup", Kind::Text, "its cgroup"),
+        more("note", Kind::Text, "what is odd about it"),
+    ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "targets", what: "every container of the node" },
         Example { line: "targets --port 8080", what: "who listens there" },

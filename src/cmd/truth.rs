@@ -24,6 +24,7 @@ impl Command for True {
     type Row = NoRow;
     const PLACE: Place = Place::Node;
     const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils true";
     const EXAMPLES: &'static [Example] = &[Example { line: "true", what: "status 0" }];
 
     fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {
@@ -40,6 +41,7 @@ impl Command for False {
     type Row = NoRow;
     const PLACE: Place = Place::Node;
     const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils false";
     const EXAMPLES: &'static [Example] = &[Example { line: "false || echo no", what: "status 1" }];
 
     fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {

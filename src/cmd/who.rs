@@ -1,7 +1,8 @@
 //! `who`: whose process a PID of the node is; `nsdbg --who` is the same.
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
-use crate::out::{Align, Column, Output, Row};
+use crate::out::field::{field, more};
+use crate::out::{Align, Column, Field, Kind, Output, Row};
 use crate::target::container::{self, Container};
 use crate::target::{facts, scan};
 
@@ -58,6 +59,19 @@ impl Command for Who {
     type Row = Owner;
     const PLACE: Place = Place::Node;
     const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
+    const REPLACES: &'static str = "systemd-cgls, crictl inspect";
+    const FIELDS: &'static [Field] = &[
+        field("pid", Kind::Number, "what was asked for"),
+        more("process", Kind::Number, "its process, where that is a thread"),
+        field("target", Kind::Text, "the container; null for the node itself"),
+        more("pod", Kind::Text, "its pod"),
+        more("namespace", Kind::Text, "the pod's Kubernetes namespace"),
+        more("container", Kind::Text, "its name in the pod"),
+        field("runtime", Kind::Text, "docker, containerd, podman, …"),
+        more("id", Kind::Text, "the container's id"),
+        field("unit", Kind::Text, "its systemd unit"),
+        field("cgroup", Kind::Text, "its cgroup"),
+    ];
     const EXAMPLES: &'static [Example] = &[Example { line: "who 1", what: "the node's first process" }];
 
     fn run(self, cx: &mut Context, out: &mut Output<Owner>) -> Result<Status> {

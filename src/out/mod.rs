@@ -1,6 +1,7 @@
 //! What commands say: rows, tables, JSON Lines, faults, and the filter in front of the terminal.
 
 pub mod fault;
+pub mod field;
 pub mod filter;
 pub mod name;
 pub mod output;
@@ -8,6 +9,7 @@ pub mod table;
 pub mod units;
 
 pub use fault::Fault;
+pub use field::{Field, Kind};
 pub use name::Name;
 pub use output::{Format, Output};
 pub use table::{Align, Column, Row};

@@ -42,9 +42,9 @@ pub fn run(extra: usize) -> u8 {
         let _ = writeln!(io::stderr(), "nsdbg: the working directory can't be reached: starting at /");
     }
     let (name, format) = match &job.task {
-        Task::Command(name) => (name.clone(), job.format),
-        Task::Directory(_) => ("cd".to_owned(), job.format),
-        _ => ("nsdbg".to_owned(), job.format),
+        Task::Command(name) => (name.clone(), job.faults),
+        Task::Directory(_) => ("cd".to_owned(), job.faults),
+        _ => ("nsdbg".to_owned(), job.faults),
     };
     // This process ends by _exit, which flushes nothing.
     let flush = |_: &u8| drop(io::stdout().flush());

@@ -51,12 +51,16 @@ fn arguments(session: &mut Session, name: &str, cursor: &Cursor, prefix: &str) -
     }
     let Some(entry) = cmd::find(name) else { return paths(session, &cursor.prefix) };
     if prefix.starts_with('-') {
-        let options = entry.full_parser().get_arguments().flat_map(spellings).collect::<Vec<_>>();
+        let options = entry.full_parser().get_arguments().flat_map(cmd::spellings).collect::<Vec<_>>();
         return words(prefix, options);
     }
     let before: Vec<String> =
         cursor.words[1..].iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
-    match (entry.complete)(&Completion { words: &before, word: prefix }) {
+    // The rows' fields, by the first command of the pipeline that has them.
+    let sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
+    let source = sources.filter(|source| !source.filters_rows).last();
+    let fields = source.map_or(&[][..], |source| source.fields);
+    match (entry.complete)(&Completion { words: &before, word: prefix, fields }) {
         Some(all) => words(prefix, all),
         None => paths(session, &cursor.prefix),
     }
@@ -76,12 +80,6 @@ fn targets(session: &mut Session) -> Vec<String> {
     // What would have to be quoted or could change the terminal is not offered.
     names.retain(|name| name.bytes().all(|byte| byte.is_ascii_graphic()));
     names
-}
-
-fn spellings(option: &clap::Arg) -> Vec<String> {
-    let long = option.get_long().map(|long| format!("--{long}"));
-    let short = option.get_short().map(|short| format!("-{short}"));
-    long.into_iter().chain(short).collect()
 }
 
 /// The container's paths that begin so, listed by a process inside, within a short limit.

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::cmd::{Context, HostFile};
+use crate::cmd::{self, Context, HostFile};
 use crate::enter::wire::{Reader, Writer};
 use crate::out::Format;
 
@@ -70,6 +70,10 @@ pub struct Job {
     pub host_files: Vec<HostFile>,
     /// How rows are printed.
     pub format: Format,
+    /// How faults are told.
+    pub faults: Format,
+    /// The command whose rows come in, by name; empty for none.
+    pub rows_of: String,
     /// Whether a person reads the output on a terminal.
     pub tty: bool,
     /// Whether the output may be coloured.
@@ -90,6 +94,8 @@ impl Job {
             environment: Vec::new(),
             host_files: Vec::new(),
             format: Format::Text,
+            faults: Format::Text,
+            rows_of: String::new(),
             tty: false,
             color: false,
             width: 80,
@@ -101,6 +107,8 @@ impl Job {
     pub fn into_context(self) -> (Context, Vec<Argument>) {
         let cx = Context {
             format: self.format,
+            faults: self.faults,
+            rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
             width: self.width,
@@ -142,7 +150,8 @@ impl Job {
         for file in &self.host_files {
             to.bytes(file.path.as_bytes()).number(file.write.into());
         }
-        to.number((self.format == Format::Json).into()).number(self.tty.into()).number(self.color.into());
+        to.number((self.format == Format::Json).into()).number((self.faults == Format::Json).into());
+        to.bytes(self.rows_of.as_bytes()).number(self.tty.into()).number(self.color.into());
         to.number(self.width as u64).number(self.read_only.into());
         to.finish()
     }
@@ -173,7 +182,9 @@ impl Job {
         let host_files = (0..from.number()?)
             .map(|_| Some(HostFile { path: text(from)?, write: from.flag()? }))
             .collect::<Option<_>>()?;
-        let format = if from.flag()? { Format::Json } else { Format::Text };
+        let mut format = || Some(if from.flag()? { Format::Json } else { Format::Text });
+        let (format, faults) = (format()?, format()?);
+        let rows_of = String::from_utf8(from.bytes()?.to_vec()).ok()?;
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
         Some(Self {
             task,
@@ -182,6 +193,8 @@ impl Job {
             environment,
             host_files,
             format,
+            faults,
+            rows_of,
             tty,
             color,
             width,
@@ -222,6 +235,8 @@ mod tests {
             ],
             environment: vec![("A".into(), "b".into())],
             host_files: vec![HostFile { path: "/etc/hosts".into(), write: false }],
+            faults: Format::Json,
+            rows_of: "ps".into(),
             tty: true,
             width: 132,
             ..Job::inner(Task::Hello)

@@ -353,8 +353,10 @@ pub fn node_command(
 ) -> Result<u8, Fault> {
     let Some(entry) = cmd::find(name) else { return Err(unknown(name)) };
     let terminal = Terminal::open(startup);
+    let format = if options.json { Format::Json } else { Format::Text };
     let mut cx = cmd::Context {
-        format: if options.json { Format::Json } else { Format::Text },
+        format,
+        faults: format,
         tty: terminal.stdout,
         color: terminal.color && terminal.stdout,
         width: terminal.width(),

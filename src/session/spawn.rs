@@ -61,6 +61,7 @@ impl Session {
         outcome: &mut Outcome,
     ) -> Result<Pipeline, Fault> {
         let mut pipeline = Pipeline::default();
+        let sources = sources_of_rows(&commands)?;
         let count = commands.len();
         let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
         pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
@@ -83,6 +84,10 @@ impl Session {
             let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
             let to_terminal = at + 1 == count && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
+            job.rows_of = sources[at].map_or_else(String::new, |entry| entry.name.to_owned());
+            if at + 1 < count && sources[at + 1].is_some() {
+                job.format = Format::Json;
+            }
             let stdio = self.redirect(
                 command.redirects,
                 command.entry,
@@ -204,6 +209,8 @@ impl Session {
             } else {
                 Format::Text
             },
+            faults: if self.options.json { Format::Json } else { Format::Text },
+            rows_of: String::new(),
             tty: to_terminal,
             color: to_terminal && self.terminal.color,
             width: self.terminal.width(),
@@ -409,6 +416,24 @@ fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
         .open(path)
         .map(OwnedFd::from)
         .map_err(|error| Fault::io("open", path, &error))
+}
+
+/// For each command of a pipeline the one whose rows it is given: none for those that do not work on rows, and for a
+/// first one, whose rows are the operator's.
+fn sources_of_rows(commands: &[Prepared]) -> Result<Vec<Option<&'static Entry>>, Fault> {
+    let mut sources = vec![None; commands.len()];
+    for at in 1..commands.len() {
+        let (before, entry) = (commands[at - 1].entry, commands[at].entry);
+        if !entry.filters_rows {
+            continue;
+        }
+        if before.prints == Prints::Bytes {
+            let cause = format!("{} prints bytes, not rows: {} can't work on them", before.name, entry.name);
+            return Err(Fault::usage(cause));
+        }
+        sources[at] = sources[at - 1].or(Some(before));
+    }
+    Ok(sources)
 }
 
 /// What a child outside is given.

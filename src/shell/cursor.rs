@@ -1,7 +1,7 @@
 //! The word at the cursor of an unfinished line, for completion.
 
 /// What stands at the cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Where the word begins, in bytes; what completion replaces.
     pub start: usize,
@@ -11,12 +11,14 @@ pub struct Cursor {
     pub words: Vec<Vec<u8>>,
     /// Whether it follows a redirection, and so is a file.
     pub is_file: bool,
+    /// The names of the commands before it in the same pipeline.
+    pub before: Vec<Vec<u8>>,
 }
 
 /// The word at byte `position` of a line. Open quotes and unfinished escapes are taken as they stand.
 pub fn word_at_cursor(line: &str, position: usize) -> Cursor {
     let bytes = line.as_bytes().get(..position).unwrap_or(line.as_bytes());
-    let mut cursor = Cursor { start: 0, prefix: Vec::new(), words: Vec::new(), is_file: false };
+    let mut cursor = Cursor::default();
     let mut at = 0;
     let mut in_word = false;
     while let Some(&byte) = bytes.get(at) {
@@ -31,9 +33,17 @@ pub fn word_at_cursor(line: &str, position: usize) -> Cursor {
                 continue;
             }
             b'|' | b';' | b'&' => {
-                cursor = Cursor { start: at + 1, prefix: Vec::new(), words: Vec::new(), is_file: false };
-                in_word = false;
+                // A name that stands directly before the bar is a word, too.
+                if in_word {
+                    cursor.end_word();
+                }
+                let is_pipe =
+                    byte == b'|' && bytes.get(at + 1) != Some(&b'|') && !bytes[..at].ends_with(b"|");
+                let mut before = if is_pipe { cursor.before } else { Vec::new() };
+                before.extend(cursor.words.into_iter().next().filter(|_| is_pipe));
                 at += 1;
+                cursor = Cursor { start: at, before, ..Cursor::default() };
+                in_word = false;
                 continue;
             }
             b'<' | b'>' => {
@@ -112,8 +122,17 @@ mod tests {
                 prefix: prefix.into(),
                 words: words.iter().map(|w: &&str| w.as_bytes().to_vec()).collect(),
                 is_file,
+                before: Vec::new(),
             };
-            assert_eq!(word_at_cursor(line, line.len()), expected, "{line}");
+            let cursor = Cursor { before: Vec::new(), ..word_at_cursor(line, line.len()) };
+            assert_eq!(cursor, expected, "{line}");
+        }
+        for (line, before) in
+            [("ps -f | where x | sel", "ps where"), ("ps|w", "ps"), ("ls; ps || x", ""), ("a && b | c", "b")]
+        {
+            let names: Vec<&str> = before.split(' ').filter(|name| !name.is_empty()).collect();
+            let names: Vec<Vec<u8>> = names.into_iter().map(Into::into).collect();
+            assert_eq!(word_at_cursor(line, line.len()).before, names, "{line}");
         }
     }
 }

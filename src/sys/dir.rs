@@ -18,6 +18,12 @@ const NAME_AT: usize = 19;
 pub struct Entries<'a> {
     fd: BorrowedFd<'a>,
     buffer: &'a mut Vec<u8>,
+    position: Position,
+}
+
+/// How far the records in a buffer are used up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Position {
     at: usize,
     end: usize,
 }
@@ -47,7 +53,7 @@ impl<'a> Entries<'a> {
     /// Reads an open directory into `buffer`, which may serve one directory after the other.
     pub fn new(fd: BorrowedFd<'a>, buffer: &'a mut Vec<u8>) -> Self {
         buffer.resize(BUFFER, 0);
-        Self { fd, buffer, at: 0, end: 0 }
+        Self { fd, buffer, position: Position::default() }
     }
 
     /// The next entry, `.` and `..` among them; `None` at the end.
@@ -55,14 +61,24 @@ impl<'a> Entries<'a> {
     /// # Errors
     /// As getdents64(2); EINVAL where a record is not well-formed.
     pub fn next(&mut self) -> Result<Option<Entry<'_>>> {
+        self.position.next(self.fd, self.buffer)
+    }
+}
+
+impl Position {
+    /// The next entry of an open directory, through a buffer that is its own.
+    ///
+    /// # Errors
+    /// As [`Entries::next`].
+    pub fn next<'b>(&mut self, fd: BorrowedFd, buffer: &'b mut [u8]) -> Result<Option<Entry<'b>>> {
         if self.at >= self.end {
             self.at = 0;
-            self.end = getdents(self.fd, self.buffer)?;
+            self.end = getdents(fd, buffer)?;
             if self.end == 0 {
                 return Ok(None);
             }
         }
-        let rest = self.buffer.get(self.at..self.end).unwrap_or_default();
+        let rest = buffer.get(self.at..self.end).unwrap_or_default();
         let (entry, length) = record(rest).ok_or(Errno::EINVAL)?;
         self.at += length;
         Ok(Some(entry))

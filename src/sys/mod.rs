@@ -12,3 +12,4 @@ pub mod resolv;
 pub mod socket;
 pub mod start;
 pub mod syscall;
+pub mod walk;

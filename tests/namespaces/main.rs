@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod commands;
 mod confined;
 mod ends;
 #[cfg(target_arch = "x86_64")]

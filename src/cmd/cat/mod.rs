@@ -8,14 +8,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 
+use super::input::Input;
 use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status};
 use crate::out::Output;
+use crate::out::fault::Cause;
 use crate::out::table::NoRow;
-use crate::sys::open::{Refused, regular};
 
 use copy::Failed;
 use show::{Numbers, Show, Shower};
@@ -68,6 +67,7 @@ impl Command for Cat {
     const PLACE: Place = Place::Inside;
     const NEEDS: Needs = Needs::STDIN;
     const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils cat";
     const EXAMPLES: &'static [Example] = &[
         Example { line: "cat /etc/passwd", what: "who the users are" },
         Example { line: "cat -A /etc/hosts", what: "with what is invisible" },
@@ -128,12 +128,8 @@ impl Cat {
         shower: Option<&mut Shower>,
         out: &mut Output<NoRow>,
     ) -> Result<()> {
-        let stdin = std::io::stdin();
-        let file = if path == "-" { None } else { Some(self.open(path)?) };
-        let (input, name) = match &file {
-            Some(file) => (file.as_fd(), path),
-            None => (stdin.as_fd(), OsStr::new("standard input")),
-        };
+        let opened = self.open(path)?;
+        let (input, name) = (opened.as_fd(), &opened.name);
         let from = fstat(input).map_err(|errno| Fault::errno("read", name, errno))?;
         if kind(to) == SFlag::S_IFREG
             && (from.st_dev, from.st_ino) == (to.st_dev, to.st_ino)
@@ -162,22 +158,15 @@ impl Cat {
         })
     }
 
-    fn open(&self, path: &OsStr) -> Result<File> {
-        let file = if self.force {
+    fn open(&self, path: &OsStr) -> Result<Input> {
+        if self.force && path != "-" {
             let file = File::options().read(true).custom_flags(libc::O_NOCTTY).open(path);
-            file.map_err(|error| Fault::io("open", path, &error))?
-        } else {
-            let (file, _) = regular(path).map_err(|refused| match refused {
-                Refused::Io(error) => Fault::io("open", path, &error),
-                Refused::Kind("a directory") => Fault::errno("open", path, Errno::EISDIR),
-                Refused::Kind(kind) => Fault::text("open", path, kind).with_hint("--force opens it"),
-            })?;
-            // Files of procfs that wait for more would say EAGAIN.
-            fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
-                .map_err(|errno| Fault::errno("fcntl", path, errno))?;
-            file
-        };
-        Ok(file)
+            return Ok(Input::of_file(file.map_err(|error| Fault::io("open", path, &error))?, path));
+        }
+        Input::open(path).map_err(|fault| match fault.cause {
+            Cause::Text(_) => fault.with_hint("--force opens it"),
+            Cause::Errno(_) => fault,
+        })
     }
 }
 

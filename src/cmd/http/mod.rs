@@ -18,8 +18,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::{Command, Completion, Context, Example, Fault, HostFile, Needs, Place, Prints, Result, Status};
-use crate::out::Output;
+use crate::out::field::{field, more};
 use crate::out::table::NoRow;
+use crate::out::{Field, Kind, Output};
 
 use connect::Override;
 use request::METHODS;
@@ -156,6 +157,19 @@ impl Command for Http {
     const PLACE: Place = Place::Inside;
     const NEEDS: Needs = Needs::STDIN;
     const PRINTS: Prints = Prints::BytesOrObject;
+    const REPLACES: &'static str = "curl, wget";
+    const FIELDS: &'static [Field] = &[
+        field("status", Kind::Number, "the response's status"),
+        more("reason", Kind::Text, "the words behind it"),
+        more("version", Kind::Text, "HTTP/1.0 or HTTP/1.1"),
+        field("url", Kind::Text, "the last URL, redirects followed"),
+        field("remote_address", Kind::Text, "who answered"),
+        more("headers", Kind::Object, "pairs of name and value, in their order"),
+        more("timings", Kind::Object, "dns, connect, tls, first_byte, total: seconds"),
+        more("tls", Kind::Object, "version, cipher, alpn, verified, store"),
+        field("body_size", Kind::Bytes, "the body's length, unpacked"),
+        more("redirects", Kind::Number, "how many were followed"),
+    ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "http get localhost:8080/healthz", what: "ask the container's own port" },
         Example {

@@ -429,7 +429,7 @@ fn json_is_one_object() {
 #[test]
 fn methods_are_completed() {
     let words: [String; 0] = [];
-    let complete = |words: &[String], word: &str| Http::complete(&Completion { words, word });
+    let complete = |words: &[String], word: &str| Http::complete(&Completion { words, word, fields: &[] });
     assert_eq!(complete(&words, "p").unwrap(), ["post", "put", "patch"]);
     assert!(complete(&["get".to_owned()], "").is_none());
     let http =

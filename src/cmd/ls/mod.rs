@@ -10,8 +10,9 @@ mod run;
 use std::ffi::OsString;
 
 use super::{Command, Context, Example, Place, Result, Status};
-use crate::out::Output;
+use crate::out::field::{field, more};
 use crate::out::table::NoRow;
+use crate::out::{Field, Kind, Output};
 
 /// Rendered bytes are handed on in pieces of at least this size.
 const PIECE: usize = 64 << 10;
@@ -72,6 +73,24 @@ pub struct Ls {
 impl Command for Ls {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
+    const REPLACES: &'static str = "coreutils ls";
+    const FIELDS: &'static [Field] = &[
+        field("type", Kind::Text, "file, directory, link, fifo, socket, character device, block device"),
+        field("mode", Kind::Text, "four octal digits"),
+        more("nlink", Kind::Number, "hard links"),
+        more("uid", Kind::Number, "its owner, as the container counts"),
+        more("gid", Kind::Number, "its group"),
+        field("user", Kind::Text, "the owner's name; null where the container has none"),
+        field("group", Kind::Text, "the group's name"),
+        field("size", Kind::Bytes, "its length"),
+        more("blocks", Kind::Bytes, "what it takes on its file system"),
+        field("mtime", Kind::Time, "when its content was changed"),
+        more("inode", Kind::Number, "its inode"),
+        more("device", Kind::Text, "of a device: major:minor"),
+        field("name", Kind::Text, "its name"),
+        more("path", Kind::Text, "its name with the directory that was asked for"),
+        field("target", Kind::Text, "of a link: where it leads"),
+    ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "ls -la /", what: "everything in the root" },
         Example { line: "ls -lhS /usr/lib", what: "largest first" },

@@ -6,8 +6,9 @@ mod tables;
 mod text;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
-use crate::out::Output;
+use crate::out::field::{field, more};
 use crate::out::table::NoRow;
+use crate::out::{Field, Kind, Output};
 use crate::sys::idmap::IdMap;
 
 /// List sockets, routes or interfaces of the container.
@@ -96,6 +97,46 @@ impl Command for Netstat {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
     const NEEDS: Needs = Needs { users: true, netlink: true, ..Needs::NONE };
+    const REPLACES: &'static str = "net-tools netstat, ss";
+    const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE, for -p";
+    const FIELDS: &'static [Field] = &[
+        field("proto", Kind::Text, "tcp, tcp6, udp, udp6, raw, raw6, unix"),
+        field("state", Kind::Text, "LISTEN, ESTABLISHED, …"),
+        field("local_address", Kind::Text, "its own address"),
+        field("local_port", Kind::Number, "its own port"),
+        field("remote_address", Kind::Text, "its peer's address"),
+        field("remote_port", Kind::Number, "its peer's port; 0 is any"),
+        field("recv_queue", Kind::Number, "bytes not read yet; of a listening socket connections that wait"),
+        field("send_queue", Kind::Number, "bytes not acknowledged yet"),
+        more("backlog", Kind::Number, "of a listening socket: how many connections may wait"),
+        more("uid", Kind::Number, "its owner, as the container counts"),
+        more("user", Kind::Text, "the owner's name"),
+        more("inode", Kind::Number, "its inode"),
+        field("pid", Kind::Number, "with -p: a process that holds it"),
+        field("program", Kind::Text, "with -p: that process's name"),
+        more("timer", Kind::Object, "kind, expires_seconds, retransmits"),
+        field("path", Kind::Text, "of a unix socket"),
+        more("type", Kind::Text, "of a unix socket: STREAM, DGRAM, SEQPACKET"),
+        field("family", Kind::Text, "of a route: inet or inet6"),
+        field("destination", Kind::Text, "of a route"),
+        field("prefix", Kind::Number, "of a route: how many bits of the destination count"),
+        field("gateway", Kind::Text, "of a route; null is on the link"),
+        field("interface", Kind::Text, "of a route, or the interface itself"),
+        field("flags", Kind::Text, "of a route or an interface"),
+        field("metric", Kind::Number, "of a route"),
+        field("mtu", Kind::Bytes, "of an interface"),
+        field("address", Kind::Text, "of an interface: its hardware address"),
+        field("rx_packets", Kind::Number, "of an interface, as the next ones"),
+        field("tx_packets", Kind::Number, "sent"),
+        field("rx_bytes", Kind::Bytes, "received"),
+        field("tx_bytes", Kind::Bytes, "sent"),
+        field("rx_errors", Kind::Number, "received and broken"),
+        field("tx_errors", Kind::Number, "not sent"),
+        field("rx_dropped", Kind::Number, "received and dropped"),
+        field("tx_dropped", Kind::Number, "dropped before they were sent"),
+        more("rx_overruns", Kind::Number, "lost since the device's queue was full"),
+        more("tx_overruns", Kind::Number, "lost since the device's queue was full"),
+    ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "netstat -tlpn", what: "who listens where" },
         Example { line: "netstat -tan --state close-wait", what: "connections that were not closed" },

@@ -12,8 +12,9 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
-use crate::out::Output;
+use crate::out::field::{field, more};
 use crate::out::table::NoRow;
+use crate::out::{Field, Kind, Output};
 use crate::sys::idmap::IdMap;
 
 use collect::{Collector, Process};
@@ -82,6 +83,32 @@ impl Command for Ps {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
     const NEEDS: Needs = Needs { users: true, ..Needs::NONE };
+    const REPLACES: &'static str = "procps ps";
+    const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE, for WCHAN";
+    const FIELDS: &'static [Field] = &[
+        field("user", Kind::Text, "its effective user, by name where the container has one"),
+        field("pid", Kind::Number, "its PID, as the container counts"),
+        field("ppid", Kind::Number, "its parent's PID"),
+        more("pgid", Kind::Number, "its process group"),
+        more("sid", Kind::Number, "its session"),
+        more("tid", Kind::Number, "the thread; only where threads are listed"),
+        more("uid", Kind::Number, "its effective user, as the container counts"),
+        more("gid", Kind::Number, "its effective group"),
+        field("state", Kind::Text, "one letter: R, S, D, Z, T, t, I, X"),
+        more("tty", Kind::Text, "its terminal"),
+        field("cpu_percent", Kind::Number, "its share of one processor over its life"),
+        more("mem_percent", Kind::Number, "its share of the node's memory"),
+        field("rss", Kind::Bytes, "resident memory"),
+        more("vsz", Kind::Bytes, "virtual memory"),
+        more("cpu_time", Kind::Seconds, "time on processors"),
+        more("started", Kind::Time, "when it was started"),
+        field("elapsed", Kind::Seconds, "how long ago that was"),
+        more("threads", Kind::Number, "how many threads it has"),
+        more("nice", Kind::Number, "its nice value"),
+        more("comm", Kind::Text, "the kernel's name for it, 15 bytes"),
+        field("command", Kind::Text, "its command line, else its name in brackets"),
+        more("args", Kind::List, "its arguments"),
+    ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "ps", what: "every process, whole command lines in a pipe" },
         Example { line: "ps --sort -rss", what: "the largest first" },

@@ -1,0 +1,316 @@
+//! A walk through a tree of files that may change, or be made to mislead, while it is walked: by descriptors, never through
+//! a symbolic link below its start, in memory that does not grow with a directory's entries.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+
+use super::dir::{self, Position, Stat};
+
+/// Directories in one another; each holds a descriptor and a buffer. Deeper ones are told and not entered.
+const MAX_DEPTH: usize = 2000;
+
+/// Descriptors that the process needs beside those of the walk.
+const SPARE: usize = 64;
+
+/// What the walk comes to.
+pub enum Step {
+    /// A file or a directory, which is entered next unless [`Walk::skip`] is called.
+    Found,
+    /// The directory with this path is done: read, or not to be entered.
+    Left,
+    /// A directory could not be opened or read to its end. Its path is [`Walk::path`].
+    Failed(Errno),
+}
+
+/// A directory that is being read.
+struct Level {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+    position: Position,
+    /// Where its path ends in the whole one.
+    path: usize,
+    /// Where its name begins in that.
+    name_at: usize,
+    device: u64,
+}
+
+/// A walk under way. After each [`Walk::step`] the accessors tell of what was found, left, or failed.
+pub struct Walk {
+    levels: Vec<Level>,
+    path: Vec<u8>,
+    /// Where the name begins in `path`.
+    name_at: usize,
+    kind: u8,
+    inode: u64,
+    /// What was found is a directory, which the next step enters.
+    is_directory: bool,
+    skipped: bool,
+    started: bool,
+    follow: bool,
+    one_file_system: bool,
+    max_depth: usize,
+    limit: usize,
+}
+
+impl Walk {
+    /// A walk from a path: that one first, then what is below it. `follow` goes through a symbolic link at the start, as
+    /// all tools do where it ends with a slash; `one_file_system` enters no other mount than the start's.
+    pub fn new(start: &OsStr, follow: bool, one_file_system: bool) -> Self {
+        let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .map_or(256, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
+        Self {
+            levels: Vec::new(),
+            path: start.as_bytes().to_vec(),
+            name_at: 0,
+            kind: libc::DT_UNKNOWN,
+            inode: 0,
+            is_directory: false,
+            skipped: false,
+            started: false,
+            follow: follow || start.as_bytes().ends_with(b"/"),
+            one_file_system,
+            max_depth: usize::MAX,
+            limit: MAX_DEPTH.min(files.saturating_sub(SPARE)).max(8),
+        }
+    }
+
+    /// Enters no directory at this depth; the start's is 0.
+    #[must_use]
+    pub fn max_depth(mut self, depth: usize) -> Self {
+        self.max_depth = depth;
+        self
+    }
+
+    /// The path of what was found, beginning as the start was given.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// Its name alone; of the start its path.
+    pub fn name(&self) -> &[u8] {
+        self.path.get(self.name_at..).unwrap_or_default()
+    }
+
+    /// How many directories below the start it is.
+    pub fn depth(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Its type, a `DT_*`, as the directory says; `DT_UNKNOWN` where it does not.
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// Its inode as the directory says; 0 for the start.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// The directory that it is in, and its name there: for system calls that take both. None of the start: its path.
+    pub fn place(&self) -> (Option<BorrowedFd<'_>>, CString) {
+        // A path that a caller gave may hold no NUL, and a name of the kernel's has none.
+        (self.levels.last().map(|level| level.fd.as_fd()), CString::new(self.name()).unwrap_or_default())
+    }
+
+    /// Its facts, of a link itself unless it is the start and the walk follows that.
+    ///
+    /// # Errors
+    /// As statx(2).
+    pub fn stat(&self, mask: u32) -> nix::Result<Stat> {
+        let (directory, name) = self.place();
+        dir::stat(directory, &name, self.follow && directory.is_none(), mask)
+    }
+
+    /// Opens what was found; a symbolic link is refused below the start.
+    ///
+    /// # Errors
+    /// As openat(2); ELOOP for a link.
+    pub fn open(&self, flags: OFlag) -> nix::Result<OwnedFd> {
+        let (directory, name) = self.place();
+        let follow = self.follow && directory.is_none();
+        open(directory, &name, flags, follow)
+    }
+
+    /// Does not enter the directory that was just found.
+    pub fn skip(&mut self) {
+        self.skipped = true;
+    }
+
+    /// Goes on; none at the end. Each directory that is found is followed, after what is in it, by one step that says it
+    /// was left or failed.
+    pub fn step(&mut self) -> Option<Step> {
+        if !self.started {
+            self.started = true;
+            let facts = match self.stat(libc::STATX_TYPE | libc::STATX_INO) {
+                Ok(facts) => facts,
+                Err(errno) => return Some(Step::Failed(errno)),
+            };
+            self.inode = facts.inode;
+            return Some(self.found((facts.mode >> 12) as u8));
+        }
+        if std::mem::take(&mut self.is_directory) {
+            match self.enter() {
+                Ok(true) => {}
+                Ok(false) => return Some(Step::Left),
+                Err(errno) => return Some(Step::Failed(errno)),
+            }
+        }
+        self.next_entry()
+    }
+
+    fn found(&mut self, kind: u8) -> Step {
+        self.kind = kind;
+        self.is_directory = kind == libc::DT_DIR;
+        self.skipped = false;
+        Step::Found
+    }
+
+    /// Enters the directory that was found. False where it is not to be entered.
+    fn enter(&mut self) -> nix::Result<bool> {
+        if self.skipped || self.depth() >= self.max_depth {
+            return Ok(false);
+        }
+        if self.levels.len() >= self.limit {
+            return Err(Errno::EMFILE);
+        }
+        let fd = self.open(OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let device = nix::sys::stat::fstat(&fd)?.st_dev;
+        if self.one_file_system && self.levels.first().is_some_and(|first| first.device != device) {
+            return Ok(false);
+        }
+        // The first levels are read in large pieces; deep ones are many.
+        let size = if self.levels.len() < 16 { 128 << 10 } else { 16 << 10 };
+        let (buffer, position) = (vec![0; size], Position::default());
+        self.levels.push(Level {
+            fd,
+            buffer,
+            position,
+            path: self.path.len(),
+            name_at: self.name_at,
+            device,
+        });
+        Ok(true)
+    }
+
+    fn next_entry(&mut self) -> Option<Step> {
+        loop {
+            let level = self.levels.last_mut()?;
+            self.path.truncate(level.path);
+            match level.position.next(level.fd.as_fd(), &mut level.buffer) {
+                Ok(Some(entry)) if matches!(entry.name.to_bytes(), b"." | b"..") => {}
+                Ok(Some(entry)) => {
+                    if !self.path.ends_with(b"/") {
+                        self.path.push(b'/');
+                    }
+                    self.name_at = self.path.len();
+                    self.path.extend_from_slice(entry.name.to_bytes());
+                    self.inode = entry.inode;
+                    let kind = match entry.kind {
+                        libc::DT_UNKNOWN => {
+                            self.stat(libc::STATX_TYPE).map_or(0, |facts| (facts.mode >> 12) as u8)
+                        }
+                        kind => kind,
+                    };
+                    return Some(self.found(kind));
+                }
+                ended => {
+                    let step = ended.map_or_else(Step::Failed, |_| Step::Left);
+                    (self.name_at, self.kind) = (level.name_at, libc::DT_DIR);
+                    self.levels.pop();
+                    return Some(step);
+                }
+            }
+        }
+    }
+}
+
+/// Opens a file by its name in a directory, never through a link unless `follow`.
+///
+/// # Errors
+/// As openat(2).
+pub fn open(directory: Option<BorrowedFd>, name: &CStr, flags: OFlag, follow: bool) -> nix::Result<OwnedFd> {
+    let mut flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    flags.set(OFlag::O_NOFOLLOW, !follow);
+    match directory {
+        Some(directory) => openat(directory, name, flags, Mode::empty()),
+        None => openat(AT_FDCWD, name, flags, Mode::empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn tree() -> std::path::PathBuf {
+        let root = std::env::temp_dir().join(format!("nsdbg-walk-{}", std::process::id()));
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        fs::write(root.join("a/b/file"), "x").unwrap();
+        symlink("..", root.join("a/up")).unwrap();
+        symlink("a", root.join("link")).unwrap();
+        root
+    }
+
+    fn steps(mut walk: Walk, root: &std::path::Path, skip: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some(step) = walk.step() {
+            let path = String::from_utf8_lossy(walk.path()).replace(root.to_str().unwrap(), "");
+            let depth = walk.depth();
+            all.push(match step {
+                Step::Found => {
+                    if walk.name() == skip.as_bytes() {
+                        walk.skip();
+                    }
+                    format!("{depth} {path}")
+                }
+                Step::Left => format!("left {path}"),
+                Step::Failed(errno) => format!("{errno} {path}"),
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn links_are_found_and_not_followed() {
+        let root = tree();
+        let mut all = steps(Walk::new(root.as_os_str(), false, false), &root, "");
+        assert_eq!((all[0].as_str(), all[all.len() - 1].as_str()), ("0 ", "left "));
+        all.sort();
+        let wanted = [
+            "0 ",
+            "1 /a",
+            "1 /link",
+            "2 /a/b",
+            "2 /a/up",
+            "3 /a/b/c",
+            "3 /a/b/file",
+            "left ",
+            "left /a",
+            "left /a/b",
+            "left /a/b/c",
+        ];
+        assert_eq!(all, wanted);
+        let mut all = steps(Walk::new(root.as_os_str(), false, false).max_depth(2), &root, "");
+        all.sort();
+        assert_eq!(all, ["0 ", "1 /a", "1 /link", "2 /a/b", "2 /a/up", "left ", "left /a", "left /a/b"]);
+        let mut all = steps(Walk::new(root.as_os_str(), true, true), &root, "a");
+        all.sort();
+        assert_eq!(all, ["0 ", "1 /a", "1 /link", "left ", "left /a"]);
+        let link = root.join("link");
+        assert_eq!(steps(Walk::new(link.as_os_str(), false, false), &link, ""), ["0 "]);
+        assert_eq!(steps(Walk::new(link.as_os_str(), true, false), &link, "b").len(), 5);
+        let gone = root.join("gone");
+        assert_eq!(
+            steps(Walk::new(gone.as_os_str(), true, false), &gone, ""),
+            ["ENOENT: No such file or directory "]
+        );
+        fs::remove_dir_all(root).unwrap();
+    }
+}

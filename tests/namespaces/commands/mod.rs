@@ -1,0 +1,84 @@
+//! The commands, one file each, and what holds for all of them.
+
+mod rows;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::live::run;
+use crate::support::{LIMIT, Sandbox, needs_root, sandbox};
+
+/// A container that listens on 8080 and answers, with some files.
+pub fn serving() -> Sandbox {
+    let mut target = sandbox()
+        .mode(&["serve", "8080"])
+        .file("tmp/data", "one\ntwo\n")
+        .file("etc/hosts", "127.0.0.1 localhost\n")
+        .file("usr/lib/data", "")
+        .start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("listening"));
+    target
+}
+
+/// What the registry says of each command.
+fn registry(target: &Sandbox) -> Vec<Value> {
+    let said = target.run(&["help", "--json"]).ok();
+    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Examples whose status is not 0 where they are run here, and why.
+const OTHER_STATUSES: &[(&str, i32)] = &[
+    // The name is not known.
+    ("http get -v https://kubernetes.default", 6),
+    ("http post http://api/items -d '{}' -H 'Content-Type: application/json'", 6),
+    ("http get http://api/dump -o @host:/tmp/dump", 6),
+    // Nothing is shown, and nothing is left.
+    ("ps | where user eq root and not command has kworker", 1),
+];
+
+// Seen to fail with an example that names an option that there is not, and with a field that is not documented.
+#[test]
+fn every_example_runs_and_every_field_is_documented() {
+    needs_root!();
+    let target = serving();
+    let others: BTreeMap<&str, i32> = OTHER_STATUSES.iter().copied().collect();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for command in registry(&target) {
+        for example in command["examples"].as_array().unwrap() {
+            let line = text(&example["line"]);
+            let ran = target.line(&line);
+            assert_eq!(ran.status, others.get(line.as_str()).copied().unwrap_or(0), "{line}: {ran:?}");
+            if command["prints"] != "rows" || ran.status != 0 || line.contains('|') {
+                continue;
+            }
+            let ran = run(target.nsdbg().args(["--json", "-c", &line]));
+            let fields: Vec<String> =
+                command["fields"].as_array().unwrap().iter().map(|f| text(&f["name"])).collect();
+            for row in ran.text().lines() {
+                let row: Value = serde_json::from_str(row).unwrap_or_else(|_| panic!("{line}: {row}"));
+                for name in row.as_object().unwrap().keys() {
+                    assert!(fields.contains(name), "{line}: the field {name} is not documented");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_names_an_option_that_it_does_not_have() {
+    needs_root!();
+    let target = sandbox().start();
+    for command in registry(&target) {
+        let name = command["name"].as_str().unwrap();
+        if matches!(name, "echo" | "true" | "false") {
+            continue;
+        }
+        let ran = target.run(&[name, "--no-such-option"]);
+        assert_eq!((ran.status, ran.text().as_str()), (2, ""), "{name}: {ran:?}");
+        let told = ran.err.starts_with(&format!("{name}: ")) && ran.err.contains("--no-such-option");
+        assert!(told && ran.err.lines().count() == 1, "{name}: {ran:?}");
+        let help = target.run(&[name, "--help"]).ok();
+        assert!(help.contains("Usage:") && help.contains("Examples:"), "{name}: {help}");
+    }
+}
