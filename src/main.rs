@@ -6,6 +6,12 @@ mod cli;
 mod cmd;
 mod enter;
 mod out;
+#[cfg(test)]
+#[path = "../fuzz/parsers.rs"]
+mod parsers;
+#[cfg(test)]
+#[path = "../fuzz/replay.rs"]
+mod replay;
 mod session;
 mod shell;
 mod sys;

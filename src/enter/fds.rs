@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg,
     sendmsg, socketpair,
@@ -14,6 +15,9 @@ use crate::sys::syscall::{close_range, dup_to};
 
 /// Descriptors that one message can carry.
 const MAX_FDS: usize = 16;
+
+/// The longest message of a pipe: PIPE_BUF of linux/limits.h.
+const MAX_TOLD: usize = 4096;
 
 /// The longest message. Longer data travels in a memfd.
 const MAX_MESSAGE: usize = 64 * 1024;
@@ -54,6 +58,7 @@ pub fn send(socket: BorrowedFd, message: &[u8], fds: &[RawFd]) -> nix::Result<()
 pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut control = cmsg_space!([RawFd; MAX_FDS]);
+    let mut was_reset = false;
     let (length, fds, flags) = loop {
         let mut slices = [IoSliceMut::new(&mut buffer)];
         match recvmsg::<UnixAddr>(
@@ -63,6 +68,8 @@ pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
             MsgFlags::MSG_CMSG_CLOEXEC,
         ) {
             Err(Errno::EINTR) => {}
+            // The peer ended with something unread; what it has sent comes after this error.
+            Err(Errno::ECONNRESET) if !was_reset => was_reset = true,
             Err(errno) => return Err(errno),
             Ok(message) => {
                 let mut fds = Vec::new();
@@ -81,6 +88,46 @@ pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     }
     buffer.truncate(length);
     Ok((buffer, fds))
+}
+
+/// A pipe for messages, close-on-exec: each write is one, of at most 4096 bytes. The end to read, the end to write. A
+/// security module that refuses the target all sockets has nothing against it. Neither end blocks: who has taken the
+/// other over and reads nothing holds nobody up.
+///
+/// # Errors
+/// As pipe2(2).
+pub fn messages() -> nix::Result<(OwnedFd, OwnedFd)> {
+    nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_DIRECT | OFlag::O_NONBLOCK)
+}
+
+/// Writes one message, into a pipe or a socket.
+///
+/// # Errors
+/// As write(2); EPIPE where nobody reads any more.
+pub fn tell(to: BorrowedFd, message: &[u8]) -> nix::Result<()> {
+    loop {
+        match nix::unistd::write(to, message) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Reads one message from a pipe. An empty message is the end.
+///
+/// # Errors
+/// As read(2).
+pub fn hear(from: BorrowedFd) -> nix::Result<Vec<u8>> {
+    let mut buffer = vec![0; MAX_TOLD];
+    loop {
+        match nix::unistd::read(from, &mut buffer) {
+            Err(Errno::EINTR) => {}
+            result => {
+                buffer.truncate(result?);
+                return Ok(buffer);
+            }
+        }
+    }
 }
 
 /// Moves the given descriptors to 0, 1, 2, … in their order and closes every other one. What is moved must be owned
@@ -110,6 +157,16 @@ pub fn close_from(first: RawFd) -> nix::Result<()> {
     match close_range(first as u32, u32::MAX) {
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => close_listed(first),
         result => result,
+    }
+}
+
+/// Closes the descriptors from `first` to `last`, of which some may be closed. Nothing of /proc is asked: inside, that is
+/// the container's.
+pub fn close_between(first: RawFd, last: RawFd) {
+    if close_range(first as u32, last as u32).is_err() {
+        for number in first..=last {
+            let _ = nix::unistd::close(number);
+        }
     }
 }
 

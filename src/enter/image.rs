@@ -72,11 +72,11 @@ impl Protected {
     pub fn startup(self) -> Result<Startup> {
         let mut bytes = Vec::new();
         let mut file = File::from(self.0);
+        let failed = |errno| Failure::new("read", "start-up arguments", errno);
         file.rewind()
             .and_then(|()| file.read_to_end(&mut bytes))
-            .ok()
-            .and_then(|_| Startup::decode(&bytes))
-            .ok_or_else(|| Failure::new("read", "start-up arguments", Errno::EBADMSG))
+            .map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
+        Startup::decode(&bytes).ok_or_else(|| failed(Errno::EBADMSG))
     }
 }
 
@@ -87,7 +87,7 @@ impl Protected {
 /// # Errors
 /// Where neither way of protecting works, or the second start finds itself unprotected.
 pub fn protect(args: Vec<OsString>) -> Result<Protected> {
-    if let Some(startup) = second_start(&args) {
+    if let Some(startup) = second_start(&args)? {
         return if is_protected()? {
             Ok(Protected(startup))
         } else {
@@ -120,17 +120,25 @@ fn start(image: OwnedFd, arguments: &OwnedFd) -> Result<Protected> {
 
 /// The arguments' memfd where this is the second start: argv is `nsdbg` alone, the environment is empty, and the
 /// memfd is sealed.
-fn second_start(args: &[OsString]) -> Option<OwnedFd> {
+///
+/// # Errors
+/// Where that can't be told: what was typed would be lost.
+fn second_start(args: &[OsString]) -> Result<Option<OwnedFd>> {
     if args != ["nsdbg"] || std::env::vars_os().next().is_some() {
-        return None;
+        return Ok(None);
     }
-    let fd = syscall::own_fd(STARTUP_FD).ok()?;
-    if is_sealed(&fd) {
-        Some(fd)
-    } else {
-        // Not ours: it stays open, as whoever started us wants it.
-        let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
-        None
+    let fd = match syscall::own_fd(STARTUP_FD) {
+        Err(Errno::EBADF) => return Ok(None),
+        result => result.step("fcntl", "start-up arguments")?,
+    };
+    match is_sealed(&fd) {
+        Ok(true) => Ok(Some(fd)),
+        Ok(false) => {
+            // Not ours: it stays open, as whoever started us wants it.
+            let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
+            Ok(None)
+        }
+        Err(errno) => Err(Failure::new("fcntl", "start-up arguments", errno)),
     }
 }
 
@@ -138,13 +146,20 @@ fn second_start(args: &[OsString]) -> Option<OwnedFd> {
 fn is_protected() -> Result<bool> {
     let exe = open("/proc/self/exe", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
         .step("open", "/proc/self/exe")?;
-    let read_only = fstatvfs(&exe).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY));
-    Ok(read_only || is_sealed(&exe))
+    if is_sealed(&exe).step("fcntl", "/proc/self/exe")? {
+        return Ok(true);
+    }
+    let flags = fstatvfs(&exe).step("fstatfs", "/proc/self/exe")?.flags();
+    Ok(flags.contains(FsFlags::ST_RDONLY))
 }
 
-fn is_sealed(fd: &OwnedFd) -> bool {
-    fcntl(fd, FcntlArg::F_GET_SEALS)
-        .is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE))
+fn is_sealed(fd: &OwnedFd) -> nix::Result<bool> {
+    match fcntl(fd, FcntlArg::F_GET_SEALS) {
+        Ok(seals) => Ok(SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE)),
+        // No memfd.
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// A clone of the mount that our image is on, read-only, reached by nothing but this close-on-exec descriptor.

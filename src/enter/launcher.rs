@@ -10,10 +10,14 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 use nix::sys::stat::Mode;
 
 use super::plan::Plan;
+use super::report::{self, Report};
 use super::wire::{Reader, Writer};
 use super::worker::{self, Want, Work};
 use super::{Result, Step, fds};
 use crate::sys::syscall::{self, prctl};
+
+/// Where the launcher's socket is, after its three standard streams.
+const SOCKET: RawFd = 3;
 
 const TARGET: u64 = 0;
 const DIRECTORY: u64 = 1;
@@ -39,12 +43,27 @@ impl Launcher {
         match syscall::fork().step("fork", "launcher")? {
             Some(pid) => Ok(Self { socket: ours, pid }),
             None => {
-                let status = match become_launcher(&theirs, supervisor) {
-                    Ok(socket) => serve(&socket, run),
-                    Err(_) => 125,
-                };
-                syscall::exit_now(status)
+                // Its number changes on the way.
+                let numbers = [SOCKET, theirs.as_raw_fd()];
+                let told = |failure| report::tell_failure(failure, &numbers);
+                match become_launcher(&theirs, supervisor) {
+                    Ok(socket) => serve(&socket, run).unwrap_or_else(told),
+                    Err(failure) => told(failure),
+                }
+                syscall::exit_now(125)
             }
+        }
+    }
+
+    /// Why the launcher has ended by itself, if it has and could say so.
+    pub fn failure(&self) -> Option<super::Failure> {
+        let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        if !matches!(poll(&mut polled, PollTimeout::ZERO), Ok(1)) {
+            return None;
+        }
+        match Report::decode(&fds::receive(self.socket.as_fd()).ok()?.0) {
+            Some(Report::Failed(failure)) => Some(failure),
+            _ => None,
         }
     }
 
@@ -81,7 +100,8 @@ impl Launcher {
         self.send(&Writer::new().number(DIRECTORY).finish(), &[directory.as_raw_fd()])
     }
 
-    /// Forks a worker. `last`: there will be no other, so the launcher becomes it.
+    /// Forks a worker. `last`: there will be no other, so the launcher becomes it. `command` is what [`Work`] has of
+    /// a command: where orders come from, and then the descriptors.
     ///
     /// # Errors
     /// As sendmsg(2).
@@ -97,7 +117,9 @@ impl Launcher {
     }
 
     fn send(&self, message: &[u8], descriptors: &[RawFd]) -> Result<()> {
-        fds::send(self.socket.as_fd(), message, descriptors).step("send", "launcher")
+        fds::send(self.socket.as_fd(), message, descriptors)
+            .step("send", "launcher")
+            .map_err(|failure| self.failure().unwrap_or(failure))
     }
 }
 
@@ -120,12 +142,24 @@ fn become_launcher(socket: &OwnedFd, supervisor: i32) -> Result<OwnedFd> {
     for default in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
         set_signal(default, SigHandler::SigDfl)?;
     }
-    syscall::own_fd(3).step("fcntl", "launcher")
+    syscall::own_fd(SOCKET).step("fcntl", "launcher")
 }
 
 fn set_signal(which: Signal, handler: SigHandler) -> Result<()> {
     // SAFETY: default and ignore run no code of ours.
     unsafe { signal(which, handler) }.step("signal", which.as_str()).map(drop)
+}
+
+/// Takes the signals of a worker, and ends with the launcher that forked it, if one did.
+fn become_worker(launcher: Option<i32>) -> Result<()> {
+    set_signal(Signal::SIGCHLD, SigHandler::SigDfl)?;
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("prctl", "parent death signal")?;
+    match launcher {
+        Some(launcher) if nix::unistd::getppid().as_raw() != launcher => {
+            Err(super::Failure::new("getppid", "", Errno::ESRCH))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Session {
@@ -135,13 +169,11 @@ struct Session {
     directory: Option<OwnedFd>,
 }
 
-/// Serves the supervisor until it goes. Returns the exit status.
-fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> u8 {
+/// Serves the supervisor until it goes, and ends this process; returns where it can't go on.
+fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> Result<()> {
     let mut session: Option<Session> = None;
     // Workers are reaped by the kernel; nobody waits for them.
-    if set_signal(Signal::SIGCHLD, SigHandler::SigIgn).is_err() {
-        return 125;
-    }
+    set_signal(Signal::SIGCHLD, SigHandler::SigIgn)?;
     loop {
         let mut polled = vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         // Nothing of an ended target is held: its file systems can be unmounted.
@@ -151,7 +183,7 @@ fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> u8 {
         match poll(&mut polled, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
-            Err(_) => return 125,
+            Err(errno) => return Err(super::Failure::new("poll", "launcher", errno)),
         }
         let target_ended = polled.get(1).and_then(PollFd::revents).is_some_and(|r| !r.is_empty());
         let asked = polled[0].revents().is_some_and(|r| !r.is_empty());
@@ -161,9 +193,9 @@ fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> u8 {
         if !asked {
             continue;
         }
-        let Ok((message, descriptors)) = fds::receive(socket.as_fd()) else { return 125 };
+        let (message, descriptors) = fds::receive(socket.as_fd()).step("receive", "launcher")?;
         if message.is_empty() {
-            return 0;
+            syscall::exit_now(0);
         }
         if Reader::new(&message).number() == Some(ANOTHER) {
             // What goes wrong is told by the closed socket.
@@ -177,15 +209,14 @@ fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> u8 {
                 drop(theirs);
                 let own = Writer::new().number(u64::from(std::process::id())).finish();
                 if !ready || fds::send(socket.as_fd(), &own, &[]).is_err() {
-                    return 125;
+                    syscall::exit_now(125);
                 }
                 session = None;
             }
             continue;
         }
-        if handle(&message, descriptors, &mut session, run).is_none() {
-            return 125;
-        }
+        handle(&message, descriptors, &mut session, run)
+            .ok_or_else(|| super::Failure::new("read", "what the launcher is to do", Errno::EBADMSG))?;
     }
 }
 
@@ -214,17 +245,20 @@ fn handle(
             let session = session.as_ref()?;
             let mut descriptors = descriptors.into_iter();
             let report = descriptors.next()?;
+            let orders = descriptors.next();
             let command: Vec<_> = descriptors.collect();
-            let launcher = std::process::id() as i32;
-            // A failed fork is told by the closed report.
-            let is_worker = last || matches!(syscall::fork(), Ok(None));
-            if is_worker {
-                let ready = set_signal(Signal::SIGCHLD, SigHandler::SigDfl).is_ok()
-                    && prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok()
-                    && (last || nix::unistd::getppid().as_raw() == launcher);
-                if !ready {
+            let launcher = if last { None } else { Some(std::process::id() as i32) };
+            let forked = if last { Ok(None) } else { syscall::fork().step("fork", "worker") };
+            let is_worker = matches!(forked, Ok(None));
+            if let Err(failure) =
+                forked.and_then(|_| if is_worker { become_worker(launcher) } else { Ok(()) })
+            {
+                let _ = fds::tell(report.as_fd(), &Report::Failed(failure).encode());
+                if is_worker {
                     syscall::exit_now(125);
                 }
+            }
+            if is_worker {
                 worker::work(Work {
                     plan: &session.plan,
                     want,
@@ -232,6 +266,7 @@ fn handle(
                     pidfd: session.pidfd.as_fd(),
                     directory: session.directory.as_ref().map(AsFd::as_fd),
                     report,
+                    orders,
                     command,
                     run,
                 });

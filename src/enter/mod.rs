@@ -41,9 +41,15 @@ impl Failure {
 
 impl From<Failure> for crate::out::Fault {
     fn from(failure: Failure) -> Self {
-        Self::errno(failure.step, failure.object, failure.errno).with_status(125)
+        let no_pid = failure.step == "fork" && failure.errno == Errno::EAGAIN;
+        let fault = Self::errno(failure.step, failure.object, failure.errno).with_status(125);
+        if no_pid { fault.with_hint(NO_PID) } else { fault }
     }
 }
+
+/// What fork(2) means by EAGAIN, which reads as "try again".
+pub const NO_PID: &str =
+    "no more processes: the limit of the node, of nsdbg's cgroup or of the target's PID namespace is reached";
 
 /// The result of a step of entering.
 pub type Result<T> = std::result::Result<T, Failure>;

@@ -46,8 +46,8 @@ pub fn drop_to(capabilities: u64, bounding: u64) -> Result<()> {
     for number in 0..64 {
         if bounding & (1 << number) == 0 {
             match prctl(libc::PR_CAPBSET_DROP, number, 0) {
-                // Past the last one that the kernel knows.
-                Err(Errno::EINVAL) => break,
+                // Past the last one that the kernel knows, unless it can be asked for.
+                Err(Errno::EINVAL) if prctl(libc::PR_CAPBSET_READ, number, 0).is_err() => break,
                 result => result.step("prctl", "bounding set")?,
             };
         }

@@ -105,13 +105,13 @@ fn mounts(target: &Target) -> Option<String> {
 }
 
 /// Whether a line of mountinfo is of something mounted over a process's directory, or below it.
-fn is_over_a_process(line: &str) -> bool {
+pub(crate) fn is_over_a_process(line: &str) -> bool {
     let point = line.split(' ').nth(4).and_then(|point| point.strip_prefix("/proc/"));
     point.is_some_and(|below| below.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// Whether a line of mountinfo is of this mount, and that shows a procfs from its root on.
-fn is_whole_procfs(line: &str, mount: &str) -> bool {
+pub(crate) fn is_whole_procfs(line: &str, mount: &str) -> bool {
     let mut fields = line.split(' ');
     fields.next() == Some(mount)
         && fields.nth(2) == Some("/")
@@ -178,7 +178,7 @@ fn targets_own(target: &Target) -> Result<OwnedFd> {
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_IN_ROOT);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let procfs = match openat2(&root, c"proc", how) {
-        Err(Errno::ENOSYS | Errno::EPERM) => openat(&root, c"proc", flags, Mode::empty()),
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => openat(&root, c"proc", flags, Mode::empty()),
         result => result,
     }
     .step("open", "the target's /proc")?;

@@ -1,9 +1,11 @@
-//! What a worker tells the supervisor, one message each, over a socket of its own.
+//! What a worker tells the supervisor, one message each, over a pipe or a socket of its own.
+
+use std::os::fd::{BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 
-use super::Failure;
 use super::wire::{Reader, Writer};
+use super::{Failure, fds};
 
 /// A message of a worker. It runs as the target's user: what it says is taken apart with care.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Report {
     TargetEnded,
     /// Descriptors that were asked for travel with this message.
     Descriptors,
+    /// The command's process ended, and who traces it keeps its status.
+    HeldBack,
 }
 
 impl Report {
@@ -35,6 +39,7 @@ impl Report {
             Self::Ended(status) => to.number(3).number((*status).into()),
             Self::TargetEnded => to.number(4),
             Self::Descriptors => to.number(5),
+            Self::HeldBack => to.number(6),
         };
         to.finish()
     }
@@ -55,8 +60,22 @@ impl Report {
             3 => Self::Ended(from.small()?),
             4 => Self::TargetEnded,
             5 => Self::Descriptors,
+            6 => Self::HeldBack,
             _ => return None,
         })
+    }
+}
+
+/// Tells of a failure through the first of these descriptors that is a socket. For a process that is about to end,
+/// and may have replaced some of its descriptors by others.
+pub fn tell_failure(failure: Failure, sockets: &[RawFd]) {
+    let message = Report::Failed(failure).encode();
+    for number in sockets {
+        // SAFETY: only used for this send; a number that is closed, or of another file, is an error.
+        let socket = unsafe { BorrowedFd::borrow_raw(*number) };
+        if fds::send(socket, &message, &[]).is_ok() {
+            break;
+        }
     }
 }
 
@@ -73,6 +92,7 @@ mod tests {
             Report::Ended(137),
             Report::TargetEnded,
             Report::Descriptors,
+            Report::HeldBack,
         ] {
             let message = report.encode();
             assert_eq!(Report::decode(&message), Some(report));

@@ -1,16 +1,16 @@
 //! A worker: one for each command's process. It joins the target's namespaces, becomes the target's user, forks the
 //! one process that runs the command, and waits for it from outside the target's PID namespace.
 //!
-//! At the fork it holds nothing but what that process is given, and a socket on which nothing but this process's end
-//! can be reported: whoever takes the process over in its first moment gets that and no more.
+//! At the fork it holds nothing but what that process is given, and two pipes by which nothing but this process's end
+//! can be reported, and signals be sent to it: whoever takes the process over in its first moment gets that and no more.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 
 use super::plan::Plan;
 use super::report::Report;
@@ -62,8 +62,10 @@ pub struct Work<'a> {
     pub pidfd: BorrowedFd<'a>,
     /// The session's directory, where it is not the target's own.
     pub directory: Option<BorrowedFd<'a>>,
-    /// Where to report.
+    /// Where to report: a pipe, or a socket where descriptors are wanted.
     pub report: OwnedFd,
+    /// A pipe with numbers of signals for the command's process; its end is the supervisor's.
+    pub orders: Option<OwnedFd>,
     /// Stdin, stdout, stderr, the job, and pipes to and from the node's files; empty unless a command is wanted.
     pub command: Vec<OwnedFd>,
     /// The command's process: its end of the work. Returns its exit status.
@@ -74,28 +76,42 @@ pub struct Work<'a> {
 pub fn work(work: Work) -> ! {
     // A step that never returns (a root on a dead network mount) ends here.
     nix::unistd::alarm::set(ENTRY_LIMIT);
-    let report = work.report.as_raw_fd();
+    // While descriptors are replaced, the report's number may mean another file.
+    let of_report = identity(work.report.as_raw_fd());
+    let _ = fcntl(&work.report, FcntlArg::F_DUPFD_CLOEXEC(SPARE));
     if let Err(failure) = enter(work) {
-        // Entering replaced the descriptors, or not yet: the report is at one of two numbers.
-        for number in [REPORT, report] {
-            // SAFETY: only used for the send below; this process ends right after.
-            let socket = unsafe { BorrowedFd::borrow_raw(number) };
-            if fds::send(socket, &Report::Failed(failure.clone()).encode(), &[]).is_ok() {
-                break;
-            }
+        // The spare one is closed when all have their places. Without it, and without an identity to know it by, that
+        // is not told.
+        let numbers = if of_report.is_some() { &[SPARE, REPORT][..] } else { &[SPARE] };
+        if let Some(number) =
+            numbers.iter().find(|number| of_report.is_none() || identity(**number) == of_report)
+        {
+            // SAFETY: only used for the message; a number that is closed is an error, and this process ends right after.
+            let report = unsafe { BorrowedFd::borrow_raw(*number) };
+            let _ = fds::tell(report, &Report::Failed(failure).encode());
         }
         syscall::exit_now(125);
     }
     syscall::exit_now(0)
 }
 
-/// Where the report socket is after [`fds::keep_only`]: after as many pipes of the node's files as one command may have.
+/// Which file a descriptor is of: device and inode; none where it is closed.
+fn identity(number: RawFd) -> Option<(u64, u64)> {
+    // SAFETY: only asked what it is; one that is closed is an error.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok()
+}
+
+/// Where the report is after [`fds::keep_only`]: after as many pipes of the node's files as one command may have.
 const REPORT: RawFd = EXTRA + MAX_EXTRA as RawFd;
-const PIDFD: RawFd = REPORT + 1;
-const PROC: RawFd = REPORT + 2;
-const ROOT: RawFd = REPORT + 3;
-const OWN: RawFd = REPORT + 4;
-const LABEL: RawFd = REPORT + 5;
+const ORDERS: RawFd = REPORT + 1;
+const PIDFD: RawFd = REPORT + 2;
+const PROC: RawFd = REPORT + 3;
+const ROOT: RawFd = REPORT + 4;
+const OWN: RawFd = REPORT + 5;
+const LABEL: RawFd = REPORT + 6;
+/// The report until it has its place: above all that is moved meanwhile.
+const SPARE: RawFd = 4 * LABEL;
 
 /// Pipes to and from the node's files that one command may have.
 pub const MAX_EXTRA: usize = 5;
@@ -119,7 +135,10 @@ fn enter(work: Work) -> Result<()> {
     join::change_root(fd(ROOT))?;
     join::verify(plan, fd(OWN))?;
     privileges::drop_capabilities(plan)?;
-    take_label(plan, fd(LABEL), fd(REPORT))?;
+    // Nothing that asks for sockets alone is ever in the container; a profile might refuse them.
+    if want != Want::Sockets {
+        take_label(plan, fd(LABEL), fd(REPORT))?;
+    }
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).step("prctl", "no_new_privs")?;
     // A change of ids has reset both.
     prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
@@ -132,7 +151,7 @@ fn enter(work: Work) -> Result<()> {
         Want::Command => {
             seccomp::confine(plan.read_only)?;
             let child = start(extra, run)?;
-            serve(child, fd(REPORT), fd(PIDFD))
+            serve(child, fd(REPORT), fd(ORDERS), fd(PIDFD))
         }
         Want::Sockets => send_sockets(fd(REPORT)),
         Want::ProcfsContext => super::procfs::send_context(fd(REPORT)),
@@ -141,7 +160,7 @@ fn enter(work: Work) -> Result<()> {
 
 /// Opens what the node shows of the target, then gives every descriptor its number and closes all others.
 fn lay_out(work: Work) -> Result<()> {
-    let Work { plan, proc, directory, report, command, pidfd, want, .. } = work;
+    let Work { plan, proc, directory, report, orders, command, pidfd, want, .. } = work;
     let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = openat(proc, c"root", path, Mode::empty()).step("open", "the target's root")?;
     let own = open("/proc/self", path, Mode::empty()).step("open", "/proc/self")?;
@@ -165,6 +184,7 @@ fn lay_out(work: Work) -> Result<()> {
     let directory = directory.or_else(|| start.as_ref().map(AsFd::as_fd));
     order[DIRECTORY as usize] = directory.map_or(filler, |fd| fd.as_raw_fd());
     order[REPORT as usize] = report.as_raw_fd();
+    order[ORDERS as usize] = orders.as_ref().map_or(filler, |fd| fd.as_raw_fd());
     order[PIDFD as usize] = pidfd.as_raw_fd();
     order[PROC as usize] = proc.as_raw_fd();
     order[ROOT as usize] = root.as_raw_fd();
@@ -172,7 +192,7 @@ fn lay_out(work: Work) -> Result<()> {
     order[LABEL as usize] = label.as_ref().map_or(filler, |fd| fd.as_raw_fd());
     let result = fds::keep_only(&order).step("close", "inherited descriptors");
     // Their numbers mean other files now, or none.
-    std::mem::forget((root, own, label, start, report, command));
+    std::mem::forget((root, own, label, start, report, orders, command));
     result
 }
 
@@ -188,9 +208,11 @@ fn take_label(plan: &Plan, label: BorrowedFd, report: BorrowedFd) -> Result<()> 
     match nix::unistd::write(label, text.as_bytes()) {
         Ok(_) => Ok(()),
         Err(errno) if plan.strict => {
-            Err(Failure::new("write", format!("security label {}", plan.label), errno))
+            // A label may be longer than a message.
+            let label: String = plan.label.chars().take(256).collect();
+            Err(Failure::new("write", format!("security label {label}"), errno))
         }
-        Err(errno) => fds::send(report, &Report::LabelRefused(errno).encode(), &[]).step("send", "report"),
+        Err(errno) => fds::tell(report, &Report::LabelRefused(errno).encode()).step("write", "report"),
     }
 }
 
@@ -200,11 +222,15 @@ fn start(extra: usize, run: fn(usize) -> u8) -> Result<i32> {
         Some(child) => Ok(child),
         None => {
             let kept = EXTRA + extra as RawFd;
-            let status = match fds::close_from(kept) {
-                Ok(()) if prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok() => {
-                    run(extra)
+            fds::close_between(kept, LABEL);
+            let bound = prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0);
+            let status = match bound.step("prctl", "parent death signal") {
+                Ok(_) => run(extra),
+                Err(failure) => {
+                    let line = crate::out::Fault::from(failure).line("nsdbg") + "\n";
+                    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+                    125
                 }
-                _ => 125,
             };
             syscall::exit_now(status)
         }
@@ -213,18 +239,15 @@ fn start(extra: usize, run: fn(usize) -> u8) -> Result<i32> {
 
 /// Waits for the command's process, without ever blocking in waitpid: who traces it can hold its exit back. Ends it
 /// when the supervisor or the target goes; then reaps it, since the target's PID 1 might not.
-fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
+fn serve(child: i32, report: BorrowedFd, orders: BorrowedFd, target: BorrowedFd) -> Result<()> {
     nix::unistd::alarm::cancel();
     let child_fd = pidfd_open(child).step("pidfd_open", "the command's process")?;
     // From here on this process ends by itself, after the one it waits for.
     prctl(libc::PR_SET_PDEATHSIG, 0, 0).step("prctl", "parent death signal")?;
-    if syscall::close_range(0, REPORT as u32 - 1).is_err() {
-        for number in 0..REPORT {
-            let _ = nix::unistd::close(number);
-        }
-    }
-    let tell = |what: Report| fds::send(report, &what.encode(), &[]);
-    let mut leaving = tell(Report::Started(child)).is_err();
+    fds::close_between(0, REPORT - 1);
+    let tell = |what: Report| fds::tell(report, &what.encode());
+    let started = tell(Report::Started(child));
+    let mut leaving = started.is_err();
     let mut was_told = leaving;
     let mut held_back = 0;
     loop {
@@ -233,7 +256,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
         }
         let mut polled = [
             PollFd::new(child_fd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(report, PollFlags::POLLIN),
+            PollFd::new(orders, PollFlags::POLLIN),
             PollFd::new(target, PollFlags::POLLIN),
         ];
         let (watched, limit) = if leaving {
@@ -249,6 +272,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
         let [child_ended, said, target_ended] = polled.map(|p| p.revents().is_some_and(|r| !r.is_empty()));
         if child_ended {
             match syscall::reap(child) {
+                Ok(Some(_)) if started.is_err() => return started.step("send", "report"),
                 Ok(Some(status)) => {
                     // Killed, and not by us: perhaps since the target ended, and its PID namespace with it. That is
                     // told of the target only when all in there have been reaped.
@@ -259,7 +283,7 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
                 // Its tracer has its exit first.
                 Ok(None) if leaving => return Ok(()),
                 Ok(None) if held_back >= REAP_LIMIT => {
-                    let _ = tell(Report::Ended(KILLED));
+                    let _ = tell(Report::HeldBack);
                     return Ok(());
                 }
                 Ok(None) => {
@@ -272,8 +296,8 @@ fn serve(child: i32, report: BorrowedFd, target: BorrowedFd) -> Result<()> {
             continue;
         }
         if said {
-            match fds::receive(report) {
-                Ok((message, _)) if message.len() == 1 => {
+            match fds::hear(orders) {
+                Ok(message) if message.len() == 1 => {
                     was_told = true;
                     let _ = pidfd_send_signal(child_fd.as_fd(), i32::from(message[0]));
                 }

@@ -30,9 +30,12 @@ const CANDIDATES_LIMIT: usize = 1000;
 /// Runs the job at its descriptor; `extra` descriptors belong to the node's files. Returns the exit status.
 pub fn run(extra: usize) -> u8 {
     install_panic_hook();
-    let Some(job) = read_job() else {
-        let _ = writeln!(io::stderr(), "nsdbg: the job could not be read");
-        return 125;
+    let job = match read_job() {
+        Ok(job) => job,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{}", Fault::io("read", "job", &error).line("nsdbg"));
+            return 125;
+        }
     };
     let moved = enter_directory();
     if moved.is_err() && matches!(job.task, Task::Command(_)) {
@@ -67,12 +70,12 @@ pub fn install_panic_hook() {
     }));
 }
 
-fn read_job() -> Option<Job> {
-    let mut file = File::from(syscall::own_fd(JOB).ok()?);
-    io::Seek::rewind(&mut file).ok()?;
+fn read_job() -> io::Result<Job> {
+    let mut file = File::from(syscall::own_fd(JOB)?);
+    io::Seek::rewind(&mut file)?;
     let mut bytes = Vec::new();
-    file.take(JOB_LIMIT).read_to_end(&mut bytes).ok()?;
-    Job::decode(&bytes)
+    file.take(JOB_LIMIT).read_to_end(&mut bytes)?;
+    Job::decode(&bytes).ok_or_else(|| nix::errno::Errno::EBADMSG.into())
 }
 
 /// Goes to the session's directory; to the root where that is gone or outside of the root.

@@ -101,10 +101,12 @@ fn namespaces(target: &Target, left_out: &[String]) -> Result<Vec<(usize, u64)>,
         .map_err(|errno| Fault::errno("open", "/proc/self", errno).with_status(125))?;
     let mut join = Vec::new();
     for (at, (kind, inode)) in KINDS.iter().zip(target.facts.namespaces).enumerate() {
-        if let Some(inode) = inode
-            && !skip.contains(&kind.name)
-            && namespace::inode(&own, kind.path) != Ok(inode)
-        {
+        let Some(inode) = inode.filter(|_| !skip.contains(&kind.name)) else { continue };
+        let ours = namespace::inode(&own, kind.path).map_err(|errno| {
+            let path = format!("/proc/self/{}", kind.path.to_string_lossy());
+            Fault::errno("stat", path, errno).with_status(125)
+        })?;
+        if ours != inode {
             join.push((at, inode));
         }
     }

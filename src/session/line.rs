@@ -12,6 +12,9 @@ use crate::cmd;
 use crate::out::Fault;
 use crate::shell::{self, Expanded, Joint, Pipeline, Simple, Word};
 
+/// The status of what SIGKILL ended.
+const KILLED: u8 = 128 + libc::SIGKILL as u8;
+
 impl Session {
     /// Runs a line and returns its status. `stdin`: whether its first command may read the operator's stdin.
     pub(super) fn run_line(&mut self, line: &[u8], stdin: bool) -> u8 {
@@ -113,11 +116,20 @@ impl Session {
             return 125;
         }
         if let Some(failure) = &outcome.failure {
-            self.report(failure);
+            // A launcher that has ended is why its workers have.
+            let of_launcher = self.launcher.failure().map(Fault::from);
+            self.report(of_launcher.as_ref().unwrap_or(failure));
         }
         if outcome.timed_out {
             let limit = self.options.timeout.unwrap_or_default();
             self.report_of(name, &Fault::say(format!("ended: the time limit of {limit:?} is over")));
+        }
+        match (outcome.hindered, outcome.status) {
+            (Some(cause), _) => self.report_of(name, &Fault::say(cause)),
+            (None, KILLED) if outcome.abandoned.is_empty() => {
+                self.report_of(name, &Fault::say("it was killed: not by nsdbg"));
+            }
+            _ => {}
         }
         for (name, pid) in &outcome.abandoned {
             let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));

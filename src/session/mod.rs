@@ -3,6 +3,7 @@
 mod builtins;
 pub mod child;
 mod complete;
+mod held;
 mod history;
 mod identity;
 mod job;
@@ -53,7 +54,7 @@ const COMPLETION_LIMIT: Duration = Duration::from_millis(500);
 
 /// What a session knows of its container at its start.
 #[derive(Debug, Default, Clone)]
-struct Hello {
+pub(crate) struct Hello {
     directory: Vec<u8>,
     uid: u32,
     passwd: Vec<u8>,
@@ -72,6 +73,8 @@ pub struct Session {
     variables: Variables,
     history: Vec<String>,
     hello: Option<Hello>,
+    /// Whether the container was asked for that in vain: then it is not asked unasked again.
+    asked_in_vain: bool,
     procfs: Option<procfs::View>,
     host: Option<Host>,
     inner_limit: Duration,
@@ -111,6 +114,7 @@ impl Session {
             variables,
             history: Vec::new(),
             hello: None,
+            asked_in_vain: false,
             procfs: None,
             host: None,
             inner_limit: INNER_LIMIT,
@@ -137,7 +141,7 @@ impl Session {
             self.procfs.take(),
         );
         let Err(fault) = self.decide_identity().and_then(|()| self.hello().map(drop)) else {
-            (self.target_ended, self.label_noted) = (false, false);
+            (self.target_ended, self.label_noted, self.asked_in_vain) = (false, false, false);
             return Ok(());
         };
         (self.target, self.variables, self.hello, self.procfs) = before;
@@ -165,7 +169,8 @@ impl Session {
                 self.hello = None;
                 self.options.user = Some(user);
                 identity::decide(&self.target, &self.options, || {
-                    hello.map(|hello| Users::parse(&hello.passwd, &hello.group))
+                    let hello = hello.map_err(|fault| fault.with_status(125))?;
+                    Ok(Users::parse(&hello.passwd, &hello.group))
                 })?
             }
         };
@@ -264,14 +269,31 @@ impl Session {
             return Ok(hello.clone());
         }
         let message = self.run_inner(Task::Hello, 16 << 20, None)?;
-        let hello = parse_hello(&message)
-            .ok_or_else(|| Fault::say("the container's answer is not as expected").with_status(125))?;
+        let hello =
+            parse_hello(&message).ok_or_else(|| Fault::say("the container's answer is not as expected"))?;
         self.hello = Some(hello.clone());
         Ok(hello)
     }
 
+    /// The same for the prompt, which opens without it where the target keeps that process from telling.
+    fn hello_or_none(&mut self) -> Result<Option<Hello>, Fault> {
+        match self.hello() {
+            Ok(hello) => Ok(Some(hello)),
+            // Entering itself has failed.
+            Err(fault) if fault.status == 125 || self.target_ended || self.target.has_ended() => Err(fault),
+            Err(fault) => {
+                self.asked_in_vain = true;
+                self.note(&format!("the container's users and working directory are not known: {fault}"));
+                Ok(None)
+            }
+        }
+    }
+
     /// The container's passwd and group; empty where they can't be read.
     fn users_files(&mut self) -> (Vec<u8>, Vec<u8>) {
+        if self.asked_in_vain && self.hello.is_none() {
+            return Default::default();
+        }
         self.hello().map(|hello| (hello.passwd, hello.group)).unwrap_or_default()
     }
 
@@ -354,7 +376,8 @@ fn split_command(command: &mut Vec<OsString>) -> Option<(OsString, Vec<OsString>
     command.pop().map(|name| (name, rest))
 }
 
-fn parse_hello(message: &[u8]) -> Option<Hello> {
+/// What the first process inside told of itself.
+pub(crate) fn parse_hello(message: &[u8]) -> Option<Hello> {
     let mut parts = message.splitn(5, |byte| *byte == 0);
     let directory = parts.next()?.to_vec();
     let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<u32>().ok();

@@ -29,6 +29,9 @@ use crate::sys::passwd::Users;
 /// The longest line that is taken.
 const LINE_LIMIT: usize = 1 << 20;
 
+/// In the prompt for the user and the directory, where the container could not tell them.
+const UNKNOWN: &str = "?";
+
 /// What rustyline asks while a line is edited.
 struct Helper {
     session: Rc<RefCell<Session>>,
@@ -73,7 +76,7 @@ impl rustyline::Helper for Helper {}
 impl Session {
     /// Reads lines from the terminal and runs them until it is left. Returns the exit status.
     pub(super) fn prompt(mut self) -> u8 {
-        let hello = match self.hello() {
+        let hello = match self.hello_or_none() {
             Ok(hello) => hello,
             Err(fault) => {
                 self.report(&fault);
@@ -81,7 +84,7 @@ impl Session {
             }
         };
         let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
-        let mut user = (self.target.pid, name(&hello));
+        let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
         let (lines, mut file) = self.open_history();
         self.history.clone_from(&lines);
         let session = Rc::new(RefCell::new(self));
@@ -135,7 +138,7 @@ impl Session {
 
     /// `NAME[PID] USER:DIRECTORY$ `, every part of it from the container and so escaped.
     fn prompt_text(&self, user: &str) -> String {
-        let directory = self.hello.as_ref().map_or(&b"/"[..], |hello| &hello.directory);
+        let directory = self.hello.as_ref().map_or(UNKNOWN.as_bytes(), |hello| &hello.directory);
         let sign = if self.plan.uid == 0 || user == "root" { '#' } else { '$' };
         format!(
             "{}[{}] {}:{}{sign} ",

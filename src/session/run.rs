@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 
+use super::held;
 use super::relay::Pump;
 use super::stage::Stage;
 use crate::out::Fault;
@@ -35,6 +36,8 @@ pub struct Outcome {
     pub abandoned: Vec<(String, Option<i32>)>,
     /// Descriptors that were sent.
     pub descriptors: Vec<OwnedFd>,
+    /// What the target did that kept a process from going on or from being reaped.
+    pub hindered: Option<&'static str>,
     /// Writing the output failed.
     pub output_error: Option<Errno>,
 }
@@ -97,6 +100,10 @@ impl Pipeline {
             }
             let now = Instant::now();
             if let Some(ending) = &mut ending {
+                // It may get there only now, and after SIGKILL it can't be seen.
+                if outcome.hindered.is_none() {
+                    outcome.hindered = self.hindrance();
+                }
                 if ending.advance(now, &self.stages) {
                     outcome.abandoned = self
                         .stages
@@ -108,6 +115,7 @@ impl Pipeline {
                 }
             } else if deadline.is_some_and(|deadline| now >= deadline) {
                 outcome.timed_out = true;
+                outcome.hindered = self.hindrance();
                 ending = Some(Ending::begin(now, &self.stages));
             }
             for stage in &mut self.stages {
@@ -126,6 +134,7 @@ impl Pipeline {
                 match &mut ending {
                     None => {
                         outcome.interrupted = true;
+                        outcome.hindered = self.hindrance();
                         ending = Some(Ending::begin(now, &self.stages));
                     }
                     // A second Ctrl-C does not wait.
@@ -145,6 +154,12 @@ impl Pipeline {
                 status => status,
             },
         };
+    }
+
+    /// What the target does to a process that still runs.
+    fn hindrance(&self) -> Option<&'static str> {
+        let running = self.stages.iter().filter(|stage| stage.status.is_none());
+        running.filter_map(Stage::pid_inside).find_map(held::cause)
     }
 
     /// Waits for something to happen until `next`, and lets it. Says whether SIGINT came.

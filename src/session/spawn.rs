@@ -14,7 +14,7 @@ use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::{self, Entry, HostFile, Place, Prints, Wants, Watch};
 use crate::enter::worker::{MAX_EXTRA, Want};
-use crate::enter::{fds, watch};
+use crate::enter::{Step, fds, watch};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
@@ -81,7 +81,7 @@ impl Session {
             } else {
                 input = Some(reader);
             }
-            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
             let to_terminal = at + 1 == count && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
             job.rows_of = sources[at].map_or_else(String::new, |entry| entry.name.to_owned());
@@ -137,13 +137,14 @@ impl Session {
         let said: Vec<Vec<u8>> = pipeline.pumps.into_iter().map(Pump::into_memory).collect();
         self.target_ended |= outcome.target_ended;
         if let Some(failure) = outcome.failure {
-            return Err(failure);
+            return Err(self.launcher.failure().map_or(failure, Fault::from));
         }
         if outcome.status != 0 {
             let text = String::from_utf8_lossy(said.get(1).map_or(&[], Vec::as_slice)).trim_end().to_owned();
             let text = match () {
-                () if outcome.timed_out => "it took too long".to_owned(),
                 () if outcome.target_ended => "the target has ended".to_owned(),
+                () if outcome.hindered.is_some() => outcome.hindered.unwrap_or_default().to_owned(),
+                () if outcome.timed_out => "it took too long".to_owned(),
                 () if text.is_empty() => format!("it ended with status {}", outcome.status),
                 () => text,
             };
@@ -161,11 +162,12 @@ impl Session {
         let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
         self.launcher.spawn(want, false, &theirs, &[])?;
         drop(theirs);
-        let mut pipeline = Pipeline { stages: vec![Stage::inside("nsdbg", ours)], ..Pipeline::default() };
+        let mut pipeline =
+            Pipeline { stages: vec![Stage::inside("nsdbg", ours, None)], ..Pipeline::default() };
         let mut outcome = Outcome::default();
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
-            Some(failure) => Err(failure),
+            Some(failure) => Err(self.launcher.failure().map_or(failure, Fault::from)),
             None if outcome.descriptors.is_empty() => {
                 Err(Fault::say("the worker sent nothing").with_status(125))
             }
@@ -233,7 +235,7 @@ impl Session {
                     job.redirections.push(redirection)
                 }
                 Redirect::Inside(Redirection { path: None, .. }) => {
-                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
                 }
                 Redirect::Inside(Redirection { number, path: Some(path), append }) => {
                     let Argument::Word(path) = path else {
@@ -307,12 +309,14 @@ impl Session {
         let memfd = memfd_create(c"job", MFdFlags::MFD_CLOEXEC).map_err(fault("memfd_create"))?;
         let mut memfd = std::fs::File::from(memfd);
         memfd.write_all(&job.encode()).map_err(|e| Fault::io("write", "job", &e).with_status(125))?;
-        let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
-        let mut all: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
+        let (report, told) = fds::messages().map_err(fault("pipe"))?;
+        let (heard, orders) = fds::messages().map_err(fault("pipe"))?;
+        let mut all: Vec<RawFd> = vec![heard.as_raw_fd()];
+        all.extend(stdio.iter().map(AsRawFd::as_raw_fd));
         all.push(memfd.as_raw_fd());
         all.extend(extra.iter().map(AsRawFd::as_raw_fd));
-        self.launcher.spawn(Want::Command, last, &theirs, &all)?;
-        Ok(Stage::inside(name, ours))
+        self.launcher.spawn(Want::Command, last, &told, &all)?;
+        Ok(Stage::inside(name, report, Some(orders)))
     }
 
     /// Forks a child that stays outside: it watches, or works for the node.
@@ -337,7 +341,7 @@ impl Session {
         let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
-        let Some(pid) = syscall::fork().map_err(fault("fork"))? else {
+        let Some(pid) = syscall::fork().step("fork", entry.name)? else {
             if self.shares_pid_namespace() {
                 own.push(std::process::id() as i32);
             }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
+use super::held;
 use super::run::Outcome;
 use crate::enter::report::Report;
 use crate::enter::{fds, worker};
@@ -25,8 +26,10 @@ pub struct Stage {
 enum Process {
     /// Behind a worker, which reports of it.
     Inside {
-        /// The worker's socket.
+        /// What the worker tells.
         report: OwnedFd,
+        /// What a command's worker is told; the other one has descriptors to send, and a socket for that.
+        orders: Option<OwnedFd>,
         /// The process's PID on the node, once it runs.
         pid: Option<i32>,
         /// When entering must be over.
@@ -43,9 +46,9 @@ enum Process {
 
 impl Stage {
     /// A process behind a worker.
-    pub fn inside(name: &str, report: OwnedFd) -> Self {
+    pub fn inside(name: &str, report: OwnedFd, orders: Option<OwnedFd>) -> Self {
         let limit = std::time::Duration::from_secs(u64::from(worker::ENTRY_LIMIT) + 1);
-        let process = Process::Inside { report, pid: None, deadline: Instant::now() + limit };
+        let process = Process::Inside { report, orders, pid: None, deadline: Instant::now() + limit };
         Self { name: name.to_owned(), status: None, auxiliary: false, process }
     }
 
@@ -92,14 +95,31 @@ impl Stage {
                 Ok(status) => self.status = status,
                 Err(_) => self.status = Some(125),
             },
-            Process::Inside { report, pid, .. } => {
-                let heard = fds::receive(report.as_fd()).ok().and_then(|(message, fds)| {
-                    outcome.descriptors.extend(fds);
-                    Report::decode(&message)
-                });
-                match heard {
+            Process::Inside { report, orders, pid, .. } => {
+                let heard = if orders.is_some() {
+                    fds::hear(report.as_fd())
+                } else {
+                    fds::receive(report.as_fd()).map(|(message, fds)| {
+                        outcome.descriptors.extend(fds);
+                        message
+                    })
+                };
+                let message = match heard {
+                    Err(errno) => {
+                        let fault = Fault::errno("receive", "report", errno).with_status(125);
+                        outcome.failure.get_or_insert(fault);
+                        self.status = Some(125);
+                        return;
+                    }
+                    Ok(message) => message,
+                };
+                match Report::decode(&message) {
                     Some(Report::Started(number)) => *pid = Some(number),
                     Some(Report::Ended(status)) => self.status = Some(status),
+                    Some(Report::HeldBack) => {
+                        outcome.hindered.get_or_insert(held::TRACED);
+                        self.status = Some(held::STATUS);
+                    }
                     // They are complete, and what made them is gone, when the worker has ended.
                     Some(Report::Descriptors) => {}
                     None if !outcome.descriptors.is_empty() => self.status = Some(0),
@@ -132,7 +152,9 @@ impl Stage {
         }
         // Where it is gone already there is nothing to end.
         match &self.process {
-            Process::Inside { report, .. } => drop(fds::send(report.as_fd(), &[signal as u8], &[])),
+            Process::Inside { orders, .. } => {
+                let _ = orders.as_ref().map(|orders| fds::tell(orders.as_fd(), &[signal as u8]));
+            }
             Process::Outside { pidfd, .. } => drop(pidfd_send_signal(pidfd.as_fd(), signal)),
         }
     }

@@ -86,13 +86,20 @@ fn restore_when_ended(modes: Termios) {
         (Signal::SIGTSTP, &ignore),
         (Signal::SIGTTOU, &ignore),
     ] {
-        // SAFETY: the handler calls only tcsetattr, which is async-signal-safe, and _exit.
+        // SAFETY: the handler calls only tcsetattr and write, which are async-signal-safe, and _exit.
         let _ = unsafe { sigaction(signal, action) };
     }
 }
 
 extern "C" fn put_back_and_end(signal: libc::c_int) {
     put_back();
+    // After what was typed. A terminal that has hung up takes nothing.
+    let message: &[u8] = match signal {
+        libc::SIGTERM => b"\r\nnsdbg: ended by SIGTERM\n",
+        libc::SIGQUIT => b"\r\nnsdbg: ended by SIGQUIT\n",
+        _ => b"\r\nnsdbg: ended by SIGHUP\n",
+    };
+    let _ = nix::unistd::write(std::io::stderr(), message);
     crate::sys::syscall::exit_now(128u8.wrapping_add(signal as u8));
 }
 

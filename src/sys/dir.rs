@@ -86,7 +86,7 @@ impl Position {
 }
 
 /// The record at the head of `bytes`, and its length.
-fn record(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
+pub(crate) fn record(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
     let (inode, rest) = bytes.split_first_chunk()?;
     let (_offset, rest) = rest.split_first_chunk::<8>()?;
     let (length, _) = rest.split_first_chunk()?;

@@ -183,22 +183,29 @@ fn failed(error: &io::Error, began: Instant) -> Outcome {
 }
 
 /// A question under way.
-struct Query {
-    id: u16,
+pub(crate) struct Query {
+    /// Its number, which the reply repeats.
+    pub id: u16,
     name: String,
     kind: Kind,
     packet: Vec<u8>,
     outcome: Option<Reply>,
 }
 
-enum Reply {
+/// What a reply says.
+pub(crate) enum Reply {
+    /// All there is to say.
     Settled(Outcome),
     /// Truncated: to be asked again over TCP.
     Cut,
 }
 
 impl Query {
-    fn new(name: &str, kind: Kind) -> Result<Self, Outcome> {
+    /// A question for a full name, with a number that cannot be guessed.
+    ///
+    /// # Errors
+    /// What is settled before anyone is asked.
+    pub fn new(name: &str, kind: Kind) -> Result<Self, Outcome> {
         let mut id = [0; 2];
         random(&mut id).map_err(|e| Outcome::Unreachable(e.raw_os_error().unwrap_or_default()))?;
         let id = u16::from_be_bytes(id);
@@ -216,7 +223,7 @@ impl Query {
     }
 
     /// Reads a reply; `None` where it is not one to this question.
-    fn reply(&self, bytes: &[u8]) -> Option<Reply> {
+    pub fn reply(&self, bytes: &[u8]) -> Option<Reply> {
         let header: &[u8; 12] = bytes.first_chunk()?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         if word(0) != self.id || header[2] & 0x80 == 0 {

@@ -204,9 +204,12 @@ fn main_process<'a>(
     (at < ordered.len()).then(|| ordered.swap_remove(at))
 }
 
-/// Whether it has the PID 1 in a namespace other than the node's.
 fn is_first_inside(reader: &mut Reader, pid: i32) -> bool {
-    let Ok(status) = reader.read(pid, "status", 8192) else { return false };
+    reader.read(pid, "status", 8192).is_ok_and(is_first_in)
+}
+
+/// Whether a status file is of a process that has the PID 1 in a namespace other than the node's.
+pub(crate) fn is_first_in(status: &[u8]) -> bool {
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
     let mut pids = line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|pid| !pid.is_empty());
     pids.next().is_some() && pids.next_back() == Some(b"1")

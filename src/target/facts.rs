@@ -93,7 +93,7 @@ impl Facts {
                     Err(errno) => return Err(open_fault(pid, kind.path, errno)),
                 };
             }
-            facts.label = label(proc);
+            facts.label = label(proc).map_err(|errno| open_fault(pid, c"attr/current", errno))?;
             facts.environment = environment(proc);
             if Identity::read(proc, pid)? == before {
                 return Ok(facts);
@@ -107,7 +107,8 @@ impl Facts {
         KINDS.iter().zip(self.namespaces).find(|(kind, _)| kind.name == name).and_then(|(_, inode)| inode)
     }
 
-    fn parse_status(status: &str) -> Option<Self> {
+    /// Takes what /proc/PID/status says.
+    pub(crate) fn parse_status(status: &str) -> Option<Self> {
         let field = |name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
         };
@@ -167,7 +168,7 @@ impl Identity {
 }
 
 /// State, flags and start time out of /proc/PID/stat. The name may hold spaces and parentheses.
-fn parse_stat(stat: &str) -> Option<(char, u64, u64)> {
+pub(crate) fn parse_stat(stat: &str) -> Option<(char, u64, u64)> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(5)?.parse().ok()?, fields.nth(12)?.parse().ok()?))
@@ -210,14 +211,22 @@ fn text(proc: &OwnedFd, name: &CStr, pid: i32) -> Result<String, Fault> {
 }
 
 /// The label, without the newline; empty where there is no security module.
-fn label(proc: &OwnedFd) -> String {
-    let bytes = bytes(proc, c"attr/current", 4096).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned()
+fn label(proc: &OwnedFd) -> nix::Result<String> {
+    let bytes = match bytes(proc, c"attr/current", 4096) {
+        // The kernel has no such file, or no security module that answers.
+        Err(Errno::ENOENT | Errno::EINVAL) => Vec::new(),
+        result => result?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned())
 }
 
 fn environment(proc: &OwnedFd) -> Vec<(OsString, OsString)> {
-    let bytes = bytes(proc, c"environ", ENVIRONMENT_LIMIT).unwrap_or_default();
-    bytes
+    variables(&bytes(proc, c"environ", ENVIRONMENT_LIMIT).unwrap_or_default())
+}
+
+/// Names and values out of /proc/PID/environ, which the process can write over.
+pub(crate) fn variables(environ: &[u8]) -> Vec<(OsString, OsString)> {
+    environ
         .split(|byte| *byte == 0)
         .filter_map(|entry| {
             let at = entry.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;

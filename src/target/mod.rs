@@ -59,7 +59,7 @@ impl Target {
                 return Err(Fault::errno("pidfd_open", &object, errno).with_status(125));
             }
             Err(_) => {
-                return Err(facts::thread_of(pid).map_or_else(
+                return Err(facts::thread_of(pid).filter(|process| *process != pid).map_or_else(
                     || fault("no such process in nsdbg's PID namespace".into()),
                     |process| {
                         fault(format!("it is a thread of process {process}"))
@@ -73,13 +73,14 @@ impl Target {
         let proc = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
             .map_err(|errno| Fault::errno("open", &path, errno).with_status(125))?;
         // Since the process still lives, the directory is that of the process behind the pidfd.
-        if has_ended(&pidfd) {
+        let polled = |errno| Fault::errno("poll", format!("process {pid}"), errno).with_status(125);
+        if has_ended(&pidfd).map_err(polled)? {
             // A zombie's facts can still be read, and are refused by name.
             Facts::read(&proc, pid)?;
             return Err(fault("it has ended".into()));
         }
         let facts = Facts::read(&proc, pid)?;
-        if has_ended(&pidfd) {
+        if has_ended(&pidfd).map_err(polled)? {
             return Err(fault("it ended while it was looked at".into()));
         }
         Ok(Self { pid, pidfd, proc, facts, title: None })
@@ -87,7 +88,7 @@ impl Target {
 
     /// Whether the process has ended.
     pub fn has_ended(&self) -> bool {
-        has_ended(&self.pidfd)
+        has_ended(&self.pidfd).unwrap_or(false)
     }
 
     /// Its mountinfo, bounded; none where it can't be read.
@@ -107,7 +108,12 @@ impl Target {
     }
 }
 
-fn has_ended(pidfd: &OwnedFd) -> bool {
+fn has_ended(pidfd: &OwnedFd) -> nix::Result<bool> {
     let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    loop {
+        match poll(&mut fds, PollTimeout::ZERO) {
+            Err(Errno::EINTR) => {}
+            ready => return ready.map(|ready| ready > 0),
+        }
+    }
 }

@@ -7,7 +7,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{LIMIT, Sandbox, signal};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::support::{LIMIT, Sandbox, patient, signal};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -67,7 +70,8 @@ pub fn end(mut child: Child) -> Ran {
     Ran { status, out: joined(out), err: String::from_utf8_lossy(&joined(err)).into_owned() }
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+/// Reads to the end, in a thread.
+pub fn collect(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = from.read_to_end(&mut bytes);
@@ -87,7 +91,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
 
 /// Whether something comes true within a limit.
 pub fn within(limit: Duration, mut what: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patient(limit);
     loop {
         if what() {
             return true;
@@ -179,7 +183,8 @@ pub fn descendants(of: i32) -> Vec<i32> {
     all.split_off(1)
 }
 
-/// What the node sees of a process.
+/// What the node sees of a process: read by the test itself, from outside, so that tests compare facts and not what
+/// nsdbg says of itself. What the container sees of it is told by a peer there (see `peer.rs`).
 #[derive(Debug)]
 pub struct Facts {
     pub status: BTreeMap<String, String>,
@@ -231,6 +236,18 @@ impl Facts {
     pub fn mask(&self, name: &str) -> u64 {
         u64::from_str_radix(self.get(name), 16).unwrap()
     }
+}
+
+/// A mount namespace of this thread's own, so that no other test changes what is mounted: what is mounted there.
+pub fn own_mounts() -> String {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+    mounts()
+}
+
+/// What is mounted for this thread.
+pub fn mounts() -> String {
+    fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
 }
 
 /// Whether a process is there and not a zombie.

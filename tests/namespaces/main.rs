@@ -3,22 +3,36 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
+mod confined;
+mod ends;
+#[cfg(target_arch = "x86_64")]
+mod family;
+mod faults;
+#[cfg(target_arch = "x86_64")]
+mod faults_each;
+mod hindered;
 mod hostile;
 mod identity;
 #[cfg(target_arch = "x86_64")]
 mod inject;
 mod lifetime;
+mod limits;
 mod live;
+mod node;
 mod opens;
 mod oracles;
+mod peer;
 mod podman;
 mod prompt;
 mod recycled;
 mod runtimes;
 mod secrets;
 mod shown;
+mod siege;
 mod statuses;
 mod support;
 mod targets;
+mod thieves;
 mod trace;
 mod traps;
+mod wasters;

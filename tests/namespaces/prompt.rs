@@ -3,19 +3,29 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
-use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, tcgetattr};
 
 use crate::live::{descendants, wait, within};
 use crate::support::{Sandbox, needs_root, new_directory, sandbox, signal};
 
 const SOON: Duration = Duration::from_secs(8);
+
+/// Input, output, local, control characters.
+pub type Modes = (InputFlags, OutputFlags, LocalFlags, [libc::cc_t; libc::NCCS]);
+
+fn modes_of(terminal: &OwnedFd) -> Modes {
+    let modes = tcgetattr(terminal).unwrap();
+    (modes.input_flags, modes.output_flags, modes.local_flags, modes.control_chars)
+}
 
 pub struct Prompt {
     pub nsdbg: Child,
@@ -24,6 +34,8 @@ pub struct Prompt {
     master: File,
     terminal: OwnedFd,
     said: Vec<u8>,
+    /// The terminal's modes before nsdbg began.
+    pub before: Modes,
 }
 
 impl Prompt {
@@ -32,10 +44,20 @@ impl Prompt {
     }
 
     /// A command that becomes nsdbg.
-    pub fn of(mut command: Command) -> Self {
-        let state = new_directory("state");
-        let ends = openpty(None, None).unwrap();
-        let end = || Stdio::from(ends.slave.try_clone().unwrap());
+    pub fn of(command: Command) -> Self {
+        Self::with_state(command, new_directory("state"))
+    }
+
+    /// As [`Prompt::of`], with a directory for its history.
+    pub fn with_state(mut command: Command, state: PathBuf) -> Self {
+        // Not openpty(3), whose ends the programs of other tests would inherit: then nothing hangs up.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let mut options = File::options();
+        options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+        let terminal = OwnedFd::from(options.open(ptsname_r(&master).unwrap()).unwrap());
+        let end = || Stdio::from(terminal.try_clone().unwrap());
         command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", &state);
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: system calls alone between fork and exec.
@@ -46,13 +68,27 @@ impl Prompt {
                 Ok(())
             });
         }
+        let before = modes_of(&terminal);
         let nsdbg = command.spawn().unwrap();
-        Self { nsdbg, state, master: ends.master.into(), terminal: ends.slave, said: Vec::new() }
+        // The command's own copies of the terminal.
+        drop(command);
+        Self { nsdbg, state, master: OwnedFd::from(master).into(), terminal, said: Vec::new(), before }
     }
 
     pub fn type_in(&mut self, keys: &[u8]) {
         self.said.clear();
         self.master.write_all(keys).unwrap();
+    }
+
+    /// The terminal's modes.
+    pub fn modes(&self) -> Modes {
+        modes_of(&self.terminal)
+    }
+
+    /// Closes the terminal: what runs in it gets SIGHUP.
+    pub fn hang_up(&mut self) {
+        self.terminal = File::open("/dev/null").unwrap().into();
+        self.master = File::open("/dev/null").unwrap();
     }
 
     /// What the terminal was sent since the last keys.
@@ -62,7 +98,11 @@ impl Prompt {
 
     /// Waits for these words on the terminal.
     pub fn sees(&mut self, words: &str) {
-        let seen = within(SOON, || {
+        self.sees_within(SOON, words);
+    }
+
+    pub fn sees_within(&mut self, limit: Duration, words: &str) {
+        let seen = within(limit, || {
             let mut polled = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
             while poll(&mut polled, PollTimeout::ZERO).unwrap() > 0 {
                 let mut bytes = [0; 4096];
@@ -90,7 +130,6 @@ fn a_session_at_the_prompt() {
     needs_root!();
     let target = sandbox().file("app/evil", b"\x1b]0;title\x07\x1b[8mhidden\r\n").start();
     let mut prompt = Prompt::start(&target);
-    let before = tcgetattr(&prompt.terminal);
     prompt.sees("web");
     prompt.type_in(b"echo h\"\"i\r");
     prompt.sees("\nhi\r\n");
@@ -112,13 +151,7 @@ fn a_session_at_the_prompt() {
         wait(&mut prompt.nsdbg, Duration::from_millis(300)).is_some()
     });
     assert!(left, "Ctrl-D leaves");
-    let after = tcgetattr(&prompt.terminal);
-    let modes = |t: nix::Result<nix::sys::termios::Termios>| {
-        let t = t.unwrap();
-        (t.input_flags, t.output_flags, t.local_flags, t.control_chars)
-    };
-    let (before, after) = (modes(before), modes(after));
-    assert_eq!(before, after, "the terminal's modes are put back");
+    assert_eq!(prompt.modes(), prompt.before, "the terminal's modes are put back");
 }
 
 // Seen to fail without the thread that waits for the target's end, and without the modes put back (raw ones set

@@ -17,6 +17,13 @@ use crate::live::{Ran, run};
 /// The longest that one run of nsdbg may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// A limit, longer on a machine that `NSDBG_TEST_SLOW` says is so many times slower than others.
+pub fn patient(limit: Duration) -> Duration {
+    static FACTOR: OnceLock<u32> = OnceLock::new();
+    let factor = || std::env::var("NSDBG_TEST_SLOW").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    limit * *FACTOR.get_or_init(factor)
+}
+
 /// The program under test.
 pub const NSDBG: &str = env!("CARGO_BIN_EXE_nsdbg");
 
@@ -53,13 +60,7 @@ pub(crate) use needs_root;
 pub fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
-        const SOURCES: [&str; 4] = [
-            include_str!("../support/server.rs"),
-            include_str!("../support/hostile.rs"),
-            include_str!("../support/start.rs"),
-            include_str!("../support/system.rs"),
-        ];
-        let hash = SOURCES.concat().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        let hash = sources().into_iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         });
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -78,6 +79,23 @@ pub fn helper() -> &'static Path {
         }
         path
     })
+}
+
+/// All that the program is made of.
+fn sources() -> Vec<u8> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut paths: Vec<PathBuf> = ["support", "hostile"]
+        .into_iter()
+        .flat_map(|name| fs::read_dir(tests.join(name)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn the_helper_compiles() {
+    assert!(helper().exists());
 }
 
 /// A new directory that others may enter.
@@ -239,13 +257,13 @@ impl Sandbox {
         if self.pid != 0 && !self.early.is_empty() {
             return Some(self.early.remove(0));
         }
-        self.lines.recv_timeout(limit).ok()
+        self.lines.recv_timeout(patient(limit)).ok()
     }
 
     /// All lines that come until none came for so long.
     pub fn lines(&mut self, quiet: Duration) -> Vec<String> {
         let mut all = Vec::new();
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + patient(LIMIT);
         while Instant::now() < end
             && let Some(line) = self.next_line(quiet)
         {

@@ -5,6 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use crate::support::patient;
+
 const LIMIT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(1);
 /// PTRACE_O_SUSPEND_SECCOMP, which libc does not name: the tracee's filters let everything pass.
@@ -29,11 +31,32 @@ pub struct Traced {
     last: Option<Call>,
 }
 
-fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: usize) -> io::Result<i64> {
+/// The system call itself.
+pub fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: usize) -> io::Result<i64> {
     // SAFETY: callers pass numbers, or addresses of values that are as large as the request wants.
     match unsafe { libc::ptrace(request, pid, address, data) } {
         -1 => Err(io::Error::last_os_error()),
         result => Ok(result),
+    }
+}
+
+/// The beginning of a system call at which a process has stopped, or its end, with its result alone.
+pub fn syscall_stop(pid: i32) -> Option<Call> {
+    // SAFETY: zeros are a value of this structure.
+    let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
+    ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size_of_val(&info), (&raw mut info) as usize).ok()?;
+    match info.op {
+        ENTRY => {
+            // SAFETY: this member is the one that the kind of stop names.
+            let entry = unsafe { info.u.entry };
+            Some(Call { number: entry.nr as i64, arguments: entry.args, result: None })
+        }
+        EXIT => {
+            // SAFETY: as above.
+            let result = unsafe { info.u.exit }.sval;
+            Some(Call { number: -1, arguments: [0; 6], result: Some(result) })
+        }
+        _ => None,
     }
 }
 
@@ -73,7 +96,7 @@ impl Traced {
             match unsafe { libc::waitpid(self.pid, &mut status, libc::__WALL | libc::WNOHANG) } {
                 // Most stops are a moment away.
                 0 if begun.elapsed() < SHORT => std::thread::yield_now(),
-                0 if begun.elapsed() < LIMIT => std::thread::sleep(SHORT),
+                0 if begun.elapsed() < patient(LIMIT) => std::thread::sleep(SHORT),
                 0 => panic!("process {} does not stop", self.pid),
                 _ => break,
             }
@@ -94,24 +117,9 @@ impl Traced {
                 stop => signal = stop as usize,
             }
         }
-        // SAFETY: zeros are a value of this structure.
-        let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
-        ptrace(libc::PTRACE_GET_SYSCALL_INFO, self.pid, size_of_val(&info), (&raw mut info) as usize)
-            .unwrap();
-        let call = match info.op {
-            ENTRY => {
-                // SAFETY: this member is the one that the kind of stop names.
-                let entry = unsafe { info.u.entry };
-                Call { number: entry.nr as i64, arguments: entry.args, result: None }
-            }
-            EXIT => {
-                // SAFETY: as above.
-                let result = unsafe { info.u.exit }.sval;
-                let begun = self.last.unwrap_or(Call { number: -1, arguments: [0; 6], result: None });
-                Call { result: Some(result), ..begun }
-            }
-            other => panic!("a stop of kind {other}"),
-        };
+        let stop = syscall_stop(self.pid).expect("a stop at a system call");
+        let begun = self.last.unwrap_or(stop);
+        let call = if stop.result.is_some() { Call { result: stop.result, ..begun } } else { stop };
         self.last = Some(call);
         Some(call)
     }

@@ -5,11 +5,14 @@
 //!     server sleep                            does nothing
 //!     server box NAME=VALUE... -- MODE...     makes a container out of namespaces and becomes a target in it, which
 //!                                             does what MODE says: `exec PROGRAM...` runs a program
+//!     server probe PID...                     tells what can be seen of processes; `box`'s mode `peer` does it inside
 //!     server filter RULE... -- PROGRAM...     starts a program under system calls that fail as on an old kernel
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+#[path = "../hostile/mod.rs"]
 mod hostile;
+mod probe;
 mod start;
 mod system;
 
@@ -18,6 +21,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
+use hostile::{Daemon, Serving};
 use system::*;
 
 fn main() {
@@ -31,6 +35,7 @@ fn main() {
         "filter" => start::filter(&rest),
         "strays" => start::strays(&rest),
         "peak" => start::peak(&rest),
+        "probe" => probe::probe(&rest),
         "inheritable" => start::inheritable(&rest),
         _ => panic!("no such mode: {mode}"),
     }
@@ -140,7 +145,8 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     if settings.get("ns").split(',').any(|name| name.ends_with("net")) {
         loopback_up();
     }
-    root(settings);
+    let mut daemons = Vec::new();
+    root(settings, &mut daemons);
     let groups: Vec<u32> =
         settings.get("groups").split(',').filter(|g| !g.is_empty()).map(|g| g.parse().unwrap()).collect();
     let caps = settings.mask("caps").unwrap_or(0);
@@ -180,13 +186,18 @@ fn become_target(settings: &Settings, mode: &[String], done: c_int) -> ! {
     } else if !matches!(settings.get("cwd"), "" | "outside") {
         std::env::set_current_dir(settings.get("cwd")).unwrap();
     }
+    // A thread of the target's, as small as it.
+    daemons.into_iter().for_each(Daemon::start);
+    if !settings.get("profile").is_empty() {
+        fs::write("/proc/self/attr/current", format!("changeprofile {}", settings.get("profile"))).unwrap();
+    }
     tell(done, 0);
     unsafe { close(done) };
     act(mode)
 }
 
 /// Makes the root directory the root: `pivot`, or only `chroot`, which setns(2) does not see.
-fn root(settings: &Settings) {
+fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
     let root = settings.get("root");
     if root.is_empty() {
         return;
@@ -222,7 +233,19 @@ fn root(settings: &Settings) {
                 mounted(&format!("{proc}/{fake}"), &format!("{proc}/1/{name}"), "none", BIND, "");
             }
         }
+        "bind" => hostile::bind_fake(root),
+        "link" => hostile::link_fake(root),
+        "fuse" => daemons.push(Daemon::mount(&proc, Serving::Proc)),
         _ => mounted("proc", &proc, "proc", 0, ""),
+    }
+    let serving = match settings.get("fuse") {
+        "silent" => Some(Serving::Silence),
+        "endless" => Some(Serving::Endless),
+        _ => None,
+    };
+    if let Some(serving) = serving {
+        fs::create_dir_all(format!("{root}/mnt")).unwrap();
+        daemons.push(Daemon::mount(&format!("{root}/mnt"), serving));
     }
     if settings.get("readonly") == "1" {
         mounted("none", root, "none", BIND | 0x21, "");
@@ -250,13 +273,11 @@ fn act(mode: &[String]) -> ! {
         "serve" => serve(Ipv4Addr::LOCALHOST, argument, "hello\n"),
         "exec" => run(&mode[1..]),
         "mute" => mute(argument),
-        "watch" => hostile::watch(),
-        "attack" => hostile::attack(),
-        "racers" => hostile::racers(),
-        "hold" => hostile::hold(argument.parse().unwrap()),
-        _ => loop {
-            unsafe { pause() };
-        },
+        "peer" => probe::peer(),
+        name => hostile::become_attacker(name, &mode[1.min(mode.len())..]),
+    }
+    loop {
+        unsafe { pause() };
     }
 }
 

@@ -31,7 +31,7 @@ unsafe extern "C" {
     pub fn kill(pid: c_int, signal: c_int) -> c_int;
     pub fn pause() -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
-    fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
+    pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     pub fn dup(fd: c_int) -> c_int;
     pub fn ptrace(request: c_int, ...) -> c_long;
     pub fn capget(header: *const u32, data: *mut [u32; 3]) -> c_int;
@@ -100,6 +100,15 @@ pub fn processes() -> Vec<i32> {
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+/// PR_SET_NAME, at most 15 bytes.
+pub fn set_name(name: &str) {
+    unsafe { prctl(15, c(name).as_ptr()) };
+}
+
+pub fn pause_for(milliseconds: u64) {
+    std::thread::sleep(std::time::Duration::from_millis(milliseconds));
 }
 
 /// A new network namespace's loopback is down.

@@ -1,15 +1,15 @@
 //! `http`: one request over HTTP/1.1, by the container's own names, routes and certificate authorities.
 
-mod body;
-mod connect;
+pub(crate) mod body;
+pub(crate) mod connect;
 mod fail;
 mod fetch;
-mod head;
-mod request;
+pub(crate) mod head;
+pub(crate) mod request;
 mod sink;
-mod stream;
-mod tls;
-mod url;
+pub(crate) mod stream;
+pub(crate) mod tls;
+pub(crate) mod url;
 
 #[cfg(test)]
 mod tests;
@@ -110,7 +110,7 @@ pub struct Http {
 }
 
 /// A positive number of seconds, at most a year.
-fn seconds(text: &str) -> std::result::Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
     text.parse::<f64>()
         .ok()
         .filter(|s| *s > 0.0 && *s <= 31_536_000.0)
@@ -119,7 +119,7 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 }
 
 /// Bytes, with a unit of powers of 1024.
-fn size(text: &str) -> std::result::Result<u64, String> {
+pub(crate) fn size(text: &str) -> std::result::Result<u64, String> {
     let (digits, unit) = match text.chars().last() {
         Some('K' | 'k') => (text.get(..text.len() - 1), 1 << 10),
         Some('M' | 'm') => (text.get(..text.len() - 1), 1 << 20),

@@ -57,12 +57,13 @@ pub struct Store {
 }
 
 impl Store {
-    fn empty() -> Self {
+    /// One that trusts nobody.
+    pub fn empty() -> Self {
         Self { roots: RootCertStore::empty(), own: HashSet::new(), source: String::new(), broken: 0 }
     }
 
     /// Adds the certificates of a PEM bundle.
-    fn add(&mut self, pem: &[u8]) {
+    pub fn add(&mut self, pem: &[u8]) {
         for item in CertificateDer::pem_slice_iter(pem) {
             match item {
                 Ok(der) => self.trust(der),
@@ -219,32 +220,44 @@ impl Store {
 /// Those of rustls, which a build does not have.
 pub fn config(store: Option<Store>) -> Result<Arc<ClientConfig>> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
-    let fault = |error: &dyn std::fmt::Display| Fault::say(format!("tls: {error}")).with_status(status::TLS);
-    let algorithms = provider.signature_verification_algorithms;
-    let trusted = match store {
-        Some(store) => {
-            let chain =
-                WebPkiServerVerifier::builder_with_provider(Arc::new(store.roots), Arc::clone(&provider))
-                    .build()
-                    .map_err(|error| fault(&error))?;
-            Some(Trusted { chain, own: store.own })
-        }
-        None => None,
-    };
+    let verifier = verifier(store, &provider)?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| fault(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { trusted, algorithms }))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
 }
 
+/// What checks servers against this store.
+///
+/// # Errors
+/// A store without authorities.
+pub fn verifier(store: Option<Store>, provider: &Arc<CryptoProvider>) -> Result<Verifier> {
+    let algorithms = provider.signature_verification_algorithms;
+    let trusted = match store {
+        Some(store) => {
+            let chain =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(store.roots), Arc::clone(provider))
+                    .build()
+                    .map_err(|error| fault(&error))?;
+            Some(Trusted { chain, own: store.own })
+        }
+        None => None,
+    };
+    Ok(Verifier { trusted, algorithms })
+}
+
+fn fault(error: &dyn std::fmt::Display) -> Fault {
+    Fault::say(format!("tls: {error}")).with_status(status::TLS)
+}
+
 /// Checks a server's certificate, and that the server holds its key.
 #[derive(Debug)]
-struct Verifier {
+pub struct Verifier {
     /// What is trusted; with `-k` any certificate will do.
     trusted: Option<Trusted>,
     algorithms: WebPkiSupportedAlgorithms,

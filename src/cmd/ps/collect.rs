@@ -205,25 +205,47 @@ impl Collector<'_> {
         }
     }
 
-    /// The real ids and whether memory is locked. By hand: procfs-core's status wants every one of its 50 lines to
-    /// read as it expects.
     fn status(&self, status: &[u8], process: &mut Process) {
-        let first = |rest: &[u8]| {
-            let word = rest.trim_ascii_start().split(|b| b.is_ascii_whitespace()).next().unwrap_or_default();
-            std::str::from_utf8(word).ok().and_then(|w| w.parse::<u32>().ok())
-        };
-        // The name is the first line, its newlines escaped by the kernel, so that no line below is forged.
-        for line in status.split(|b| *b == b'\n').skip(1) {
-            if let Some(uid) = line.strip_prefix(b"Uid:").and_then(first) {
-                process.ruid = self.uids.inside(uid);
-            } else if let Some(gid) = line.strip_prefix(b"Gid:").and_then(first) {
-                process.rgid = self.gids.inside(gid);
-            } else if let Some(locked) = line.strip_prefix(b"VmLck:").and_then(first) {
-                process.locked = locked > 0;
-                break;
-            }
+        let status = parse_status(status);
+        if let Some(uid) = status.uid {
+            process.ruid = self.uids.inside(uid);
+        }
+        if let Some(gid) = status.gid {
+            process.rgid = self.gids.inside(gid);
+        }
+        process.locked |= status.locked;
+    }
+}
+
+/// What is taken of /proc/PID/status. Ids are the reader's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct RealIds {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    /// Whether memory is locked.
+    locked: bool,
+}
+
+/// The real ids and whether memory is locked. By hand: procfs-core's status wants every one of its 50 lines to read as
+/// it expects.
+pub(crate) fn parse_status(status: &[u8]) -> RealIds {
+    let first = |rest: &[u8]| {
+        let word = rest.trim_ascii_start().split(|b| b.is_ascii_whitespace()).next().unwrap_or_default();
+        std::str::from_utf8(word).ok().and_then(|w| w.parse::<u32>().ok())
+    };
+    let mut found = RealIds::default();
+    // The name is the first line, its newlines escaped by the kernel, so that no line below is forged.
+    for line in status.split(|b| *b == b'\n').skip(1) {
+        if let Some(uid) = line.strip_prefix(b"Uid:").and_then(first) {
+            found.uid = Some(uid);
+        } else if let Some(gid) = line.strip_prefix(b"Gid:").and_then(first) {
+            found.gid = Some(gid);
+        } else if let Some(locked) = line.strip_prefix(b"VmLck:").and_then(first) {
+            found.locked = locked > 0;
+            break;
         }
     }
+    found
 }
 
 impl Process {

@@ -2,7 +2,7 @@
 
 mod args;
 mod cells;
-mod collect;
+pub(crate) mod collect;
 mod columns;
 mod forest;
 mod json;

@@ -116,13 +116,16 @@ fn message(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     message
 }
 
-struct Batch {
+/// What a buffer of answers said of the dump.
+pub(crate) struct Batch {
+    /// It was the last.
     done: bool,
+    /// The dump changed while it was made.
     interrupted: bool,
 }
 
 /// Walks the messages of one buffer. Messages of another sequence are passed over.
-fn batch(mut bytes: &[u8], sequence: u32, each: &mut dyn FnMut(u16, &[u8])) -> nix::Result<Batch> {
+pub(crate) fn batch(mut bytes: &[u8], sequence: u32, each: &mut dyn FnMut(u16, &[u8])) -> nix::Result<Batch> {
     let mut batch = Batch { done: false, interrupted: false };
     while let (Some(length), Some(kind), Some(flags), Some(answers)) =
         (u32_at(bytes, 0), u16_at(bytes, 4), u16_at(bytes, 6), u32_at(bytes, 8))

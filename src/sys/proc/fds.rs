@@ -189,7 +189,7 @@ fn socket(folder: &OwnedFd, name: &CStr) -> nix::Result<Option<u64>> {
 }
 
 /// The number in `socket:[N]`.
-fn socket_inode(link: &[u8]) -> Option<u64> {
+pub(crate) fn socket_inode(link: &[u8]) -> Option<u64> {
     let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -119,6 +119,18 @@ impl<'a> Procfs<'a> {
     /// # Errors
     /// What the kernel says to reading `stat` or `uptime`; EINVAL where they read otherwise than procfs writes them.
     pub fn system(&self) -> nix::Result<System> {
+        let (stat, uptime) = (self.file(c"stat")?, self.file(c"uptime")?);
+        // Only shares of memory need it.
+        System::parse(&stat, &uptime, &self.file(c"meminfo").unwrap_or_default())
+    }
+}
+
+impl System {
+    /// Takes them out of the files `stat`, `uptime` and `meminfo`.
+    ///
+    /// # Errors
+    /// EINVAL where the first two read otherwise than procfs writes them.
+    pub(crate) fn parse(stat: &[u8], uptime: &[u8], meminfo: &[u8]) -> nix::Result<Self> {
         let hz = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100).max(1) as u64;
         let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096).max(1) as u64;
         let facts = ExplicitSystemInfo {
@@ -127,12 +139,10 @@ impl<'a> Procfs<'a> {
             page_size: page,
             is_little_endian: cfg!(target_endian = "little"),
         };
-        let stat = self.file(c"stat")?;
-        let stat = KernelStats::from_buf_read(stat.as_slice(), &facts).map_err(|_| Errno::EINVAL)?;
-        let uptime = Uptime::from_read(self.file(c"uptime")?.as_slice()).map_err(|_| Errno::EINVAL)?;
-        // Only shares of memory need it.
-        let memory = self.file(c"meminfo").ok().and_then(|m| Meminfo::from_read(m.as_slice()).ok());
-        Ok(System {
+        let stat = KernelStats::from_buf_read(stat, &facts).map_err(|_| Errno::EINVAL)?;
+        let uptime = Uptime::from_read(uptime).map_err(|_| Errno::EINVAL)?;
+        let memory = Meminfo::from_read(meminfo).ok();
+        Ok(Self {
             boot: i64::try_from(stat.btime).unwrap_or(0),
             uptime: uptime.uptime,
             now: std::time::SystemTime::now()

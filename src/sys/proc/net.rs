@@ -20,40 +20,7 @@ impl Reader<'_> {
     /// # Errors
     /// What the kernel says; EINVAL where the file reads otherwise than the kernel writes it.
     pub fn inet(&mut self, pid: i32, protocol: &str) -> nix::Result<Vec<Inet>> {
-        let text = self.net(pid, protocol)?;
-        let facts = ExplicitSystemInfo {
-            boot_time_secs: 0,
-            ticks_per_second: 100,
-            page_size: 4096,
-            is_little_endian: cfg!(target_endian = "little"),
-        };
-        let socket =
-            |local: SocketAddr, remote: SocketAddr, state, recv_queue, send_queue, uid, inode| Inet {
-                v6: local.is_ipv6(),
-                state,
-                local: (local.ip(), local.port()),
-                remote: (remote.ip(), remote.port()),
-                recv_queue,
-                send_queue,
-                backlog: None,
-                uid,
-                inode,
-                timer: None,
-            };
-        if protocol.starts_with("udp") {
-            let all = UdpNetEntries::from_buf_read(text.as_slice(), &facts).map_err(|_| Errno::EINVAL)?;
-            let each = |e: procfs_core::net::UdpNetEntry| {
-                let state = e.state.to_u8();
-                socket(e.local_address, e.remote_address, state, e.rx_queue, e.tx_queue, e.uid, e.inode)
-            };
-            return Ok(all.0.into_iter().map(each).collect());
-        }
-        let all = TcpNetEntries::from_buf_read(text.as_slice(), &facts).map_err(|_| Errno::EINVAL)?;
-        let each = |e: procfs_core::net::TcpNetEntry| {
-            let state = e.state.to_u8();
-            socket(e.local_address, e.remote_address, state, e.rx_queue, e.tx_queue, e.uid, e.inode)
-        };
-        Ok(all.0.into_iter().map(each).collect())
+        parse_inet(&self.net(pid, protocol)?, protocol.starts_with("udp"))
     }
 
     /// Unix sockets. By hand, since procfs-core drops the flags that tell a listening one, and cuts paths at spaces.
@@ -61,8 +28,7 @@ impl Reader<'_> {
     /// # Errors
     /// What the kernel says.
     pub fn unix(&mut self, pid: i32) -> nix::Result<Vec<Unix>> {
-        let text = self.net(pid, "unix")?;
-        Ok(text.split(|b| *b == b'\n').skip(1).filter_map(unix_line).collect())
+        Ok(parse_unix(&self.net(pid, "unix")?))
     }
 
     /// Routes of IPv4.
@@ -70,23 +36,7 @@ impl Reader<'_> {
     /// # Errors
     /// As [`Reader::inet`].
     pub fn routes(&mut self, pid: i32) -> nix::Result<Vec<(Route, Vec<u8>)>> {
-        let text = self.net(pid, "route")?;
-        let all = RouteEntries::from_buf_read(text.as_slice()).map_err(|_| Errno::EINVAL)?;
-        let each = |e: procfs_core::net::RouteEntry| {
-            let route = Route {
-                v6: false,
-                destination: IpAddr::V4(e.destination),
-                prefix: u32::from(e.mask).count_ones() as u8,
-                gateway: (e.gateway != Ipv4Addr::UNSPECIFIED).then_some(IpAddr::V4(e.gateway)),
-                interface: 0,
-                metric: e.metrics,
-                table: TABLE_MAIN,
-                kind: if e.flags & libc::RTF_REJECT == 0 { 1 } else { 7 },
-                protocol: 0,
-            };
-            (route, e.iface.into_bytes())
-        };
-        Ok(all.0.into_iter().map(each).collect())
+        parse_routes(&self.net(pid, "route")?)
     }
 
     /// Routes of IPv6, those of the local table left out.
@@ -94,8 +44,7 @@ impl Reader<'_> {
     /// # Errors
     /// What the kernel says.
     pub fn routes6(&mut self, pid: i32) -> nix::Result<Vec<(Route, Vec<u8>)>> {
-        let text = self.net(pid, "ipv6_route")?;
-        Ok(text.split(|b| *b == b'\n').filter_map(route6_line).collect())
+        Ok(parse_routes6(&self.net(pid, "ipv6_route")?))
     }
 
     /// Interfaces with their counters; index, flags and MTU are 0.
@@ -103,27 +52,7 @@ impl Reader<'_> {
     /// # Errors
     /// As [`Reader::inet`].
     pub fn links(&mut self, pid: i32) -> nix::Result<Vec<Link>> {
-        let text = self.net(pid, "dev")?;
-        let all = InterfaceDeviceStatus::from_buf_read(text.as_slice()).map_err(|_| Errno::EINVAL)?;
-        let each = |e: procfs_core::net::DeviceStatus| Link {
-            name: e.name.into_bytes(),
-            counters: Counters {
-                rx_packets: e.recv_packets,
-                tx_packets: e.sent_packets,
-                rx_bytes: e.recv_bytes,
-                tx_bytes: e.sent_bytes,
-                rx_errors: e.recv_errs,
-                tx_errors: e.sent_errs,
-                rx_dropped: e.recv_drop,
-                tx_dropped: e.sent_drop,
-                rx_overruns: e.recv_fifo,
-                tx_overruns: e.sent_fifo,
-            },
-            ..Link::default()
-        };
-        let mut links: Vec<Link> = all.0.into_values().map(each).collect();
-        links.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(links)
+        parse_links(&self.net(pid, "dev")?)
     }
 
     /// A file of `PID/net`, whole lines of it.
@@ -133,6 +62,105 @@ impl Reader<'_> {
         text.truncate(end);
         Ok(text)
     }
+}
+
+/// The sockets of a file `tcp`, `udp` or the like.
+///
+/// # Errors
+/// EINVAL where it reads otherwise than the kernel writes it.
+pub(crate) fn parse_inet(text: &[u8], is_udp: bool) -> nix::Result<Vec<Inet>> {
+    let facts = ExplicitSystemInfo {
+        boot_time_secs: 0,
+        ticks_per_second: 100,
+        page_size: 4096,
+        is_little_endian: cfg!(target_endian = "little"),
+    };
+    let socket = |local: SocketAddr, remote: SocketAddr, state, recv_queue, send_queue, uid, inode| Inet {
+        v6: local.is_ipv6(),
+        state,
+        local: (local.ip(), local.port()),
+        remote: (remote.ip(), remote.port()),
+        recv_queue,
+        send_queue,
+        backlog: None,
+        uid,
+        inode,
+        timer: None,
+    };
+    if is_udp {
+        let all = UdpNetEntries::from_buf_read(text, &facts).map_err(|_| Errno::EINVAL)?;
+        let each = |e: procfs_core::net::UdpNetEntry| {
+            let state = e.state.to_u8();
+            socket(e.local_address, e.remote_address, state, e.rx_queue, e.tx_queue, e.uid, e.inode)
+        };
+        return Ok(all.0.into_iter().map(each).collect());
+    }
+    let all = TcpNetEntries::from_buf_read(text, &facts).map_err(|_| Errno::EINVAL)?;
+    let each = |e: procfs_core::net::TcpNetEntry| {
+        let state = e.state.to_u8();
+        socket(e.local_address, e.remote_address, state, e.rx_queue, e.tx_queue, e.uid, e.inode)
+    };
+    Ok(all.0.into_iter().map(each).collect())
+}
+
+/// The sockets of the file `unix`.
+pub(crate) fn parse_unix(text: &[u8]) -> Vec<Unix> {
+    text.split(|b| *b == b'\n').skip(1).filter_map(unix_line).collect()
+}
+
+/// The routes of the file `route`.
+///
+/// # Errors
+/// As [`parse_inet`].
+pub(crate) fn parse_routes(text: &[u8]) -> nix::Result<Vec<(Route, Vec<u8>)>> {
+    let all = RouteEntries::from_buf_read(text).map_err(|_| Errno::EINVAL)?;
+    let each = |e: procfs_core::net::RouteEntry| {
+        let route = Route {
+            v6: false,
+            destination: IpAddr::V4(e.destination),
+            prefix: u32::from(e.mask).count_ones() as u8,
+            gateway: (e.gateway != Ipv4Addr::UNSPECIFIED).then_some(IpAddr::V4(e.gateway)),
+            interface: 0,
+            metric: e.metrics,
+            table: TABLE_MAIN,
+            kind: if e.flags & libc::RTF_REJECT == 0 { 1 } else { 7 },
+            protocol: 0,
+        };
+        (route, e.iface.into_bytes())
+    };
+    Ok(all.0.into_iter().map(each).collect())
+}
+
+/// The routes of the file `ipv6_route`.
+pub(crate) fn parse_routes6(text: &[u8]) -> Vec<(Route, Vec<u8>)> {
+    text.split(|b| *b == b'\n').filter_map(route6_line).collect()
+}
+
+/// The interfaces of the file `dev`.
+///
+/// # Errors
+/// As [`parse_inet`].
+pub(crate) fn parse_links(text: &[u8]) -> nix::Result<Vec<Link>> {
+    let all = InterfaceDeviceStatus::from_buf_read(text).map_err(|_| Errno::EINVAL)?;
+    let each = |e: procfs_core::net::DeviceStatus| Link {
+        name: e.name.into_bytes(),
+        counters: Counters {
+            rx_packets: e.recv_packets,
+            tx_packets: e.sent_packets,
+            rx_bytes: e.recv_bytes,
+            tx_bytes: e.sent_bytes,
+            rx_errors: e.recv_errs,
+            tx_errors: e.sent_errs,
+            rx_dropped: e.recv_drop,
+            tx_dropped: e.sent_drop,
+            rx_overruns: e.recv_fifo,
+            tx_overruns: e.sent_fifo,
+        },
+        ..Link::default()
+    };
+    let mut links: Vec<Link> = all.0.into_values().map(each).collect();
+    links.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(links)
 }
 
 /// `Num RefCount Protocol Flags Type St Inode Path`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::files::{FILE, Reader, Spec, Texts, WORD, Wrong, id, option, program, toml_text};
+use super::files::{FILE, Reader, Spec, Texts, WORD, Wrong, id, option, parse_json, program, toml_text};
 use super::{Known, Pod, machine};
 use crate::target::runtime::Runtime;
 
@@ -94,15 +94,12 @@ fn task(reader: &mut Reader, bundle: &Path, namespace: &str, id: String) {
     known.pid = pid;
     known.machine = machine;
     let path = bundle.join("config.json");
-    match reader.json::<Spec>(&path, FILE) {
+    match reader.bytes(&path, FILE) {
         Ok(None) => {}
-        Ok(Some(spec)) => {
-            let mut wrong = Wrong::default();
-            let annotations = spec.annotations.take("annotations", &mut wrong).unwrap_or_default();
-            if let Some(sandbox) = fill(&mut known, &annotations) {
+        Ok(Some(bytes)) => {
+            if let Some(sandbox) = parse(&mut known, &bytes, &path) {
                 reader.sandboxes.insert(id.clone(), sandbox);
             }
-            known.note = wrong.sentence(&path);
         }
         Err(sentence) => known.note = Some(sentence),
     }
@@ -115,6 +112,23 @@ fn task(reader: &mut Reader, bundle: &Path, namespace: &str, id: String) {
         known.name = Some(id.clone());
     }
     reader.known.entry(id).or_insert(known);
+}
+
+/// Fills in what a bundle's config.json says; returns the sandbox that the container is in.
+pub fn parse(known: &mut Known, bytes: &[u8], path: &Path) -> Option<String> {
+    let mut wrong = Wrong::default();
+    let sandbox = match parse_json::<Spec>(bytes, path) {
+        Ok(spec) => {
+            let annotations = spec.annotations.take("annotations", &mut wrong).unwrap_or_default();
+            fill(known, &annotations)
+        }
+        Err(sentence) => {
+            known.note = Some(sentence);
+            return None;
+        }
+    };
+    known.note = wrong.sentence(path);
+    sandbox
 }
 
 /// Fills in what annotations tell; returns the sandbox that the container is in.

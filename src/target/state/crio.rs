@@ -1,12 +1,12 @@
 //! CRI-O: annotations in the config.json of a container in the storage that podman has too.
 //! Source: pkg/annotations of CRI-O.
 
-use super::files::{Reader, Texts};
+use super::files::Texts;
 use super::{Known, Pod, machine};
 use crate::target::runtime::Runtime;
 
-/// Fills in what CRI-O says of a container.
-pub fn fill(reader: &mut Reader, known: &mut Known, annotations: &Texts) {
+/// Fills in what CRI-O says of a container; returns the sandbox that it is in.
+pub fn fill(known: &mut Known, annotations: &Texts) -> Option<String> {
     let crio = |key: &str| annotations.get(&format!("io.kubernetes.cri-o.{key}"));
     known.runtime = Runtime::CriO;
     known.is_sandbox = crio("ContainerType").as_deref() == Some("sandbox");
@@ -23,7 +23,5 @@ pub fn fill(reader: &mut Reader, known: &mut Known, annotations: &Texts) {
     known.container = annotations.get("io.kubernetes.container.name").filter(|_| !known.is_sandbox);
     known.name.clone_from(&known.container);
     known.machine = crio("RuntimeHandler").and_then(|handler| machine::named(&handler)).or(known.machine);
-    if let Some(sandbox) = crio("SandboxID").filter(|_| !known.is_sandbox) {
-        reader.sandboxes.insert(known.id.clone(), sandbox);
-    }
+    crio("SandboxID").filter(|_| !known.is_sandbox)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::files::{FILE, Loose, Reader, Texts, Wrong, clean, option, program};
+use super::files::{FILE, Loose, Reader, Texts, Wrong, clean, option, parse_json, program};
 use super::{Known, Pod, machine};
 use crate::target::runtime::Runtime;
 
@@ -90,8 +90,8 @@ fn configured(reader: &mut Reader, file: &Path) -> Option<PathBuf> {
 fn container(reader: &mut Reader, directory: &Path, id: &str) -> Option<Known> {
     let mut known = Known::new(id, Runtime::Docker);
     let path = directory.join("config.v2.json");
-    match reader.json::<Container>(&path, FILE) {
-        Ok(Some(file)) => fill(&mut known, file, &path),
+    match reader.bytes(&path, FILE) {
+        Ok(Some(bytes)) => parse(&mut known, &bytes, &path),
         Ok(None) => return None,
         Err(sentence) => known.note = Some(sentence),
     }
@@ -103,6 +103,14 @@ fn container(reader: &mut Reader, directory: &Path, id: &str) -> Option<Known> {
             host.runtime.take("Runtime", &mut Wrong::default()).and_then(|name| machine::named(&name));
     }
     Some(known)
+}
+
+/// Fills in what a config.v2.json says.
+pub fn parse(known: &mut Known, bytes: &[u8], path: &Path) {
+    match parse_json(bytes, path) {
+        Ok(file) => fill(known, file, path),
+        Err(sentence) => known.note = Some(sentence),
+    }
 }
 
 fn fill(known: &mut Known, file: Container, path: &Path) {

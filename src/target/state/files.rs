@@ -116,11 +116,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Why it could not be read or understood, as a sentence.
     pub fn json<T: DeserializeOwned>(&mut self, path: &Path, limit: usize) -> Result<Option<T>, String> {
-        let Some(bytes) = self.bytes(path, limit)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            let cause = format!("not the JSON expected, line {} column {}", error.line(), error.column());
-            Fault::text("parse", path, cause).to_string()
-        })
+        self.bytes(path, limit)?.map(|bytes| parse_json(&bytes, path)).transpose()
     }
 
     /// A file's JSON as a setting of the node: what is wrong with it is said for all.
@@ -144,8 +140,7 @@ impl<'a> Reader<'a> {
 
     /// The PID in a file that holds nothing else; broken ones say nothing.
     pub fn pid(&mut self, path: &Path) -> Option<i32> {
-        let bytes = self.bytes(path, WORD).ok()??;
-        std::str::from_utf8(&bytes).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
+        parse_pid(&self.bytes(path, WORD).ok()??)
     }
 
     /// The names in a directory. A missing one is empty and nothing is said of it.
@@ -168,18 +163,13 @@ impl<'a> Reader<'a> {
     /// A field of /proc/PID/status.
     pub fn status(&self, pid: i32, field: &str) -> Option<String> {
         let bytes = self.hints.procfs.read(Path::new(&format!("{pid}/status")), 64 << 10).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        text.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
+        status_field(&bytes, field)
     }
 
     /// The ticks after boot at which a process started, if there is one that is no zombie.
     pub fn start_time(&self, pid: i32) -> Option<u64> {
         let bytes = self.hints.procfs.read(Path::new(&format!("{pid}/stat")), 64 << 10).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        // The name may hold spaces and parentheses.
-        let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
-        let state = fields.next()?;
-        if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+        parse_start_time(&bytes)
     }
 
     /// Whether a container is worth a row: a process is in its cgroup, or a file names one that lives.
@@ -196,6 +186,37 @@ impl<'a> Reader<'a> {
             Some(self.of_process(shim.pid, "cwd")?.join(path))
         }
     }
+}
+
+/// Parses the JSON of a file.
+///
+/// # Errors
+/// A sentence that says where it is wrong.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let cause = format!("not the JSON expected, line {} column {}", error.line(), error.column());
+        Fault::text("parse", path, cause).to_string()
+    })
+}
+
+/// The PID in a file that holds nothing else.
+pub fn parse_pid(bytes: &[u8]) -> Option<i32> {
+    std::str::from_utf8(bytes).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+/// A field of /proc/PID/status.
+pub fn status_field(status: &[u8], field: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(status);
+    text.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
+}
+
+/// The start time in /proc/PID/stat of a process that is no zombie.
+pub fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(stat);
+    // The name may hold spaces and parentheses.
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
 }
 
 fn is_missing(error: &io::Error) -> bool {

@@ -62,7 +62,7 @@ fn name_container(
 }
 
 /// NAMESPACE_POD_UID.
-fn pod(name: &str) -> Option<Pod> {
+pub fn pod(name: &str) -> Option<Pod> {
     let mut parts = name.split('_');
     let (namespace, name, uid) = (parts.next()?, parts.next()?, parts.next()?);
     let is_whole = parts.next().is_none() && [namespace, name, uid].iter().all(|part| !part.is_empty());
@@ -70,7 +70,7 @@ fn pod(name: &str) -> Option<Pod> {
 }
 
 /// `POD_NAMESPACE_CONTAINER-ID.log`.
-fn container(name: &str) -> Option<(&str, Pod, &str)> {
+pub fn container(name: &str) -> Option<(&str, Pod, &str)> {
     let (name, id) = name.strip_suffix(".log")?.rsplit_once('-')?;
     let mut parts = name.split('_');
     let (pod, namespace, container) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,14 +1,14 @@
 //! What the runtimes' state files say of containers: names, images, pods. Read defensively: a file that is too large,
 //! broken or unreadable is a note, and the container is listed without what it would have said.
 
-mod containerd;
+pub(crate) mod containerd;
 mod crio;
-mod docker;
-mod files;
-mod kubelet;
-mod machine;
-mod oci;
-mod podman;
+pub(crate) mod docker;
+pub(crate) mod files;
+pub(crate) mod kubelet;
+pub(crate) mod machine;
+pub(crate) mod oci;
+pub(crate) mod podman;
 #[cfg(test)]
 mod tests;
 
@@ -89,7 +89,7 @@ pub struct States {
 
 impl Known {
     /// A container of which nothing but the id is known.
-    fn new(id: &str, runtime: Runtime) -> Self {
+    pub(crate) fn new(id: &str, runtime: Runtime) -> Self {
         Self {
             id: id.to_owned(),
             runtime,

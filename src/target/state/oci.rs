@@ -11,7 +11,7 @@ use crate::target::runtime::Runtime;
 /// Both files in one: their keys differ.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct State {
+pub struct State {
     /// runc's.
     init_process_pid: Loose<i32>,
     init_process_start: Loose<u64>,
@@ -77,10 +77,18 @@ fn read_root(reader: &mut Reader, root: &Path, runtime: Runtime, user: Option<&s
 
 /// The main process, if the one that has its PID now started when the file says.
 fn main_process(reader: &Reader, state: State, wrong: &mut Wrong) -> Option<i32> {
-    let pid = state.init_process_pid.take("init_process_pid", wrong).or(state.pid.take("pid", wrong));
-    let start = state.init_process_start.take("init_process_start", wrong);
-    let start = start.or(state.process_start_time.take("process-start-time", wrong))?;
-    pid.filter(|pid| *pid > 0 && reader.start_time(*pid) == Some(start))
+    let (pid, start) = state.named(wrong)?;
+    (reader.start_time(pid) == Some(start)).then_some(pid)
+}
+
+impl State {
+    /// The main process and when it started, as the file has them.
+    pub fn named(self, wrong: &mut Wrong) -> Option<(i32, u64)> {
+        let pid = self.init_process_pid.take("init_process_pid", wrong).or(self.pid.take("pid", wrong));
+        let start = self.init_process_start.take("init_process_start", wrong);
+        let start = start.or(self.process_start_time.take("process-start-time", wrong))?;
+        Some((pid.filter(|pid| *pid > 0)?, start))
+    }
 }
 
 fn belongs(reader: &Reader, pid: i32, user: &str) -> bool {

@@ -6,19 +6,24 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::files::{FILE, INDEX, Loose, Reader, Spec, Texts, Wrong, clean, id, option, program, toml_text};
+use super::files::{
+    FILE, INDEX, Loose, Reader, Spec, Texts, Wrong, clean, id, option, parse_json, program, toml_text,
+};
 use super::{Known, Pod, crio, machine};
 use crate::target::runtime::Runtime;
 
 const DRIVERS: [&str; 4] = ["overlay-containers", "vfs-containers", "btrfs-containers", "zfs-containers"];
 
+/// A container in containers.json.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
-    id: Loose<String>,
-    names: Loose<Vec<Loose<String>>>,
+pub struct Entry {
+    /// Of the container.
+    pub id: Loose<String>,
+    /// The first is its name.
+    pub names: Loose<Vec<Loose<String>>>,
     /// JSON in a text.
-    metadata: Loose<String>,
+    pub metadata: Loose<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -109,7 +114,11 @@ pub fn read_of_users(reader: &mut Reader) {
 }
 
 fn homes(reader: &mut Reader) -> BTreeMap<u32, PathBuf> {
-    let text = reader.text(Path::new("/etc/passwd"), FILE).unwrap_or_default();
+    parse_homes(&reader.text(Path::new("/etc/passwd"), FILE).unwrap_or_default())
+}
+
+/// The home directories of the node's users.
+pub fn parse_homes(text: &str) -> BTreeMap<u32, PathBuf> {
     let home = |line: &str| {
         let mut fields = line.split(':').skip(2);
         let user = fields.next()?.parse().ok()?;
@@ -172,7 +181,13 @@ fn belongs(reader: &Reader, pid: i32, user: u32) -> bool {
     ids.split_ascii_whitespace().next().and_then(|id| id.parse().ok()) == Some(user)
 }
 
-fn describe(known: &mut Known, names: Loose<Vec<Loose<String>>>, metadata: Loose<String>, wrong: &mut Wrong) {
+/// Fills in what containers.json says.
+pub fn describe(
+    known: &mut Known,
+    names: Loose<Vec<Loose<String>>>,
+    metadata: Loose<String>,
+    wrong: &mut Wrong,
+) {
     let mut names = names.take("names", wrong).unwrap_or_default().into_iter();
     known.name = names.find_map(|name| name.take("names", wrong).and_then(clean));
     let Some(text) = metadata.take("metadata", wrong) else { return };
@@ -190,28 +205,41 @@ fn bundle(reader: &mut Reader, place: &Place, known: &mut Known) {
     // CRI-O writes it to both, podman to the one that stays.
     for directory in [&place.run, &place.graph] {
         let path = directory.join(&known.id).join("userdata/config.json");
-        let spec = match reader.json::<Spec>(&path, FILE) {
-            Ok(Some(spec)) => spec,
-            Ok(None) => continue,
-            Err(sentence) => {
-                known.note = Some(sentence);
-                return;
+        match reader.bytes(&path, FILE) {
+            Ok(Some(bytes)) => {
+                if let Some(sandbox) = parse_bundle(known, &bytes, &path) {
+                    reader.sandboxes.insert(known.id.clone(), sandbox);
+                }
             }
-        };
-        let mut wrong = Wrong::default();
-        let annotations = spec.annotations.take("annotations", &mut wrong).unwrap_or_default();
-        known.machine = machine::annotated(&annotations);
-        if annotations.get("io.container.manager").as_deref() == Some("cri-o") {
-            crio::fill(reader, known, &annotations);
-        } else {
-            let linux = spec.linux.take("linux", &mut wrong).unwrap_or_default();
-            let cgroup = linux.cgroups_path.take("linux.cgroupsPath", &mut wrong);
-            let host_name = spec.hostname.take("hostname", &mut wrong).and_then(clean);
-            in_pod(reader, known, &annotations, cgroup.as_deref().and_then(pod_of), host_name);
+            Ok(None) => continue,
+            Err(sentence) => known.note = Some(sentence),
         }
-        known.note = wrong.sentence(&path).or(known.note.take());
         return;
     }
+}
+
+/// Fills in what a bundle's config.json says; returns the sandbox that the container is in.
+pub fn parse_bundle(known: &mut Known, bytes: &[u8], path: &Path) -> Option<String> {
+    let spec = match parse_json::<Spec>(bytes, path) {
+        Ok(spec) => spec,
+        Err(sentence) => {
+            known.note = Some(sentence);
+            return None;
+        }
+    };
+    let mut wrong = Wrong::default();
+    let annotations = spec.annotations.take("annotations", &mut wrong).unwrap_or_default();
+    known.machine = machine::annotated(&annotations);
+    let sandbox = if annotations.get("io.container.manager").as_deref() == Some("cri-o") {
+        crio::fill(known, &annotations)
+    } else {
+        let linux = spec.linux.take("linux", &mut wrong).unwrap_or_default();
+        let cgroup = linux.cgroups_path.take("linux.cgroupsPath", &mut wrong);
+        let host_name = spec.hostname.take("hostname", &mut wrong).and_then(clean);
+        in_pod(known, &annotations, cgroup.as_deref().and_then(pod_of), host_name)
+    };
+    known.note = wrong.sentence(path).or(known.note.take());
+    sandbox
 }
 
 /// The id of podman's pod in the cgroup of a container: `/libpod_parent/POD/libpod-ID` or
@@ -227,13 +255,12 @@ fn pod_of(cgroup: &str) -> Option<&str> {
 /// Podman keeps a pod's name only in its database; the host name of the pod's infra container is that name unless
 /// `podman pod create --hostname` gave another.
 fn in_pod(
-    reader: &mut Reader,
     known: &mut Known,
     annotations: &Texts,
     pod: Option<&str>,
     host_name: Option<String>,
-) {
-    let Some(pod) = pod else { return };
+) -> Option<String> {
+    let pod = pod?;
     // These two keys are podman's as well, in every container of a pod but its infra container.
     let sandbox = annotations.get("io.kubernetes.cri-o.SandboxID");
     let is_member = annotations.get("io.kubernetes.cri-o.ContainerType").as_deref() == Some("container");
@@ -244,9 +271,7 @@ fn in_pod(
     if !known.is_sandbox {
         known.container.clone_from(&known.name);
     }
-    if let Some(sandbox) = sandbox {
-        reader.sandboxes.insert(known.id.clone(), sandbox);
-    }
+    sandbox
 }
 
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! Those that fork: noise of short-lived processes, whose numbers come round again, and a bomb.
+
+use std::ffi::c_ulong;
+
+use crate::system::*;
+
+/// Forks processes that end at once, so that the numbers of PIDs go round. Where it may, it has few of them.
+pub fn noise() -> ! {
+    set_name("attacker-forks");
+    // Of its own PID namespace, on a kernel that has one for each.
+    let _ = std::fs::write("/proc/sys/kernel/pid_max", "400");
+    loop {
+        let child = unsafe { fork() };
+        if child == 0 {
+            std::process::exit(0);
+        }
+        unsafe { waitpid(child, std::ptr::null_mut(), 0) };
+        pause_for(3);
+    }
+}
+
+/// From a line on stdin on: forks until no more may be forked, tells how many there are, and tries on for ever.
+pub fn bomb() -> ! {
+    let mut line = String::new();
+    say("ready");
+    let _ = std::io::stdin().read_line(&mut line);
+    let mut count = 0;
+    let mut told = false;
+    loop {
+        let child = unsafe { fork() };
+        if child == 0 {
+            unsafe { prctl(1, 9 as c_ulong) };
+            loop {
+                unsafe { pause() };
+            }
+        }
+        if child > 0 {
+            count += 1;
+        } else if !told {
+            told = true;
+            say(&format!("full {count}"));
+        } else {
+            pause_for(1);
+        }
+        // Without a limit around it this must not be the node's end.
+        if count >= 2000 {
+            std::process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Each system call of entering made to fail, once for each of its errors.
+
+#![allow(non_upper_case_globals, reason = "the names that libc gives")]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use libc::*;
+use nix::errno::Errno;
+
+use crate::family::{Held, Site, hold};
+use crate::live::{mounts, own_mounts};
+use crate::support::{NSDBG, needs_root, sandbox};
+use crate::trace::Call;
+
+/// A failure that is waited for ends with the limit of entering: 10 s.
+const LIMIT_OF_ONE: Duration = Duration::from_secs(15);
+
+const THREADS: usize = 4;
+
+/// Who makes a call. A launcher and the workers that it forks are one.
+const SUPERVISOR: usize = 0;
+const LAUNCHER: usize = 1;
+const CHILD: usize = 2;
+
+/// The child says so, and starts at the root: a target's directory may be gone.
+const NO_DIRECTORY: &str = "nsdbg: the working directory can't be reached: starting at /";
+
+/// The errors that a system call is given. What only newer kernels have is refused as by older ones too.
+fn errors(call: &Call) -> &'static [i32] {
+    match call.number {
+        // This one says that a file is no memfd.
+        SYS_fcntl if call.arguments[1] as i32 == F_GET_SEALS => &[EPERM, ENOMEM],
+        SYS_open_tree
+        | SYS_mount_setattr
+        | SYS_setns
+        | SYS_close_range
+        | SYS_openat2
+        | SYS_pidfd_open
+        | SYS_pidfd_send_signal
+        | SYS_keyctl
+        | SYS_memfd_create
+        | SYS_execveat
+        | SYS_seccomp
+        | SYS_rseq
+        | SYS_statx => &[ENOSYS, EPERM, EINVAL, ENOMEM, EMFILE],
+        SYS_open | SYS_openat | SYS_socketpair | SYS_pipe2 | SYS_dup | SYS_dup2 | SYS_dup3
+        | SYS_signalfd4 => &[EMFILE, EPERM, ENOMEM],
+        SYS_clone | SYS_clone3 | SYS_fork | SYS_vfork => &[EAGAIN, ENOMEM],
+        // They never fail, getrandom not on a system that has started; without memory, libc and Rust abort.
+        SYS_getrandom | SYS_brk | SYS_getpid | SYS_getppid | SYS_gettid | SYS_getuid | SYS_geteuid
+        | SYS_getgid | SYS_getegid | SYS_exit_group | SYS_exit | SYS_rt_sigreturn => &[],
+        SYS_mmap | SYS_munmap | SYS_mremap | SYS_mprotect | SYS_madvise => &[ENOMEM],
+        SYS_read | SYS_write | SYS_pread64 | SYS_pwrite64 | SYS_readv | SYS_writev | SYS_close
+        | SYS_splice | SYS_lseek => &[EIO, ENOMEM],
+        SYS_recvmsg | SYS_sendmsg => &[ENOMEM, EPERM],
+        _ => &[EPERM, EINVAL, ENOMEM],
+    }
+}
+
+/// What became of a run with one failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ended {
+    /// With 125 and the step's name; the command did not run.
+    Named,
+    /// The command ran, as if nothing had failed.
+    AllTheSame,
+    /// The command ran and failed by itself.
+    Command,
+    /// libc could not start the program: nothing of nsdbg ran yet.
+    BeforeMain,
+}
+
+struct Scenario {
+    target: i32,
+    args: &'static [&'static str],
+}
+
+impl Scenario {
+    fn hold(&self, fail: Option<(Site, i32)>) -> Held {
+        let mut command = Command::new(NSDBG);
+        command.env_clear().env("TERM", "dumb").current_dir("/");
+        command.arg("--pid").arg(self.target.to_string()).args(self.args);
+        hold(&mut command, fail, LIMIT_OF_ONE)
+    }
+
+    /// Says what is wrong, or how it ended.
+    fn judge(&self, whole: &Held, held: &Held, site: Site, call: &Call, errno: i32) -> Result<Ended, String> {
+        if held.hung || !held.left.is_empty() {
+            return Err(format!("it hung ({}), or left {:?}", held.hung, held.left));
+        }
+        if let Some(call) = held.calls.iter().find(|(_, call)| leaves_a_file(call)) {
+            return Err(format!("a file was made: {call:?}"));
+        }
+        if let Some(other) = held.inside.iter().find(|seen| **seen != whole.inside[0]) {
+            return Err(format!("a process inside is another: {other:?}"));
+        }
+        let last = whole.calls.iter().map(|(site, _)| site.process).max();
+        let role = if Some(site.process) == last { CHILD } else { site.process.min(LAUNCHER) };
+        let (status, said) = (held.ran.status, held.ran.err.trim_end());
+        let (out, wanted) = (steady(&held.ran.text()), steady(&whole.ran.text()));
+        if status == 0 && out == wanted {
+            return match said {
+                "" if may_fail(role, call) => Ok(Ended::AllTheSame),
+                NO_DIRECTORY if site.process > 0 => Ok(Ended::AllTheSame),
+                _ => Err("it succeeded, and not as it should".into()),
+            };
+        }
+        if !out.is_empty() && out != wanted {
+            return Err("its output is another".into());
+        }
+        let has_forked = held.calls.iter().any(|(site, _)| site.process > 0);
+        if site.process == 0 && !has_forked && (status == 127 || status > 128) {
+            return Ok(Ended::BeforeMain);
+        }
+        let cause = Errno::from_raw(errno).desc().to_lowercase();
+        let names_errno = said.to_lowercase().contains(&cause);
+        let is_commands = role == CHILD && said.starts_with("cat: ");
+        if status == 1 && names_errno && (is_commands || said.starts_with("cat: write output: ")) {
+            return Ok(Ended::Command);
+        }
+        let is_named = names_errno
+            // What it means is said instead.
+            || site.number == SYS_pidfd_open && said.starts_with("nsdbg: find process ")
+            // It is the report itself that could not be sent.
+            || matches!(site.number, SYS_sendmsg | SYS_write) && said == "nsdbg: enter: the worker ended before the command did";
+        if status == 125 && is_named && said.contains(": ") {
+            return Ok(Ended::Named);
+        }
+        Err("it ended, and not as it should".into())
+    }
+}
+
+/// Whether a command may run all the same when this call fails: for what it does there is another way, or it is of no
+/// consequence.
+fn may_fail(role: usize, call: &Call) -> bool {
+    let first = call.arguments[0] as i32;
+    match (role, call.number) {
+        // Closing: the descriptor is gone. Polling: it is polled again.
+        (_, SYS_close | SYS_poll) => true,
+        // The first start is done again by other means: of the image, of the arguments.
+        (
+            SUPERVISOR,
+            SYS_open_tree | SYS_mount_setattr | SYS_memfd_create | SYS_dup3 | SYS_execveat | SYS_write,
+        ) => true,
+        // What libc asks at its start and can do without.
+        (SUPERVISOR, SYS_set_tid_address | SYS_set_robust_list | SYS_prlimit64 | SYS_rseq | SYS_readlink) => {
+            true
+        }
+        // Whether something is a terminal, the size of a pipe or of a file.
+        (SUPERVISOR, SYS_ioctl | SYS_fcntl | SYS_statx | SYS_lseek) => true,
+        // Our own label, without which the target's is taken, and the target's environment.
+        (SUPERVISOR, SYS_openat | SYS_read) => true,
+        (LAUNCHER, SYS_setns | SYS_close_range | SYS_keyctl | SYS_alarm) => true,
+        // The descriptor through which a failure would be told; the check of std that a descriptor is one.
+        // Of the supervisor's end.
+        (LAUNCHER, SYS_recvmsg) => call.result == Some(0),
+        (LAUNCHER, SYS_fcntl) => call.arguments[2] >= 60 || call.arguments[1] as i32 == F_GETFD,
+        // Which file the report is: only asked for the case that a failure is to be told.
+        (LAUNCHER, SYS_newfstatat) => call.arguments[3] as i32 == AT_EMPTY_PATH,
+        // The first capability that the kernel does not know.
+        (LAUNCHER, SYS_prctl) => {
+            matches!(first, PR_CAPBSET_DROP | PR_CAPBSET_READ) && call.result == Some(-22)
+        }
+        (CHILD, SYS_close_range | SYS_fcntl | SYS_splice | SYS_mmap | SYS_munmap | SYS_lseek) => true,
+        _ => false,
+    }
+}
+
+/// Whether it has made a file, a directory, a link, or a mount that stays.
+fn leaves_a_file(call: &Call) -> bool {
+    let creates = match call.number {
+        SYS_openat => call.arguments[2] as i32 & O_CREAT != 0,
+        SYS_open => call.arguments[1] as i32 & O_CREAT != 0,
+        number => [
+            SYS_mkdir,
+            SYS_mkdirat,
+            SYS_mknod,
+            SYS_mknodat,
+            SYS_link,
+            SYS_linkat,
+            SYS_symlink,
+            SYS_symlinkat,
+            SYS_rename,
+            SYS_renameat,
+            SYS_renameat2,
+            SYS_creat,
+            SYS_mount,
+            SYS_move_mount,
+        ]
+        .contains(&number),
+    };
+    creates && call.result.is_some_and(|result| result >= 0)
+}
+
+/// The lines of a status file that are the same in each run.
+fn steady(status: &str) -> String {
+    let varies = |line: &&str| {
+        ![
+            "Pid:",
+            "Ngid:",
+            "Tgid:",
+            "PPid:",
+            "NS",
+            "Vm",
+            "Rss",
+            "voluntary",
+            "nonvoluntary",
+            "Cpus",
+            "Mems",
+            "SigQ:",
+        ]
+        .iter()
+        .any(|name| line.starts_with(name))
+    };
+    status.lines().filter(varies).collect::<Vec<_>>().join("\n")
+}
+
+/// Lets each call of a run fail in its turn, with so many of its errors at most.
+fn each(scenario: &Scenario, most: usize) {
+    let whole = std::thread::scope(|scope| scope.spawn(|| scenario.hold(None)).join().unwrap());
+    assert_eq!(whole.ran.status, 0, "{whole:?}");
+    let mut tries = Vec::new();
+    for (at, (site, call)) in whole.calls.iter().enumerate() {
+        let errors = errors(call);
+        // Another first one for each call.
+        let chosen = errors.iter().cycle().skip(at % errors.len().max(1)).take(errors.len().min(most));
+        tries.extend(chosen.map(|errno| (*site, *call, *errno)));
+    }
+    let (next, wrong, ends) =
+        (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::<_, u32>::new()));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let before = own_mounts();
+                while let Some((site, call, errno)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let held = scenario.hold(Some((*site, *errno)));
+                    if !held.reached {
+                        *ends.lock().unwrap().entry(None).or_default() += 1;
+                        continue;
+                    }
+                    let judged = scenario.judge(&whole, &held, *site, call, *errno);
+                    if mounts() != before {
+                        wrong.lock().unwrap().push(format!("{site:?}: a mount is left"));
+                    }
+                    match judged {
+                        Ok(end) => *ends.lock().unwrap().entry(Some(end)).or_default() += 1,
+                        Err(what) => wrong.lock().unwrap().push(format!(
+                            "{site:?} {:x?}, {:?}: {what}: {}, {:?}, {} bytes",
+                            call.arguments,
+                            Errno::from_raw(*errno),
+                            held.ran.status,
+                            held.ran.err,
+                            held.ran.out.len()
+                        )),
+                    }
+                }
+            });
+        }
+    });
+    let (wrong, ends) = (wrong.into_inner().unwrap(), ends.into_inner().unwrap());
+    println!("{:?}: {} failures in {:?}: {ends:?}", scenario.args, tries.len(), begun.elapsed());
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), tries.len(), wrong.join("\n"));
+    let missed = ends.get(&None).copied().unwrap_or(0);
+    assert!(missed as usize <= tries.len() / 20, "{missed} calls did not come again");
+}
+
+// Seen to fail without the look at what PR_CAPBSET_DROP answers with EINVAL; with the errors ignored of chdir in the
+// launcher, of the second PR_SET_DUMPABLE, of the look at the namespaces' inodes; and where a worker's failures are not
+// told. NSDBG_TEST_FAULTS=all gives each call all of its errors.
+#[test]
+fn r35_each_system_call_of_entry_fails_once() {
+    needs_root!();
+    let all = std::env::var_os("NSDBG_TEST_FAULTS").is_some_and(|which| which == "all");
+    let target = sandbox().user(0, 0).caps(0xa804_25fb).start();
+    each(
+        &Scenario { target: target.pid, args: &["--", "cat", "/proc/self/status"] },
+        if all { usize::MAX } else { 2 },
+    );
+    // A launcher that goes on, and a user namespace.
+    let target = sandbox().mapped().start();
+    each(
+        &Scenario { target: target.pid, args: &["-c", "cat /proc/self/status"] },
+        if all { usize::MAX } else { 1 },
+    );
+}
