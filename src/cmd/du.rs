@@ -120,7 +120,7 @@ impl Command for Du {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let files = if self.files.is_empty() { vec![OsString::from(".")] } else { self.files.clone() };
-        let mut links = Links { seen: HashSet::new(), is_full: false };
+        let mut links = Links { seen: HashSet::new(), is_full: false, all: files.len() > 1 };
         let mut total = Sum::default();
         for file in &files {
             total.add(self.one(file, &mut links, cx, out)?);
@@ -139,6 +139,8 @@ impl Command for Du {
 struct Links {
     seen: HashSet<(u64, u64)>,
     is_full: bool,
+    /// One operand may hold another: then every file is remembered.
+    all: bool,
 }
 
 impl Links {
@@ -186,11 +188,15 @@ impl Du {
                         }
                         continue;
                     }
-                    let counts = is_directory || stat.nlink <= 1 || self.count_links || links.is_new(&stat);
+                    let is_remembered = !self.count_links && (links.all || !is_directory && stat.nlink > 1);
+                    let counts = !is_remembered || links.is_new(&stat);
+                    if is_directory && !counts {
+                        walk.skip();
+                        sums.push(Sum { files: u64::MAX, ..Sum::default() });
+                        continue;
+                    }
                     let own = if counts {
-                        // A directory's length says nothing of what is in it; du leaves it out of apparent sizes.
-                        let length = if is_directory { 0 } else { stat.size };
-                        Sum { taken: stat.blocks.saturating_mul(512), length, files: 1 }
+                        Sum { taken: stat.blocks.saturating_mul(512), length: stat.size, files: 1 }
                     } else {
                         Sum::default()
                     };
