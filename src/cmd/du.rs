@@ -211,7 +211,9 @@ impl Du {
                 }
                 Step::Left | Step::Failed(_) => {
                     if let Step::Failed(errno) = step {
-                        cx.report(&Fault::errno("open", OsStr::from_bytes(walk.path()), errno));
+                        // Of the operand itself its facts could not be had.
+                        let op = if sums.is_empty() { "stat" } else { "open" };
+                        cx.report(&Fault::errno(op, OsStr::from_bytes(walk.path()), errno));
                     }
                     let Some(sum) = sums.pop() else { continue };
                     if sum.files == u64::MAX {

@@ -23,6 +23,7 @@ fn tree() -> Sandbox {
         .file("app/empty", "")
         .file("app/large", vec![b'x'; 300_000])
         .file("app/a b\n", "x")
+        .file("app/a b", "x")
         .file("app/below/one", vec![b'x'; 5000])
         .file("app/below/deep/two", vec![b'x'; 9000])
         .start();
@@ -70,7 +71,7 @@ fn stat_says_what_coreutils_says() {
     needs_root!();
     let target = tree();
     bring(&target, "stat");
-    let files = ["/app/plain", "/app", "/app/link", "/app/broken", "/app/fifo", "/app/a b\n", "/app/sparse"];
+    let files = ["/app/plain", "/app", "/app/link", "/app/broken", "/app/fifo", "/app/a b", "/app/sparse"];
     for options in [
         &[][..],
         &["-L"],
