@@ -8,7 +8,6 @@ mod head;
 mod request;
 mod sink;
 mod stream;
-mod tls;
 mod url;
 
 #[cfg(test)]
@@ -17,6 +16,7 @@ mod tests;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::net::trust::Ca;
 use super::{Command, Completion, Context, Example, Fault, HostFile, Needs, Place, Prints, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
@@ -24,7 +24,6 @@ use crate::out::{Field, Kind, Output};
 
 use connect::Override;
 use request::METHODS;
-use tls::Ca;
 
 /// Send an HTTP request and print the response.
 ///

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use super::fail::status;
 use super::url::Url;
+use crate::cmd::net::fail::status;
 use crate::cmd::{Context, Fault, Result};
 use crate::sys::open::{Refused, regular};
 

@@ -13,8 +13,9 @@ use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
 use nix::unistd::pipe2;
 
 use super::body::{Body, Unpacked};
-use super::fail::{receive, status};
+use super::fail::receive;
 use super::stream::{BUFFER, Conn, Stream};
+use crate::cmd::net::fail::status;
 use crate::cmd::{Context, Fault, Result};
 use crate::sys::open::special;
 use crate::sys::socket::wait;
