@@ -6,6 +6,7 @@ pub mod context;
 mod registry;
 
 mod cat;
+mod dns;
 #[cfg(test)]
 mod docs;
 mod echo;
@@ -23,6 +24,7 @@ mod pwd;
 mod rows;
 mod sleep;
 mod targets;
+mod tls;
 mod truth;
 mod who;
 

@@ -2,13 +2,15 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, dns, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, tls, truth,
+    who,
 };
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
     entry::<rows::Count>("count", &[]),
+    entry::<dns::Dns>("dns", &["dig"]),
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
@@ -26,6 +28,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<sleep::Sleep>("sleep", &[]),
     entry::<rows::SortBy>("sort-by", &[]),
     entry::<targets::Targets>("targets", &[]),
+    entry::<tls::Tls>("tls", &[]),
     entry::<truth::True>("true", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),

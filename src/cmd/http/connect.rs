@@ -9,9 +9,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::stream::Stream;
-use super::url::{Url, host_and_port};
+use super::url::Url;
 use crate::cmd::net::fail::{connect_status, handshake, status};
-use crate::cmd::net::{Families, Names, Sock, connect_any, sort_by_route};
+use crate::cmd::net::{Families, Names, Sock, connect_any, host_and_port, sort_by_route};
 use crate::cmd::{Fault, Result};
 use crate::sys::socket;
 

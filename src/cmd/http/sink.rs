@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, openat, splice};
@@ -335,9 +334,4 @@ impl Splice<'_> {
         }
         Ok(())
     }
-}
-
-/// The node's file of a `@host:` word.
-pub fn host_path(word: &OsStr) -> Option<&OsStr> {
-    word.as_bytes().strip_prefix(b"@host:").map(OsStr::from_bytes)
 }

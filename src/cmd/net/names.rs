@@ -93,7 +93,7 @@ impl Names {
 }
 
 /// Why no address was found, from the worst that a server said.
-fn why_not(asked: &[Asked]) -> &'static str {
+pub fn why_not(asked: &[Asked]) -> &'static str {
     let any = |test: fn(&Outcome) -> bool| asked.iter().any(|one| test(&one.outcome));
     if asked.is_empty() {
         "no such name in /etc/hosts"
