@@ -107,10 +107,10 @@ impl Wanted {
                 (None, None) => bare.push(word.as_str()),
             }
         }
-        if bare.len() == 1 && names.is_empty() && reverse.is_empty() {
-            // A lone word is a name: a host may be called mx.
-            typed.push((bare[0], None));
-            bare.clear();
+        let is_name = |word: &&str| Kind::parse(word).is_none() && !word.eq_ignore_ascii_case("in");
+        if !bare.is_empty() && !bare.iter().any(is_name) && names.is_empty() && reverse.is_empty() {
+            // Where every word could be a type, the first is a name: a host may be called mx.
+            typed.push((bare.remove(0), None));
         }
         for word in bare {
             // A class is taken where dig takes it, and there is but one.
