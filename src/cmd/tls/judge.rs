@@ -70,7 +70,9 @@ fn words(error: &rustls::Error, chain: &[Certificate], now: i64) -> (&'static st
             ("not_yet_valid", plain + &which(chain, |one| one.not_before > now))
         }
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-            ("wrong_name", plain.replace("is for another name", "wrong name: it is for another"))
+            let names = plain.strip_prefix("is for another name: ").unwrap_or(&plain);
+            let is_for = if names.starts_with("it names") { "" } else { "it is for " };
+            ("wrong_name", format!("wrong name: {is_for}{names}"))
         }
         Bad::UnknownIssuer => unknown(chain),
         Bad::Other(_) if chain.first().is_some_and(Certificate::is_self_issued) => unknown(chain),

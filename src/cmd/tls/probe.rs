@@ -13,6 +13,7 @@ use rustls::{ClientConnection, DigitallySignedStruct, SignatureScheme};
 
 use crate::cmd::Result;
 use crate::cmd::net::Sock;
+use crate::cmd::net::fail::tls_error;
 use crate::cmd::net::trust::{Verifier, client};
 
 /// How much of a server's first words is kept, to tell what it speaks.
@@ -95,12 +96,23 @@ pub fn probe(sock: Sock, offer: &Offer, limit: Instant) -> Result<Probe> {
 fn shake(connection: &mut ClientConnection, heard: &mut Heard, limit: Instant) -> io::Result<()> {
     loop {
         while connection.wants_write() {
-            connection.write_tls(heard)?;
+            if let Err(error) = connection.write_tls(heard) {
+                return Err(last_words(connection, heard, limit).unwrap_or(error));
+            }
         }
         if !connection.is_handshaking() {
             return Ok(());
         }
         receive(connection, heard, limit)?;
+    }
+}
+
+/// What a server that has closed said before: its alert tells more than the failed write.
+fn last_words(connection: &mut ClientConnection, heard: &mut Heard, limit: Instant) -> Option<io::Error> {
+    loop {
+        if let Err(error) = receive(connection, heard, limit) {
+            return tls_error(&error).is_some().then_some(error);
+        }
     }
 }
 

@@ -297,13 +297,16 @@ fn a_reply_is_shown_with_its_status_and_who_gave_it() {
     let target = resolving("options timeout:1 attempts:1\n");
     let shown = target.run(&["dns", "alias.test"]).ok();
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!(words(&shown), ["alias.test. 300 IN CNAME all.test.", "all.test. 300 IN A 10.0.0.1"]);
+    assert_eq!(
+        &lines[..3],
+        ["alias.test.  300  IN  CNAME  all.test.", "all.test.    300  IN  A      10.0.0.1", ""]
+    );
     assert_eq!(
         lines[3],
         ";; NOERROR for alias.test. A, flags qr aa rd ra: 2 answer, 0 authority, 0 additional"
     );
     assert!(
-        lines[4].starts_with(";; 127.0.0.1#53 (udp), ") && lines[4].ends_with(" ms, 70 bytes"),
+        lines[4].starts_with(";; 127.0.0.1#53 (udp), ") && lines[4].ends_with(" ms, 74 bytes"),
         "{shown}"
     );
     let shown = target.run(&["dns", "cut.test", "+noanswer"]).ok();
@@ -482,7 +485,7 @@ fn wrong_words_are_told() {
         (&["dns", "é.test"], "go as xn--"),
         (&["dns", "-x", "web"], "-x web: it is no address"),
         (&["dns", "a", "-p", "0"], "0 is not in 1..=65535"),
-        (&["dns", "--explain", "a", "b"], "--explain takes one name"),
+        (&["dns", "--explain", "x", "y"], "--explain takes one name"),
     ] {
         target.run(args).fails(2, words);
     }
@@ -524,5 +527,5 @@ fn r24_records_do_not_steer_the_terminal() {
     let more: Vec<String> = controls(&hostile).difference(&controls(&plain)).cloned().collect();
     assert!(more.is_empty(), "{more:?}: {}", hostile.escape_ascii());
     let text = String::from_utf8(hostile).unwrap();
-    assert!(text.contains("\\027]0\\;title\\007") || text.contains("\\027]0"), "{text}");
+    assert!(text.contains("\\027]0\\;title\\007") && text.contains("\"\\027]0;title"), "{text}");
 }
