@@ -23,14 +23,13 @@ mod status {
 /// Ask name servers.
 ///
 /// Names are asked as they are typed, of the servers in the container's resolv.conf, which also says how long and how
-/// often; with +search through its search list. TYPE is A, AAAA, ANY, CAA, CNAME, MX, NS, PTR, SOA, SRV or TXT. Options
-/// are +short, +search, +tcp, +recurse, +time=N, +tries=N, +retry=N, +all, +answer, +authority, +additional, +comments,
-/// +question, +stats, and +no before most. A cut answer is asked for again over TCP. The exit status is 0 where a server
-/// replied, whatever it said, and 9 where none did; with --explain 1 where the name has no address.
+/// often; with +search through its search list. A cut answer is asked for again over TCP. The exit status is 0 where a
+/// server replied, whatever it said, and 9 where none did; with --explain 1 where the name has no address.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Dns {
-    /// Name, TYPE, @SERVER and +options, in any order.
+    /// Name, TYPE (A AAAA ANY CAA CNAME MX NS PTR SOA SRV TXT), @SERVER, and +short +search +tcp +norecurse +time=N +tries=N
+    /// +retry=N +noall +question +[no]answer +[no]authority +[no]additional +[no]comments +[no]stats, in any order.
     #[arg(value_name = "WORD")]
     words: Vec<String>,
     /// Ask for the name of an address.

@@ -138,13 +138,14 @@ pub fn alert_name(alert: AlertDescription) -> String {
     name
 }
 
-/// A name of a certificate as rustls debug-prints it (`DnsName("a.b")`), reduced to the name.
+/// A name of a certificate as rustls debug-prints it (`DnsName("a.b")`, `IpAddress(10.0.0.1)`), reduced to the name.
 fn plain(presented: &str) -> String {
     let inner = presented
-        .split_once('"')
-        .and_then(|(_, rest)| rest.rsplit_once('"'))
-        .map_or(presented, |(name, _)| name);
-    escape(inner.get(..inner.len().min(255)).unwrap_or_default().as_bytes())
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .map(|inner| inner.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(inner))
+        .unwrap_or(presented);
+    escape(inner.as_bytes().get(..inner.len().min(255)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -161,6 +162,18 @@ mod tests {
             (AlertDescription::ProtocolVersion, "protocol_version"),
         ] {
             assert_eq!(alert_name(alert), name);
+        }
+    }
+
+    #[test]
+    fn names_are_reduced_to_themselves() {
+        for (presented, name) in [
+            ("DnsName(\"a.b\")", "a.b"),
+            ("IpAddress(10.0.0.1)", "10.0.0.1"),
+            ("a.b", "a.b"),
+            ("DnsName(\"\u{1b}\")", "\\x1b"),
+        ] {
+            assert_eq!(plain(presented), name);
         }
     }
 }

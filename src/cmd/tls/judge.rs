@@ -117,8 +117,7 @@ fn unknown(chain: &[Certificate]) -> (&'static str, String) {
                 return (
                     "missing_issuer",
                     format!(
-                        "unknown authority or incomplete chain: the issuer {issuer} is not among the authorities, and the \
-                         server did not send its certificate{}",
+                        "unknown authority or incomplete chain: the issuer {issuer} is neither trusted nor sent{}",
                         at.unwrap_or_default()
                     ),
                 );
@@ -146,16 +145,16 @@ mod tests {
     fn the_end_of_a_chain_is_named() {
         for (chain, why, words) in [
             (vec![one("CN=a", "CN=a")], "self_signed", "self-signed"),
-            (vec![one("CN=a", "CN=b")], "missing_issuer", "the issuer CN=b is not"),
-            (vec![one("CN=a", "CN=b"), one("CN=b", "CN=r")], "missing_issuer", "the issuer CN=r is not"),
-            (vec![one("CN=a", "CN=b"), one("CN=x", "CN=x")], "missing_issuer", "the issuer CN=b is not"),
+            (vec![one("CN=a", "CN=b")], "missing_issuer", "the issuer CN=b is neither"),
+            (vec![one("CN=a", "CN=b"), one("CN=b", "CN=r")], "missing_issuer", "the issuer CN=r is neither"),
+            (vec![one("CN=a", "CN=b"), one("CN=x", "CN=x")], "missing_issuer", "the issuer CN=b is neither"),
             (
                 vec![one("CN=a", "CN=b"), one("CN=r", "CN=r"), one("CN=b", "CN=r")],
                 "unknown_authority",
                 "unknown authority: CN=r",
             ),
             // Two that name each other.
-            (vec![one("CN=a", "CN=b"), one("CN=b", "CN=a")], "missing_issuer", "the issuer CN=a is not"),
+            (vec![one("CN=a", "CN=b"), one("CN=b", "CN=a")], "missing_issuer", "the issuer CN=a is neither"),
             (vec![], "invalid", "no certificate"),
         ] {
             let (told, reason) = unknown(&chain);

@@ -261,7 +261,7 @@ fn dig(target: &Sandbox, args: &[&str]) -> Option<Ran> {
     Some(run(&mut command))
 }
 
-// Seen to fail with `\DDD` for blanks in quotes, with signed numbers in SOA, and without the dot behind names.
+// Seen to fail with `\DDD` for blanks in quotes, and with signed numbers in SOA.
 #[test]
 fn records_are_those_that_dig_shows() {
     needs_root!();
