@@ -9,11 +9,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -22,10 +21,12 @@ use crate::cmd::http::body::{Body, Unpacked};
 use crate::cmd::http::connect::Override;
 use crate::cmd::http::head::{self, Head, MAX_HEAD};
 use crate::cmd::http::request::{Header, Request};
-use crate::cmd::http::stream::{Conn, Sock, Stream};
-use crate::cmd::http::tls::{self, Store, Verifier};
+use crate::cmd::http::stream::{Conn, Stream};
 use crate::cmd::http::url::Url;
+use crate::cmd::net::trust::{Store, Trusted, Verifier, is_authority};
+use crate::cmd::net::{Sock, seconds};
 use crate::cmd::ps::collect;
+use crate::cmd::tls::certificate::Certificate;
 use crate::enter::plan::Plan;
 use crate::enter::procfs::{is_over_a_process, is_whole_procfs};
 use crate::enter::report::Report;
@@ -33,7 +34,8 @@ use crate::enter::wire;
 use crate::out::filter::TerminalFilter;
 use crate::out::name::{Name, dollar_quoted, escape, is_unprintable, shell_quoted};
 use crate::shell::{self, Directory, Expanded, Pattern, Piece, Variables};
-use crate::sys::dns::{Kind, Outcome, Query, Reply};
+use crate::sys::dns::query::Reply;
+use crate::sys::dns::{Kind, Query};
 use crate::sys::idmap::IdMap;
 use crate::sys::netlink::{self, diag, route};
 use crate::sys::passwd::Users;
@@ -281,16 +283,15 @@ pub fn state(bytes: &[u8]) {
 
 /// Answers of a name server.
 pub fn dns(bytes: &[u8]) {
-    for kind in [Kind::A, Kind::Aaaa] {
-        let Ok(mut query) = Query::new("api.example", kind) else { return };
+    for kind in [Kind::A, Kind::Aaaa, Kind::Any] {
+        let Ok(mut query) = Query::new("api.example", kind, true) else { return };
         query.id = 0x1234;
-        match query.reply(bytes) {
-            Some(Reply::Settled(Outcome::Addresses(found))) => {
-                assert!((1..=64).contains(&found.len()));
-                assert!(found.iter().all(|address| address.is_ipv4() == (kind == Kind::A)));
+        if let Some(Reply::Message(message)) = query.reply(bytes) {
+            assert!(message.records.len() * 11 <= bytes.len());
+            for record in &message.records {
+                let texts = [&record.name, &record.kind, &record.data];
+                assert!(texts.iter().all(|text| is_tame(text) && !text.contains('\n')), "{record:?}");
             }
-            Some(Reply::Settled(other)) => assert!(!matches!(other, Outcome::Silent(_))),
-            Some(Reply::Cut) | None => {}
         }
     }
 }
@@ -355,28 +356,29 @@ pub fn http_request(bytes: &[u8]) {
     }
     let text = String::from_utf8_lossy(bytes);
     let _ = (Override::parse(&text), http::size(&text));
-    assert!(http::seconds(&text).map_or(0, |time| time.as_secs()) <= 31_536_000);
+    assert!(seconds(&text).map_or(0, |time| time.as_secs()) <= 31_536_000);
 }
 
 /// Bundles of certificates, and the certificate that a server shows.
 pub fn certificate(bytes: &[u8]) {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
     static AUTHORITY: LazyLock<Verifier> = LazyLock::new(|| {
         let mut store = Store::empty();
         store.add(include_bytes!("corpus/certificate/authority"));
-        tls::verifier(Some(store), &PROVIDER).expect("a store with an authority")
+        Verifier::new(Some(Trusted::new(store).expect("a store with an authority")))
     });
     let mut store = Store::empty();
     store.add(bytes);
     assert!(store.len() + store.broken <= bytes.len() / 4 + 1);
     let shown: Vec<_> = CertificateDer::pem_slice_iter(bytes).flatten().take(8).collect();
+    let _ = Certificate::read(bytes);
+    shown.iter().for_each(|der| drop(Certificate::read(der)));
     // As a server sends it: no PEM around.
     verify(&AUTHORITY, &CertificateDer::from(bytes), &shown);
     let Some((first, others)) = shown.split_first() else { return };
     verify(&AUTHORITY, first, others);
     let is_empty = store.len() == 0;
-    match tls::verifier(Some(store), &PROVIDER) {
-        Ok(own) => verify(&own, first, others),
+    match Trusted::new(store) {
+        Ok(own) => verify(&Verifier::new(Some(own)), first, others),
         Err(_) => assert!(is_empty),
     }
 }
@@ -385,7 +387,7 @@ fn verify(verifier: &Verifier, certificate: &CertificateDer, others: &[Certifica
     let Ok(name) = ServerName::try_from("localhost") else { return };
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
     if let Err(error) = verifier.verify_server_cert(certificate, others, &name, b"", now) {
-        let _ = (tls::is_authority(&error), error.to_string());
+        let _ = (is_authority(&error), error.to_string());
     }
 }
 

@@ -7,6 +7,7 @@ mod registry;
 
 mod cat;
 mod df;
+mod dns;
 #[cfg(test)]
 mod docs;
 mod du;
@@ -19,6 +20,7 @@ mod info;
 mod input;
 mod ls;
 mod mounts;
+pub(crate) mod net;
 mod netstat;
 pub(crate) mod ps;
 mod pwd;
@@ -27,6 +29,7 @@ mod rows;
 mod sleep;
 mod stat;
 mod targets;
+pub(crate) mod tls;
 mod truth;
 mod who;
 

@@ -2,8 +2,8 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, df, du, echo, env, help, history, http, info, ls, mounts, netstat, ps, pwd, readlink, rows, sleep,
-    stat, targets, truth, who,
+    cat, df, dns, du, echo, env, help, history, http, info, ls, mounts, netstat, ps, pwd, readlink, rows,
+    sleep, stat, targets, tls, truth, who,
 };
 
 /// All commands, by name.
@@ -11,6 +11,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
     entry::<rows::Count>("count", &[]),
     entry::<df::Df>("df", &[]),
+    entry::<dns::Dns>("dns", &["dig"]),
     entry::<du::Du>("du", &[]),
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
@@ -32,6 +33,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<rows::SortBy>("sort-by", &[]),
     entry::<stat::Stat>("stat", &[]),
     entry::<targets::Targets>("targets", &[]),
+    entry::<tls::Tls>("tls", &[]),
     entry::<truth::True>("true", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),

@@ -392,7 +392,8 @@ fn unknown(name: &str) -> Fault {
     let instead = match name {
         "curl" | "wget" => Some("http get URL"),
         "ss" => Some("netstat -tan"),
-        "dig" | "nslookup" | "host" => Some("http -v get URL shows what a name resolves to"),
+        "nslookup" | "host" | "getent" => Some("dns NAME [TYPE] [@SERVER], or dns --explain NAME"),
+        "openssl" | "s_client" | "gnutls-cli" => Some("tls HOST[:PORT]"),
         "top" | "htop" => Some("ps --sort -%cpu"),
         "less" | "more" | "vi" | "vim" | "nano" => Some("cat FILE"),
         "sh" | "bash" | "ash" | "zsh" | "busybox" => {
@@ -432,6 +433,8 @@ mod tests {
     #[test]
     fn unknown_commands_get_an_answer() {
         assert_eq!(unknown("curl").hint.as_deref(), Some("http get URL"));
+        assert_eq!(unknown("openssl").hint.as_deref(), Some("tls HOST[:PORT]"));
+        assert!(unknown("nslookup").hint.unwrap().starts_with("dns NAME"));
         assert!(unknown("exti").hint.unwrap().contains("exit"));
         assert_eq!(unknown("xyzzy").status, 127);
     }

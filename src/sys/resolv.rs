@@ -120,8 +120,8 @@ impl Config {
     }
 }
 
-/// A server's address; an IPv6 one may name its interface by number (`fe80::1%2`).
-fn server(word: &str) -> Option<SocketAddr> {
+/// A server's address, at port 53; an IPv6 one may name its interface by number (`fe80::1%2`).
+pub fn server(word: &str) -> Option<SocketAddr> {
     if let Ok(ip) = word.parse::<IpAddr>() {
         return Some(SocketAddr::new(ip, 53));
     }

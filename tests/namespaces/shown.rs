@@ -151,7 +151,7 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
 }
 
 /// The control sequences and characters in what a terminal got.
-fn controls(said: &[u8]) -> BTreeSet<String> {
+pub fn controls(said: &[u8]) -> BTreeSet<String> {
     let text = std::str::from_utf8(said).unwrap_or_else(|error| {
         panic!("not UTF-8: {error}: {}", said[error.valid_up_to().saturating_sub(40)..].escape_ascii())
     });

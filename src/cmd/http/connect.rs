@@ -1,7 +1,6 @@
 //! From a URL to a connection: name, address, TLS.
 
 use std::ffi::OsString;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +8,11 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use super::fail::{connect_status, handshake, status};
-use super::stream::{Sock, Stream};
-use super::url::{Url, host_and_port};
+use super::stream::Stream;
+use super::url::Url;
+use crate::cmd::net::fail::{connect_status, handshake, status};
+use crate::cmd::net::{Families, Names, Sock, connect_any, host_and_port, sort_by_route};
 use crate::cmd::{Fault, Result};
-use crate::out::fault::errno_text;
-use crate::sys::dns::{Asked, Client, Kind, Outcome};
-use crate::sys::open::Refused;
-use crate::sys::resolv::{Config, Hosts, Order, Source, localhost, passed_over};
 use crate::sys::socket;
 
 /// One `--resolve`.
@@ -51,33 +47,14 @@ impl Override {
     }
 }
 
-/// What the container knows of names.
-pub struct Names {
-    /// resolv.conf.
-    pub config: Config,
-    /// hosts.
-    pub hosts: Hosts,
-    /// nsswitch.conf.
-    pub order: Order,
-}
-
-impl Names {
-    /// Reads the container's files.
-    pub fn read() -> Self {
-        Self { config: Config::read(), hosts: Hosts::read(), order: Order::read() }
-    }
-}
-
 /// How connections are made.
 pub struct Connector {
     /// Names that are not looked up.
     pub overrides: Vec<Override>,
     /// A Unix socket in place of any address.
     pub unix: Option<OsString>,
-    /// IPv4 only.
-    pub v4: bool,
-    /// IPv6 only.
-    pub v6: bool,
+    /// Which addresses are wanted.
+    pub families: Families,
     /// For name, connection and TLS together.
     pub connect_timeout: Duration,
     /// End of the whole run.
@@ -129,73 +106,28 @@ impl Connector {
         names: impl FnOnce() -> Names,
         limit: Instant,
     ) -> Result<Vec<SocketAddr>> {
-        let wanted = |ip: &IpAddr| (!self.v4 || ip.is_ipv4()) && (!self.v6 || ip.is_ipv6());
         let addresses = match self.overrides.iter().rev().find(|o| o.host == url.host && o.port == url.port) {
             Some(found) => found.addresses.clone(),
             None => match url.address() {
                 Some(ip) => vec![ip],
-                None => self.look_up(&url.host, &names(), limit)?,
+                None => names().look_up(&url.host, self.families, limit)?,
             },
         };
-        let mut sockets: Vec<SocketAddr> =
-            addresses.into_iter().filter(wanted).map(|ip| SocketAddr::new(ip, url.port)).collect();
+        let mut sockets: Vec<SocketAddr> = addresses
+            .into_iter()
+            .filter(|ip| self.families.take(ip))
+            .map(|ip| SocketAddr::new(ip, url.port))
+            .collect();
         if sockets.is_empty() {
-            let family = if self.v4 { "IPv4" } else { "IPv6" };
+            let family = if self.families.v4 { "IPv4" } else { "IPv6" };
             return Err(Fault::text("resolve", &url.host, format!("no {family} address"))
                 .with_status(status::RESOLVE));
         }
-        if sockets.len() > 1 {
-            sockets.sort_by_key(|address| socket::udp(*address).is_err());
-        }
+        sort_by_route(&mut sockets);
         Ok(sockets)
     }
 
-    fn look_up(&self, host: &str, names: &Names, limit: Instant) -> Result<Vec<IpAddr>> {
-        let wanted = |ip: &IpAddr| (!self.v4 || ip.is_ipv4()) && (!self.v6 || ip.is_ipv6());
-        let mut asked = Vec::new();
-        for source in &names.order.0 {
-            match source {
-                Source::Files => {
-                    let mut found = names.hosts.lookup(host);
-                    found.retain(wanted);
-                    if !found.is_empty() {
-                        return Ok(found);
-                    }
-                }
-                Source::Dns if localhost(host).is_some() => {}
-                Source::Dns => {
-                    let mut kinds = Vec::new();
-                    if !self.v4 {
-                        kinds.push(Kind::Aaaa);
-                    }
-                    if !self.v6 {
-                        kinds.push(Kind::A);
-                    }
-                    let lookup = Client::new(&names.config).lookup(host, &kinds, Some(limit));
-                    if !lookup.addresses.is_empty() {
-                        return Ok(lookup.addresses);
-                    }
-                    let cut = lookup.cut;
-                    asked.extend(lookup.asked);
-                    if cut {
-                        let text = format!(
-                            "the time limit has passed{}{}",
-                            who_was_asked(&asked),
-                            what_was_passed_over()
-                        );
-                        return Err(Fault::text("resolve", host, text).with_status(status::TIME));
-                    }
-                }
-            }
-        }
-        if let Some(loopback) = localhost(host) {
-            return Ok(loopback.into_iter().filter(wanted).collect());
-        }
-        let text = format!("{}{}{}", why_not(&asked), who_was_asked(&asked), what_was_passed_over());
-        Err(Fault::text("resolve", host, text).with_status(status::RESOLVE))
-    }
-
-    /// Connects to the first address that answers. While there are more, each gets half of the time that is left.
+    /// Connects to the Unix socket, or the first address that answers.
     ///
     /// # Errors
     /// 7, or 28 where the time was up, with each address and its cause.
@@ -212,37 +144,8 @@ impl Connector {
             let sock = Sock::new(fd, self.deadline, Some(limit), self.idle);
             return Ok((sock, path.to_string_lossy().into_owned()));
         }
-        let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
-        for (at, address) in addresses.iter().enumerate() {
-            let left = limit.saturating_duration_since(Instant::now());
-            let last = at + 1 == addresses.len();
-            let until = if last { limit } else { Instant::now() + left / 2 };
-            match socket::tcp(*address, Some(until)) {
-                Ok(fd) => {
-                    return Ok((Sock::new(fd, self.deadline, Some(limit), self.idle), address.to_string()));
-                }
-                Err(error) => {
-                    say(&format!("connect {address}: {}", in_words(&error)));
-                    failures.push((*address, error));
-                }
-            }
-        }
-        let named = |address: &SocketAddr| {
-            if address.ip().to_string() == host { address.to_string() } else { format!("{address} ({host})") }
-        };
-        Err(match failures.as_slice() {
-            [(address, error)] if error.kind() == io::ErrorKind::TimedOut => {
-                Fault::text("connect", named(address), "no answer in time").with_status(status::TIME)
-            }
-            [(address, error)] => {
-                Fault::io("connect", named(address), error).with_status(connect_status(error))
-            }
-            several => {
-                let each: Vec<String> = several.iter().map(|(a, e)| format!("{a} {}", in_words(e))).collect();
-                let status = several.last().map_or(status::CONNECT, |(_, error)| connect_status(error));
-                Fault::text("connect", host, each.join(", ")).with_status(status)
-            }
-        })
+        let (fd, address) = connect_any(host, addresses, limit, say)?;
+        Ok((Sock::new(fd, self.deadline, Some(limit), self.idle), address.to_string()))
     }
 
     /// Connects, and puts TLS over it for https.
@@ -318,76 +221,6 @@ pub struct Opened {
     pub session: Option<Session>,
 }
 
-fn in_words(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(errno) => errno_text(errno),
-        None if error.kind() == io::ErrorKind::TimedOut => "no answer in time".into(),
-        None => error.to_string(),
-    }
-}
-
-/// Why no address was found, from the worst that a server said.
-fn why_not(asked: &[Asked]) -> &'static str {
-    let any = |test: fn(&Outcome) -> bool| asked.iter().any(|one| test(&one.outcome));
-    if asked.is_empty() {
-        "no such name in /etc/hosts"
-    } else if any(|o| matches!(o, Outcome::NoData)) {
-        "the name has no address"
-    } else if any(|o| matches!(o, Outcome::Silent(_) | Outcome::Unreachable(_))) {
-        "no name server answered"
-    } else if any(|o| matches!(o, Outcome::Code(_) | Outcome::Garbled(_))) {
-        "the name server failed"
-    } else {
-        "no such name"
-    }
-}
-
-/// `; /etc/resolv.conf is a FIFO`: files that say nothing, though they are there.
-fn what_was_passed_over() -> String {
-    let each = passed_over().into_iter().map(|(path, why)| match why {
-        Refused::Kind(kind) => format!("; {path} is {kind}"),
-        Refused::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            format!("; {path} is too large")
-        }
-        Refused::Io(error) => format!("; {path}: {}", errno_text(error.raw_os_error().unwrap_or(libc::EIO))),
-    });
-    each.collect()
-}
-
-/// ` (asked 10.0.0.10: NXDOMAIN for a.b, a.b.c; 10.0.0.11: no answer in 5 s)`.
-fn who_was_asked(asked: &[Asked]) -> String {
-    let mut groups: Vec<(SocketAddr, String, Vec<&str>)> = Vec::new();
-    for one in asked {
-        let what = match &one.outcome {
-            Outcome::Addresses(_) => continue,
-            Outcome::NoData => "no address".to_owned(),
-            Outcome::NoName => "NXDOMAIN".to_owned(),
-            Outcome::Code(2) => "SERVFAIL".to_owned(),
-            Outcome::Code(5) => "REFUSED".to_owned(),
-            Outcome::Code(code) => format!("response code {code}"),
-            Outcome::Silent(time) => format!("no answer in {:.1} s", time.as_secs_f64()),
-            Outcome::Unreachable(errno) => errno_text(*errno),
-            Outcome::Garbled(why) => (*why).to_owned(),
-        };
-        match groups.iter_mut().find(|(server, known, _)| *server == one.server && *known == what) {
-            Some((_, _, names)) if names.contains(&one.name.as_str()) => {}
-            Some((_, _, names)) => names.push(&one.name),
-            None => groups.push((one.server, what, vec![&one.name])),
-        }
-    }
-    if groups.is_empty() {
-        return String::new();
-    }
-    let texts: Vec<String> = groups
-        .iter()
-        .map(|(server, what, names)| {
-            let server = if server.port() == 53 { server.ip().to_string() } else { server.to_string() };
-            format!("{server}: {what} for {}", names.join(", "))
-        })
-        .collect();
-    format!(" (asked {})", texts.join("; "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,22 +233,5 @@ mod tests {
         for wrong in ["", "a", "a:80", "a:80:x", "a::1.2.3.4", ":80:1.2.3.4"] {
             assert!(Override::parse(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn what_servers_said_is_told_apart() {
-        let one = |name: &str, outcome| Asked {
-            name: name.into(),
-            kind: Kind::A,
-            server: "10.0.0.10:53".parse().unwrap(),
-            outcome,
-        };
-        let asked = [one("a.b", Outcome::NoName), one("a", Outcome::NoName), one("a", Outcome::Code(2))];
-        assert_eq!(
-            who_was_asked(&asked),
-            " (asked 10.0.0.10: NXDOMAIN for a.b, a; 10.0.0.10: SERVFAIL for a)"
-        );
-        assert_eq!(why_not(&asked), "the name server failed");
-        assert_eq!(why_not(&asked[..2]), "no such name");
     }
 }

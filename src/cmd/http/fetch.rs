@@ -11,14 +11,16 @@ use rustls::ClientConfig;
 
 use super::Http;
 use super::body::{Body, Unpacked};
-use super::connect::{Connector, Names, Opened, Phases, Session};
-use super::fail::{answer, receive, send, status};
+use super::connect::{Connector, Opened, Phases, Session};
+use super::fail::{answer, receive, send};
 use super::head::{self, Coding, Framing, Head, MAX_HEAD};
 use super::request::{Header, Payload, Request};
-use super::sink::{Sink, Terms, create, host_path, may_create, too_large, transfer};
-use super::stream::{Conn, IDLE};
-use super::tls::{Store, config};
+use super::sink::{Sink, Terms, create, may_create, too_large, transfer};
+use super::stream::Conn;
 use super::url::Url;
+use crate::cmd::net::fail::status;
+use crate::cmd::net::trust::{Store, config};
+use crate::cmd::net::{Families, IDLE, Names, host_path};
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::Output;
 use crate::out::name::{Name, escape};
@@ -112,8 +114,7 @@ impl<'a> Fetch<'a> {
         let connector = Connector {
             overrides: http.resolve.clone(),
             unix: http.unix_socket.clone(),
-            v4: http.ipv4,
-            v6: http.ipv6,
+            families: Families { v4: http.ipv4, v6: http.ipv6 },
             connect_timeout: http.connect_timeout,
             deadline: http.max_time.map(|limit| began + limit),
             idle: IDLE,

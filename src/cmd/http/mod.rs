@@ -8,7 +8,6 @@ pub(crate) mod head;
 pub(crate) mod request;
 mod sink;
 pub(crate) mod stream;
-pub(crate) mod tls;
 pub(crate) mod url;
 
 #[cfg(test)]
@@ -17,6 +16,8 @@ mod tests;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::net::trust::Ca;
+use super::net::{host_path, seconds};
 use super::{Command, Completion, Context, Example, Fault, HostFile, Needs, Place, Prints, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
@@ -24,7 +25,6 @@ use crate::out::{Field, Kind, Output};
 
 use connect::Override;
 use request::METHODS;
-use tls::Ca;
 
 /// Send an HTTP request and print the response.
 ///
@@ -109,15 +109,6 @@ pub struct Http {
     ipv6: bool,
 }
 
-/// A positive number of seconds, at most a year.
-pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|s| *s > 0.0 && *s <= 31_536_000.0)
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "it is a positive number of seconds".to_owned())
-}
-
 /// Bytes, with a unit of powers of 1024.
 pub(crate) fn size(text: &str) -> std::result::Result<u64, String> {
     let (digits, unit) = match text.chars().last() {
@@ -184,9 +175,8 @@ impl Command for Http {
     ];
 
     fn host_files(&self) -> Vec<HostFile> {
-        let file = |word: &OsString, write| {
-            sink::host_path(word).map(|path| HostFile { path: path.to_owned(), write })
-        };
+        let file =
+            |word: &OsString, write| host_path(word).map(|path| HostFile { path: path.to_owned(), write });
         let read = self
             .data
             .iter()

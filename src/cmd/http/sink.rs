@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, openat, splice};
@@ -13,8 +12,9 @@ use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
 use nix::unistd::pipe2;
 
 use super::body::{Body, Unpacked};
-use super::fail::{receive, status};
+use super::fail::receive;
 use super::stream::{BUFFER, Conn, Stream};
+use crate::cmd::net::fail::status;
 use crate::cmd::{Context, Fault, Result};
 use crate::sys::open::special;
 use crate::sys::socket::wait;
@@ -334,9 +334,4 @@ impl Splice<'_> {
         }
         Ok(())
     }
-}
-
-/// The node's file of a `@host:` word.
-pub fn host_path(word: &OsStr) -> Option<&OsStr> {
-    word.as_bytes().strip_prefix(b"@host:").map(OsStr::from_bytes)
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use super::connect::Names;
 use super::*;
 use crate::cmd::Fault;
+use crate::cmd::net::Names;
 use crate::out::Format;
 use crate::sys::resolv::{Config, Hosts, Order};
 

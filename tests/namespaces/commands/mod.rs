@@ -1,7 +1,9 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod dns;
 mod files;
 mod rows;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +36,15 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("http get -v https://kubernetes.default", 6),
     ("http post http://api/items -d '{}' -H 'Content-Type: application/json'", 6),
     ("http get http://api/dump -o @host:/tmp/dump", 6),
+    // No server is there.
+    ("dns kubernetes.default.svc.cluster.local +time=1 +tries=1", 9),
+    ("dns -x 10.96.0.1 +short +time=1 +tries=1", 9),
+    ("dns example.com MX @127.0.0.1 +time=1 +tries=1", 9),
+    ("tls kubernetes.default", 6),
+    ("tls registry:5000 --cacert /etc/ssl/ca.pem", 77),
+    // Nobody listens, or speaks no TLS.
+    ("tls localhost:8443 --sni api.example.com", 7),
+    ("tls localhost:8080", 35),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -81,7 +79,7 @@ impl Store {
     }
 
     /// The certificates that nsdbg was built with.
-    fn builtin() -> Self {
+    pub fn builtin() -> Self {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         Self { roots, source: "builtin".into(), ..Self::empty() }
     }
@@ -110,7 +108,11 @@ impl Store {
         Ok(Self { broken: store.broken, ..Self::builtin() })
     }
 
-    fn of_file(cx: &mut Context, file: &OsStr) -> Result<Self> {
+    /// The certificates of a file, the node's where it is `@host:/path`.
+    ///
+    /// # Errors
+    /// 77 where it cannot be read or has none.
+    pub fn of_file(cx: &mut Context, file: &OsStr) -> Result<Self> {
         let pem = match file.as_bytes().strip_prefix(b"@host:") {
             Some(path) => {
                 use std::io::Read;
@@ -138,7 +140,7 @@ impl Store {
 
     /// SSL_CERT_FILE and SSL_CERT_DIR where the target has them, as OpenSSL and Go do; else the first bundle that
     /// there is; else the directory.
-    fn of_container(cx: &Context) -> Self {
+    pub fn of_container(cx: &Context) -> Self {
         let file = cx.var("SSL_CERT_FILE").filter(|value| !value.is_empty());
         let folders = cx.var("SSL_CERT_DIR").filter(|value| !value.is_empty());
         let mut store = Self::empty();
@@ -219,36 +221,25 @@ impl Store {
 /// # Errors
 /// Those of rustls, which a build does not have.
 pub fn config(store: Option<Store>) -> Result<Arc<ClientConfig>> {
-    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
-    let verifier = verifier(store, &provider)?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fault(&error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let trusted = store.map(Trusted::new).transpose()?;
+    let mut config = client(Arc::new(Verifier::new(trusted)))?.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
 }
 
-/// What checks servers against this store.
+/// The beginning of a client's configuration, with this verifier.
 ///
 /// # Errors
-/// A store without authorities.
-pub fn verifier(store: Option<Store>, provider: &Arc<CryptoProvider>) -> Result<Verifier> {
-    let algorithms = provider.signature_verification_algorithms;
-    let trusted = match store {
-        Some(store) => {
-            let chain =
-                WebPkiServerVerifier::builder_with_provider(Arc::new(store.roots), Arc::clone(provider))
-                    .build()
-                    .map_err(|error| fault(&error))?;
-            Some(Trusted { chain, own: store.own })
-        }
-        None => None,
-    };
-    Ok(Verifier { trusted, algorithms })
+/// As [`config`].
+pub fn client(
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>> {
+    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fault(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
 }
 
 fn fault(error: &dyn std::fmt::Display) -> Fault {
@@ -263,11 +254,53 @@ pub struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
+impl Verifier {
+    /// One that trusts these, or anybody.
+    pub fn new(trusted: Option<Trusted>) -> Self {
+        Self { trusted, algorithms: ring::default_provider().signature_verification_algorithms }
+    }
+}
+
 /// A chain to a trusted certificate, or a trusted certificate itself.
 #[derive(Debug)]
-struct Trusted {
+pub struct Trusted {
     chain: Arc<WebPkiServerVerifier>,
     own: HashSet<Vec<u8>>,
+}
+
+impl Trusted {
+    /// The authorities of a store that has some.
+    ///
+    /// # Errors
+    /// As [`config`].
+    pub fn new(store: Store) -> Result<Self> {
+        let chain = WebPkiServerVerifier::builder_with_provider(
+            Arc::new(store.roots),
+            Arc::new(ring::default_provider()),
+        );
+        Ok(Self { chain: chain.build().map_err(|error| fault(&error))?, own: store.own })
+    }
+
+    /// Checks a certificate and those that came with it, for a name, at a time.
+    ///
+    /// # Errors
+    /// Why it is not trusted.
+    pub fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> std::result::Result<(), rustls::Error> {
+        match self.chain.verify_server_cert(certificate, others, name, &[], now) {
+            // `openssl req -x509` marks what it makes as an authority. A server that shows just what is trusted is
+            // trusted, as OpenSSL has it. That error comes after the dates were found good; the name was not looked at.
+            Err(error) if is_authority(&error) && self.own.contains(certificate.as_ref()) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+            }
+            other => other.map(drop),
+        }
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -276,19 +309,13 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let Some(trusted) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
-        match trusted.chain.verify_server_cert(certificate, others, name, ocsp, now) {
-            // `openssl req -x509` marks what it makes as an authority. A server that shows just what is trusted is
-            // trusted, as OpenSSL has it. That error comes after the dates were found good; the name was not looked at.
-            Err(error) if is_authority(&error) && trusted.own.contains(certificate.as_ref()) => {
-                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            other => other,
+        if let Some(trusted) = &self.trusted {
+            trusted.check(certificate, others, name, now)?;
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -1,0 +1,16 @@
+//! What commands that talk on the container's network share: names, connections, certificate authorities, and curl's
+//! exit statuses.
+
+mod base64;
+mod connect;
+pub mod fail;
+mod host;
+mod names;
+mod sock;
+pub mod trust;
+
+pub use base64::base64;
+pub use connect::{connect_any, sort_by_route};
+pub use host::{host_and_port, host_path, seconds};
+pub use names::{Families, Names, what_was_passed_over, why_not};
+pub use sock::{IDLE, Sock};
