@@ -15,6 +15,7 @@ mod history;
 mod http;
 mod info;
 mod input;
+mod ip;
 mod ls;
 mod netstat;
 mod ps;

@@ -2,7 +2,8 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, echo, env, help, history, http, info, ip, ls, netstat, ps, pwd, rows, sleep, targets, tcp,
+    truth, who,
 };
 
 /// All commands, by name.
@@ -17,6 +18,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
     entry::<info::Info>("info", &[]),
+    entry::<ip::Ip>("ip", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
