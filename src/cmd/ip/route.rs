@@ -280,7 +280,9 @@ fn text(filter: &Filter, route: &Route, devices: &Devices) -> String {
     if let Some(object) = route.object {
         _ = write!(text, "nhid {object} ");
     }
-    gateway(&route.hop, route.v6, &mut text);
+    if filter.via.is_none() {
+        gateway(&route.hop, route.v6, &mut text);
+    }
     if route.hop.interface != 0 && filter.device.is_none() {
         _ = write!(text, "dev {} ", devices.name(route.hop.interface));
     }
@@ -295,7 +297,7 @@ fn text(filter: &Filter, route: &Route, devices: &Devices) -> String {
             _ = write!(text, "scope {} ", name(SCOPES, route.scope.into()));
         }
     }
-    if let Some(source) = route.source {
+    if let Some(source) = route.source.filter(|_| filter.source.is_none()) {
         _ = write!(text, "src {source} ");
     }
     if let Some(metric) = route.priority {
