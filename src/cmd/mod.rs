@@ -17,12 +17,14 @@ mod info;
 mod input;
 mod ip;
 mod ls;
+mod net;
 mod netstat;
 mod ps;
 mod pwd;
 mod rows;
 mod sleep;
 mod targets;
+mod tcp;
 mod truth;
 mod who;
 

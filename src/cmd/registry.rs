@@ -28,6 +28,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<sleep::Sleep>("sleep", &[]),
     entry::<rows::SortBy>("sort-by", &[]),
     entry::<targets::Targets>("targets", &[]),
+    entry::<tcp::Tcp>("tcp", &[]),
     entry::<truth::True>("true", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),

@@ -3,6 +3,7 @@
 mod ip;
 mod network;
 mod rows;
+mod tcp;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,9 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("http get -v https://kubernetes.default", 6),
     ("http post http://api/items -d '{}' -H 'Content-Type: application/json'", 6),
     ("http get http://api/dump -o @host:/tmp/dump", 6),
+    // Nobody of that name, nobody comes, no group may ping.
+    ("tcp -w 1 db.prod:5432 cache:6379", 1),
+    ("tcp 127.0.0.1 8080 8000-8010", 1),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];
