@@ -17,6 +17,7 @@ mod info;
 mod input;
 mod ip;
 mod ls;
+mod nc;
 mod net;
 mod netstat;
 mod ps;

@@ -2,7 +2,7 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ip, ls, netstat, ps, pwd, rows, sleep, targets, tcp,
+    cat, echo, env, help, history, http, info, ip, ls, nc, netstat, ps, pwd, rows, sleep, targets, tcp,
     truth, who,
 };
 
@@ -21,6 +21,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<ip::Ip>("ip", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
+    entry::<nc::Nc>("nc", &["netcat"]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),

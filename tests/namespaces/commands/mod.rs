@@ -1,6 +1,7 @@
 //! The commands, one file each, and what holds for all of them.
 
 mod ip;
+mod nc;
 mod network;
 mod rows;
 mod tcp;
@@ -39,6 +40,7 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     // Nobody of that name, nobody comes, no group may ping.
     ("tcp -w 1 db.prod:5432 cache:6379", 1),
     ("tcp 127.0.0.1 8080 8000-8010", 1),
+    ("nc -w 1 -lv 9999", 1),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];
