@@ -20,6 +20,7 @@ mod ls;
 mod nc;
 mod net;
 mod netstat;
+mod ping;
 mod ps;
 mod pwd;
 mod rows;

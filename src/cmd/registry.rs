@@ -2,7 +2,7 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ip, ls, nc, netstat, ps, pwd, rows, sleep, targets, tcp,
+    cat, echo, env, help, history, http, info, ip, ls, nc, netstat, ping, ps, pwd, rows, sleep, targets, tcp,
     truth, who,
 };
 
@@ -23,6 +23,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<ls::Ls>("ls", &[]),
     entry::<nc::Nc>("nc", &["netcat"]),
     entry::<netstat::Netstat>("netstat", &[]),
+    entry::<ping::Ping>("ping", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<rows::Select>("select", &[]),

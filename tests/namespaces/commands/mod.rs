@@ -3,6 +3,7 @@
 mod ip;
 mod nc;
 mod network;
+mod ping;
 mod rows;
 mod tcp;
 
@@ -41,6 +42,8 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("tcp -w 1 db.prod:5432 cache:6379", 1),
     ("tcp 127.0.0.1 8080 8000-8010", 1),
     ("nc -w 1 -lv 9999", 1),
+    ("ping -c 3 -i 0.2 127.0.0.1", 2),
+    ("ping -c 1 -t 1 -W 1 127.0.0.1", 2),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];
