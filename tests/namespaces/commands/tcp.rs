@@ -54,7 +54,7 @@ fn connected_and_refused() {
     assert_eq!(rows[2]["result"], "refused");
 }
 
-// Seen to fail without the notices of the error queue: a rejected port is a refused one then.
+// Seen to fail without asking for notices: what IPv6 rejects is filtered then.
 #[test]
 fn filtered_rejected_and_refused_are_told_apart() {
     needs_root!();
