@@ -1,10 +1,7 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{
-    cat, df, dns, du, echo, env, help, history, http, info, ls, mounts, netstat, ps, pwd, readlink, rows,
-    sleep, stat, targets, tls, truth, who,
-};
+use super::{cat, df, dns, du, echo, env, help, history, http, info, ip, ls, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
@@ -21,10 +18,13 @@ pub static REGISTRY: &[Entry] = &[
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
     entry::<info::Info>("info", &[]),
+    entry::<ip::Ip>("ip", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<mounts::Mounts>("mounts", &["mount", "findmnt"]),
+    entry::<nc::Nc>("nc", &["netcat"]),
     entry::<netstat::Netstat>("netstat", &[]),
+    entry::<ping::Ping>("ping", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<readlink::Readlink>("readlink", &[]),
@@ -33,6 +33,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<rows::SortBy>("sort-by", &[]),
     entry::<stat::Stat>("stat", &[]),
     entry::<targets::Targets>("targets", &[]),
+    entry::<tcp::Tcp>("tcp", &[]),
     entry::<tls::Tls>("tls", &[]),
     entry::<truth::True>("true", &[]),
     entry::<rows::Where>("where", &[]),

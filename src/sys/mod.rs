@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod dir;
 pub mod dns;
+pub mod icmp;
 pub mod idmap;
 pub mod mounts;
 pub mod netlink;

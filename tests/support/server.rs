@@ -272,7 +272,8 @@ fn act(mode: &[String]) -> ! {
     match mode.first().map_or("", |m| m.as_str()) {
         "serve" => serve(Ipv4Addr::LOCALHOST, argument, "hello\n"),
         "exec" => run(&mode[1..]),
-        "mute" => mute(argument),
+        "mute" => mute(Ipv4Addr::LOCALHOST, argument),
+        "mute-any" => mute(Ipv4Addr::UNSPECIFIED, argument),
         "peer" => probe::peer(),
         name => hostile::become_attacker(name, &mode[1.min(mode.len())..]),
     }
@@ -301,8 +302,8 @@ fn serve(address: Ipv4Addr, port: &str, greeting: &str) -> ! {
 }
 
 /// Takes connections and never answers.
-fn mute(port: &str) -> ! {
-    let listener = listen(Ipv4Addr::LOCALHOST, port);
+fn mute(address: Ipv4Addr, port: &str) -> ! {
+    let listener = listen(address, port);
     let mut held = Vec::new();
     loop {
         held.extend(listener.accept());

@@ -1,8 +1,12 @@
 //! Netlink dumps: one request, many answers, handed out record by record. netlink(7).
 
 pub mod diag;
+pub mod fib;
+pub mod interface;
+pub mod neighbour;
 pub mod route;
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
@@ -19,6 +23,7 @@ const RETRIES: usize = 3;
 const PATIENCE_MS: u16 = 5000;
 
 const NLM_F_REQUEST: u16 = 1;
+const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLMSG_ERROR: u16 = 2;
@@ -44,8 +49,40 @@ pub fn dump(
     buffer: &mut Vec<u8>,
     each: &mut dyn FnMut(u16, &[u8]),
 ) -> nix::Result<Dump> {
+    exchange(socket, kind, NLM_F_REQUEST | NLM_F_DUMP, request, buffer, each)
+}
+
+/// Asks one question that has one answer.
+///
+/// # Errors
+/// As [`dump`].
+pub fn ask<T>(
+    socket: &impl AsFd,
+    kind: u16,
+    request: &[u8],
+    parse: fn(u16, &[u8]) -> Option<T>,
+) -> nix::Result<Option<T>> {
+    let mut answer = None;
+    // The acknowledgement behind the answer ends the exchange, as the end of a dump does.
+    let flags = NLM_F_REQUEST | NLM_F_ACK;
+    exchange(socket, kind, flags, request, &mut Vec::new(), &mut |kind, body| {
+        if answer.is_none() {
+            answer = parse(kind, body);
+        }
+    })?;
+    Ok(answer)
+}
+
+fn exchange(
+    socket: &impl AsFd,
+    kind: u16,
+    flags: u16,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+    each: &mut dyn FnMut(u16, &[u8]),
+) -> nix::Result<Dump> {
     let sequence = next_sequence();
-    let message = message(kind, sequence, request);
+    let message = message(kind, flags, sequence, request);
     let fd = socket.as_fd();
     sendto(fd.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::MSG_NOSIGNAL)?;
     buffer.resize(BUFFER, 0);
@@ -105,11 +142,11 @@ fn next_sequence() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn message(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER + body.len());
     message.extend_from_slice(&((HEADER + body.len()) as u32).to_ne_bytes());
     message.extend_from_slice(&kind.to_ne_bytes());
-    message.extend_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    message.extend_from_slice(&flags.to_ne_bytes());
     message.extend_from_slice(&sequence.to_ne_bytes());
     message.extend_from_slice(&0u32.to_ne_bytes());
     message.extend_from_slice(body);
@@ -151,6 +188,29 @@ pub(crate) fn batch(mut bytes: &[u8], sequence: u32, each: &mut dyn FnMut(u16, &
     Ok(batch)
 }
 
+/// Appends an attribute to a request.
+pub(crate) fn attribute(request: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    request.resize(request.len().next_multiple_of(4), 0);
+    request.extend_from_slice(&((4 + value.len()) as u16).to_ne_bytes());
+    request.extend_from_slice(&kind.to_ne_bytes());
+    request.extend_from_slice(value);
+    request.resize(request.len().next_multiple_of(4), 0);
+}
+
+/// An address of an attribute, by its length.
+pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
+    match value.len() {
+        4 => array_at::<4>(value, 0).map(|bytes| IpAddr::V4(bytes.into())),
+        16 => array_at::<16>(value, 0).map(|bytes| IpAddr::V6(bytes.into())),
+        _ => None,
+    }
+}
+
+/// A name of an attribute: what stands before its NUL.
+pub(crate) fn name(value: &[u8]) -> Vec<u8> {
+    value.split(|b| *b == 0).next().unwrap_or_default().to_vec()
+}
+
 /// The attributes of a message: type and value. The nested and byte-order flags are taken off the type.
 pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
@@ -188,9 +248,9 @@ mod tests {
 
     #[test]
     fn batches_cut_at_any_length_never_panic() {
-        let mut bytes = message(20, 7, &[1; 21]);
+        let mut bytes = message(20, 0, 7, &[1; 21]);
         bytes.resize(40, 0);
-        bytes.extend(message(NLMSG_DONE, 7, &[0; 4]));
+        bytes.extend(message(NLMSG_DONE, 0, 7, &[0; 4]));
         for end in 0..=bytes.len() {
             let mut seen = 0;
             let done = batch(&bytes[..end], 7, &mut |_, body| seen += body.len()).unwrap().done;
@@ -202,7 +262,7 @@ mod tests {
 
     #[test]
     fn errors_and_foreign_sequences() {
-        let error = message(NLMSG_ERROR, 7, &(-libc::EPERM).to_ne_bytes());
+        let error = message(NLMSG_ERROR, 0, 7, &(-libc::EPERM).to_ne_bytes());
         assert_eq!(batch(&error, 7, &mut |_, _| ()).err(), Some(Errno::EPERM));
         assert!(!batch(&error, 8, &mut |_, _| ()).unwrap().done);
         let attribute = [8, 0, 2, 0x80, 1, 2, 3, 4, 5, 0, 3, 0, 9];

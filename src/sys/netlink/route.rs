@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{array_at, attributes, u8_at, u16_at, u32_at, u64_at};
+use super::{address, attributes, name, u8_at, u16_at, u32_at, u64_at};
 
 /// Asks for interfaces.
 pub const RTM_GETLINK: u16 = 18;
@@ -135,7 +135,7 @@ pub fn link(kind: u16, body: &[u8]) -> Option<Link> {
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {
             1 => link.address = value.to_vec(),
-            3 => link.name = value.split(|b| *b == 0).next().unwrap_or_default().to_vec(),
+            3 => link.name = name(value),
             4 => link.mtu = u32_at(value, 0)?,
             23 => {
                 let counter = |at: usize| u64_at(value, at * 8).unwrap_or(0);
@@ -156,14 +156,6 @@ pub fn link(kind: u16, body: &[u8]) -> Option<Link> {
         }
     }
     Some(link)
-}
-
-fn address(value: &[u8]) -> Option<IpAddr> {
-    match value.len() {
-        4 => array_at::<4>(value, 0).map(|bytes| IpAddr::V4(bytes.into())),
-        16 => array_at::<16>(value, 0).map(|bytes| IpAddr::V6(bytes.into())),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,11 @@ mod dns;
 mod files;
 mod rows;
 mod tls;
+mod ip;
+mod nc;
+mod network;
+mod ping;
+mod tcp;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +50,12 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     // Nobody listens, or speaks no TLS.
     ("tls localhost:8443 --sni api.example.com", 7),
     ("tls localhost:8080", 35),
+    // Nobody of that name, nobody comes, no group may ping.
+    ("tcp -w 1 db.prod:5432 cache:6379", 1),
+    ("tcp 127.0.0.1 8080 8000-8010", 1),
+    ("nc -w 1 -lv 9999", 1),
+    ("ping -c 3 -i 0.2 127.0.0.1", 2),
+    ("ping -c 1 -t 1 -W 1 127.0.0.1", 2),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];
