@@ -16,6 +16,7 @@ mod http;
 mod info;
 mod input;
 mod ls;
+mod lsof;
 mod netstat;
 mod ps;
 mod pwd;

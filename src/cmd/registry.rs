@@ -2,7 +2,7 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, echo, env, help, history, http, info, ls, lsof, netstat, ps, pwd, rows, sleep, targets, truth, who,
 };
 
 /// All commands, by name.
@@ -19,6 +19,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<info::Info>("info", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
+    entry::<lsof::Lsof>("lsof", &["fds"]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),

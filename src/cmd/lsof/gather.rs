@@ -1,0 +1,526 @@
+//! Reads processes and their open files, one process after the other.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+use nix::errno::Errno;
+
+use super::ends::{End, Ends, numbered};
+use super::row::{OpenFile, Peer, about, mode_word};
+use super::select::{Chosen, Selection};
+use super::sockets::{Inet, Socket, Sockets};
+use crate::cmd::Watch;
+use crate::out::Name;
+use crate::sys::idmap::IdMap;
+use crate::sys::netlink::diag;
+use crate::sys::passwd::Users;
+use crate::sys::proc::fdinfo::FdInfo;
+use crate::sys::proc::files::{Descriptors, Facts};
+use crate::sys::proc::{Procfs, Reader};
+
+/// Ends of a pipe or socket that a line names.
+const NAMED: usize = 3;
+
+/// Where the container's root is, for us.
+pub struct Root {
+    /// What comes before every path in it: empty, where it is the root of its mounts.
+    prefix: Vec<u8>,
+    /// The mounts that it reaches; empty where they are not known.
+    mounts: HashSet<u32>,
+}
+
+impl Root {
+    /// That of the target.
+    pub fn of(procfs: &Procfs, reader: &mut Reader, target: i32) -> Self {
+        let link = reader.link(target, "root").map(std::os::unix::ffi::OsStringExt::into_vec);
+        let prefix = link.ok().filter(|link| link.as_slice() != b"/").unwrap_or_default();
+        let mut mounts = reader.mounts(target).unwrap_or_default();
+        // A root that is no mount is in one that mountinfo leaves out.
+        if !mounts.is_empty() {
+            mounts.extend(procfs.facts(target, "root").ok().and_then(|facts| facts.mount));
+        }
+        Self { prefix, mounts }
+    }
+
+    /// A path as the container sees it, and whether it is not in the container's mounts: then it is as the kernel
+    /// writes it.
+    pub fn shown(&self, path: Vec<u8>, mount: Option<u32>) -> (Vec<u8>, bool) {
+        if mount.is_some_and(|mount| !self.mounts.is_empty() && !self.mounts.contains(&mount)) {
+            return (path, true);
+        }
+        match path.strip_prefix(self.prefix.as_slice()) {
+            Some(b"") => (b"/".to_vec(), false),
+            Some(rest) if rest.starts_with(b"/") => (rest.to_vec(), false),
+            _ => (path, true),
+        }
+    }
+}
+
+/// What could not be seen or held.
+#[derive(Default)]
+pub struct Hidden {
+    /// Processes whose files the kernel did not show.
+    pub refused: usize,
+    /// Processes of which not all was read.
+    pub cut: usize,
+}
+
+/// Reads open files.
+pub struct Gatherer<'a> {
+    pub watch: &'a Watch,
+    pub procfs: Procfs<'a>,
+    pub reader: Reader<'a>,
+    pub root: Root,
+    pub uids: IdMap,
+    pub users: &'a Users,
+    pub selection: &'a Selection,
+    /// Whether SIZE/OFF is always the position.
+    pub positions: bool,
+    /// Whether users are shown as numbers.
+    pub numbers: bool,
+    /// All PIDs, for who holds other ends.
+    pub pids: &'a [i32],
+    pub sockets: Option<Sockets>,
+    pub ends: Option<Ends>,
+    pub hidden: Hidden,
+    /// Whether other ends are looked for.
+    pub peers: bool,
+}
+
+/// A process, for its rows.
+struct Process {
+    pid: i32,
+    command: Name,
+    uid: u32,
+    user: String,
+    chosen: Chosen,
+}
+
+impl Gatherer<'_> {
+    /// Hands out the open files of a process that are asked for, until `take` says false. False where it did.
+    pub fn process(&mut self, pid: i32, take: &mut dyn FnMut(OpenFile) -> bool) -> bool {
+        // A process that is gone is passed over.
+        let Ok((uid, _)) = self.reader.owner(pid) else { return true };
+        let uid = self.uids.inside(uid);
+        let Ok(command) = self.reader.read(pid, "comm", 64) else { return true };
+        let command = command.strip_suffix(b"\n").unwrap_or(command).to_vec();
+        let chosen = self.selection.process(pid, &command, uid);
+        if chosen == Chosen::Nothing {
+            return true;
+        }
+        let user = if self.numbers { uid.to_string() } else { self.users.user_name(uid) };
+        let process = Process { pid, command: command.as_slice().into(), uid, user, chosen };
+        let with_paths = chosen == Chosen::Everything || !self.selection.sockets_alone();
+        let refused = |error: &Errno| matches!(error, Errno::EACCES | Errno::EPERM);
+        let mut is_refused = false;
+        if with_paths {
+            let mut program = None;
+            for (fd, name) in [("cwd", "cwd"), ("rtd", "root"), ("txt", "exe")] {
+                match self.reader.link(pid, name) {
+                    Ok(link) => {
+                        let facts = self.procfs.facts(pid, name).ok();
+                        if name == "exe" {
+                            program = facts.map(|facts| (facts.device, facts.inode));
+                        }
+                        let link = std::os::unix::ffi::OsStringExt::into_vec(link);
+                        if !self.give(self.on_path(&process, fd, link, facts, None), None, &process, take) {
+                            return false;
+                        }
+                    }
+                    // A kernel thread has no program.
+                    Err(error) => is_refused |= refused(&error),
+                }
+            }
+            match self.mapped(&process, program, take) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => is_refused |= refused(&error),
+            }
+        }
+        let goes_on = match self.procfs.descriptors(pid) {
+            Ok(mut descriptors) => self.descriptors(&process, &mut descriptors, take),
+            Err(error) => {
+                is_refused |= refused(&error);
+                true
+            }
+        };
+        self.hidden.refused += usize::from(is_refused);
+        goes_on
+    }
+
+    fn mapped(
+        &mut self,
+        process: &Process,
+        program: Option<((u32, u32), u64)>,
+        take: &mut dyn FnMut(OpenFile) -> bool,
+    ) -> nix::Result<bool> {
+        let (all, more) = self.reader.mapped(process.pid)?;
+        self.hidden.cut += usize::from(more);
+        let exe = self.reader.link(process.pid, "exe").map(std::os::unix::ffi::OsStringExt::into_vec);
+        for file in all {
+            // On some file systems the inode in maps is another one than that of the file.
+            let is_program = program == Some((file.device, file.inode)) || exe.as_ref() == Ok(&file.path);
+            if is_program {
+                continue;
+            }
+            let mut row = self.on_path(process, "mem", file.path, None, None);
+            row.device = Some(format!("{},{}", file.device.0, file.device.1));
+            (row.device_number, row.inode) = (Some(file.device), Some(file.inode));
+            row.r#type = "REG";
+            if !self.give(row, None, process, take) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn descriptors(
+        &mut self,
+        process: &Process,
+        descriptors: &mut Descriptors,
+        take: &mut dyn FnMut(OpenFile) -> bool,
+    ) -> bool {
+        let sockets_alone = process.chosen == Chosen::Files && self.selection.sockets_alone();
+        let Ok((numbers, more)) = descriptors.numbers() else { return true };
+        self.hidden.cut += usize::from(more);
+        for fd in numbers {
+            // What was closed meanwhile is passed over.
+            let Ok(link) = descriptors.link(fd) else { continue };
+            if sockets_alone && !link.starts_with(b"socket:[") {
+                continue;
+            }
+            let facts = descriptors.facts(fd).ok();
+            let info = descriptors.info(fd).ok();
+            let (row, inet) = self.descriptor(process, fd, link, facts, info, descriptors);
+            if !self.give(row, inet.as_ref(), process, take) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn give(
+        &self,
+        row: OpenFile,
+        inet: Option<&Inet>,
+        process: &Process,
+        take: &mut dyn FnMut(OpenFile) -> bool,
+    ) -> bool {
+        let asked = process.chosen == Chosen::Everything || self.selection.file(&row, inet);
+        !asked || self.selection.excludes(&row, inet) || take(row)
+    }
+
+    /// A row with what every file has.
+    fn row(&self, process: &Process, fd: &str, facts: Option<Facts>, info: Option<&FdInfo>) -> OpenFile {
+        let mut row = OpenFile {
+            command: process.command.clone(),
+            pid: process.pid,
+            uid: process.uid,
+            user: process.user.clone(),
+            fd: fd.to_owned(),
+            mode: info.map(|info| mode_word(info.mode())),
+            lock: info.and_then(|info| info.lock),
+            position: info.map(|info| info.position),
+            r#type: "unknown",
+            shows_position: self.positions,
+            ..OpenFile::default()
+        };
+        if let Some(facts) = facts {
+            let kind = facts.mode & libc::S_IFMT;
+            row.r#type = match kind {
+                libc::S_IFREG => "REG",
+                libc::S_IFDIR => "DIR",
+                libc::S_IFCHR => "CHR",
+                libc::S_IFBLK => "BLK",
+                libc::S_IFIFO => "FIFO",
+                libc::S_IFLNK => "LINK",
+                libc::S_IFSOCK => "sock",
+                _ => "unknown",
+            };
+            let shown =
+                if matches!(kind, libc::S_IFCHR | libc::S_IFBLK) { facts.special } else { facts.device };
+            row.device = Some(format!("{},{}", shown.0, shown.1));
+            row.device_number = Some(facts.device);
+            (row.inode, row.links) = (Some(facts.inode), Some(facts.links));
+            if matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFLNK) {
+                (row.size, row.allocated) = (Some(facts.size), Some(facts.blocks.saturating_mul(512)));
+            } else {
+                row.shows_position = true;
+            }
+        }
+        row
+    }
+
+    /// A file that has a path.
+    fn on_path(
+        &self,
+        process: &Process,
+        fd: &str,
+        link: Vec<u8>,
+        facts: Option<Facts>,
+        info: Option<&FdInfo>,
+    ) -> OpenFile {
+        let mut row = self.row(process, fd, facts, info);
+        let mount = info.and_then(|info| info.mount).or_else(|| facts.and_then(|facts| facts.mount));
+        let mut link = link;
+        // A name may end so by itself; a file that is deleted has no link left. What is mapped tells no links.
+        let is_deleted = link.ends_with(b" (deleted)") && facts.is_none_or(|facts| facts.links == 0);
+        if is_deleted {
+            link.truncate(link.len() - b" (deleted)".len());
+        }
+        let known = mount.is_some_and(|mount| self.root.mounts.contains(&mount));
+        if is_deleted && link.starts_with(b"/memfd:") && !known {
+            // It never had a name in a directory.
+            row.name = link.get(1..).unwrap_or_default().into();
+            row.about = Some(serde_json::json!({"memfd": Name::from(link.get(7..).unwrap_or_default())}));
+            row.path = Some(row.name.clone());
+            return row;
+        }
+        let (shown, outside) = self.root.shown(link, mount);
+        (row.deleted, row.outside) = (is_deleted, outside);
+        row.name = shown.as_slice().into();
+        row.path = Some(shown.into());
+        row
+    }
+
+    fn descriptor(
+        &mut self,
+        process: &Process,
+        fd: u32,
+        link: Vec<u8>,
+        facts: Option<Facts>,
+        info: Option<FdInfo>,
+        descriptors: &Descriptors,
+    ) -> (OpenFile, Option<Inet>) {
+        let number = fd.to_string();
+        if link.starts_with(b"/") {
+            return (self.on_path(process, &number, link, facts, info.as_ref()), None);
+        }
+        let mut row = self.row(process, &number, facts, info.as_ref());
+        if let Some(inode) = numbered(&link, b"socket:[") {
+            let inet = self.socket(&mut row, inode, fd, descriptors);
+            return (row, inet);
+        }
+        if let Some(inode) = numbered(&link, b"pipe:[") {
+            let letter = info.as_ref().map_or('u', FdInfo::mode);
+            let own = End { pid: process.pid, fd, reads: letter != 'w', writes: letter != 'r' };
+            let mut name = link;
+            if self.peers {
+                let (ends, more) = self.ends().of_pipe(inode, own);
+                let text = self.name_ends(&mut row, &ends, more);
+                name.extend_from_slice(text.as_bytes());
+                if ends.is_empty() && more == 0 {
+                    name.extend_from_slice(b" (no other end in the container)");
+                }
+            }
+            row.name = name.into();
+            return (row, None);
+        }
+        if link.starts_with(b"anon_inode:") || link.starts_with(b"pidfd:[") {
+            (row.r#type, row.shows_position) = ("a_inode", false);
+        }
+        let inside = |pid: i32| {
+            let name = self.reader.read(pid, "comm", 64).map(<[u8]>::to_vec).unwrap_or_default();
+            format!("{pid}/{}", crate::out::name::escape(name.trim_ascii_end()))
+        };
+        let mut inside = inside;
+        let cell = std::cell::RefCell::new(&mut inside);
+        let what = info.map(|info| info.about).unwrap_or_default();
+        let (text, value) = about(&link, &what, |pid| (cell.borrow_mut())(pid));
+        (row.name, row.about) = (text.as_str().into(), value);
+        (row, None)
+    }
+
+    fn socket(&mut self, row: &mut OpenFile, inode: u64, fd: u32, descriptors: &Descriptors) -> Option<Inet> {
+        let sockets = match self.sockets.take() {
+            Some(sockets) => sockets,
+            None => Sockets::list(self.watch, &mut self.reader),
+        };
+        let found = sockets.of(inode).cloned();
+        let peer = found.as_ref().map_or(0, |socket| sockets.peer(socket));
+        let peer_name = match sockets.of(peer) {
+            Some(Socket::Unix(unix)) => crate::cmd::netstat::unix_path(&unix.name),
+            _ => Vec::new(),
+        };
+        self.sockets = Some(sockets);
+        let mut inet_socket = None;
+        let mut name = match found {
+            None => {
+                // Not bound, of another network namespace, or of a family that is not listed.
+                row.protocol = descriptors.protocol(fd);
+                let protocol = row.protocol.as_deref().unwrap_or("unknown");
+                format!("protocol: {protocol}").into_bytes()
+            }
+            Some(Socket::Inet(inet)) => {
+                row.r#type = if inet.v6 { "IPv6" } else { "IPv4" };
+                row.protocol = Some(inet.protocol.to_owned());
+                row.local = Some(endpoint(inet.local));
+                let connected = inet.remote.1 != 0;
+                row.remote = connected.then(|| endpoint(inet.remote));
+                row.state = Some(inet.state.to_owned()).filter(|state| !state.is_empty());
+                let name = inet_name(&inet);
+                inet_socket = Some(inet);
+                name.into_bytes()
+            }
+            Some(Socket::Unix(unix)) => {
+                row.r#type = "unix";
+                row.protocol = Some("UNIX".to_owned());
+                let path = crate::cmd::netstat::unix_path(&unix.name);
+                let (kind, state) = unix_words(&unix);
+                row.state = Some(state.to_owned());
+                if !path.is_empty() {
+                    row.path = Some(path.as_slice().into());
+                }
+                let mut name = path;
+                if !name.is_empty() {
+                    name.push(b' ');
+                }
+                name.extend_from_slice(format!("type={kind} ({state})").as_bytes());
+                name
+            }
+            Some(Socket::Netlink(protocol)) => {
+                row.r#type = "netlink";
+                row.protocol = Some(format!("NETLINK-{protocol}"));
+                protocol.into_bytes()
+            }
+        };
+        if peer != 0 && self.peers {
+            let (ends, more) = self.ends().of_socket(peer);
+            let text = self.name_ends(row, &ends, more);
+            if !peer_name.is_empty() {
+                row.remote = Some(Name::from(peer_name.as_slice()).spelled());
+                name.extend_from_slice(" → ".as_bytes());
+                name.extend_from_slice(&peer_name);
+            }
+            let text = if peer_name.is_empty() { text } else { text.replacen(" →", "", 1) };
+            name.extend_from_slice(text.as_bytes());
+        }
+        row.name = name.into();
+        inet_socket
+    }
+
+    fn ends(&mut self) -> &Ends {
+        let (procfs, pids) = (&self.procfs, self.pids);
+        self.ends.get_or_insert_with(|| Ends::of_all(procfs, pids))
+    }
+
+    /// ` → 7/nginx 4w, 9/sh 1w and 2 more`.
+    fn name_ends(&mut self, row: &mut OpenFile, ends: &[End], more: usize) -> String {
+        let mut words = Vec::new();
+        let mut peers = Vec::new();
+        let mut all = self.ends.take().unwrap_or_default();
+        for end in ends {
+            let command = all.name(end.pid, &mut self.reader);
+            if words.len() < NAMED {
+                words.push(format!(
+                    "{}/{} {}{}",
+                    end.pid,
+                    crate::out::name::escape(command.as_bytes()),
+                    end.fd,
+                    end.mode()
+                ));
+            }
+            peers.push(Peer { pid: end.pid, command, fd: end.fd, mode: mode_word(end.mode()) });
+        }
+        self.ends = Some(all);
+        let left = ends.len().saturating_sub(NAMED) + more;
+        row.peers = Some(peers);
+        match (words.is_empty(), left) {
+            (true, 0) => String::new(),
+            (true, _) => format!(" → {left} more that were not looked at"),
+            (false, 0) => format!(" → {}", words.join(", ")),
+            (false, _) => format!(" → {} and {left} more", words.join(", ")),
+        }
+    }
+}
+
+/// `10.0.0.1:80`, `[::1]:80`, `*:80`.
+fn endpoint((ip, port): (IpAddr, u16)) -> String {
+    if ip.is_unspecified() { format!("*:{port}") } else { SocketAddr::new(ip, port).to_string() }
+}
+
+fn inet_name(inet: &Inet) -> String {
+    let mut name = endpoint(inet.local);
+    if inet.remote.1 != 0 {
+        name.push_str("->");
+        name.push_str(&endpoint(inet.remote));
+    }
+    if !inet.state.is_empty() {
+        name.push_str(&format!(" ({})", inet.state));
+    }
+    name
+}
+
+/// lsof's words for the type and state of a Unix socket.
+fn unix_words(unix: &diag::Unix) -> (&'static str, &'static str) {
+    let kind = match i32::from(unix.kind) {
+        libc::SOCK_STREAM => "STREAM",
+        libc::SOCK_DGRAM => "DGRAM",
+        libc::SOCK_SEQPACKET => "SEQPACKET",
+        _ => "unknown",
+    };
+    let state = match unix.state {
+        1 => "CONNECTED",
+        2 => "CONNECTING",
+        10 => "LISTEN",
+        _ => "UNCONNECTED",
+    };
+    (kind, state)
+}
+
+/// Files that were deleted, and what they take: each once.
+#[derive(Default)]
+pub struct Deleted {
+    seen: HashMap<((u32, u32), u64), ()>,
+    pub bytes: u64,
+    pub count: u64,
+}
+
+impl Deleted {
+    /// Counts a file; of a hundred thousand it is remembered that they were counted.
+    pub fn add(&mut self, file: &OpenFile) {
+        let (Some(device), Some(inode), Some(allocated)) = (file.device_number, file.inode, file.allocated)
+        else {
+            return;
+        };
+        if self.seen.contains_key(&(device, inode)) {
+            return;
+        }
+        if self.seen.len() < 100_000 {
+            self.seen.insert((device, inode), ());
+        }
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(allocated);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_the_containers() {
+        let root = |prefix: &str, mounts: &[u32]| Root {
+            prefix: prefix.into(),
+            mounts: mounts.iter().copied().collect(),
+        };
+        let shown = |root: &Root, path: &str, mount| {
+            let (path, outside) = root.shown(path.into(), mount);
+            (String::from_utf8(path).unwrap(), outside)
+        };
+        let pivoted = root("", &[1]);
+        let chrooted = root("/srv/jail", &[1]);
+        for (root, path, mount, to, outside) in [
+            (&pivoted, "/etc/x", Some(1), "/etc/x", false),
+            (&pivoted, "/", Some(1), "/", false),
+            (&pivoted, "/etc/x", Some(9), "/etc/x", true),
+            (&pivoted, "/etc/x", None, "/etc/x", false),
+            (&chrooted, "/srv/jail/etc/x", Some(1), "/etc/x", false),
+            (&chrooted, "/srv/jail", Some(1), "/", false),
+            (&chrooted, "/srv/jailed/x", Some(1), "/srv/jailed/x", true),
+            (&chrooted, "/etc/x", Some(1), "/etc/x", true),
+        ] {
+            assert_eq!(shown(root, path, mount), (to.to_owned(), outside), "{path}");
+        }
+    }
+}
