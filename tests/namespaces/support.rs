@@ -53,8 +53,9 @@ pub(crate) use needs_root;
 pub fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
-        const SOURCES: [&str; 4] = [
+        const SOURCES: [&str; 5] = [
             include_str!("../support/server.rs"),
+            include_str!("../support/files.rs"),
             include_str!("../support/hostile.rs"),
             include_str!("../support/start.rs"),
             include_str!("../support/system.rs"),

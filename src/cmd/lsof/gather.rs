@@ -319,14 +319,13 @@ impl Gatherer<'_> {
         if link.starts_with(b"anon_inode:") || link.starts_with(b"pidfd:[") {
             (row.r#type, row.shows_position) = ("a_inode", false);
         }
-        let inside = |pid: i32| {
-            let name = self.reader.read(pid, "comm", 64).map(<[u8]>::to_vec).unwrap_or_default();
+        let reader = &mut self.reader;
+        let mut program = |pid: i32| {
+            let name = reader.read(pid, "comm", 64).map(<[u8]>::to_vec).unwrap_or_default();
             format!("{pid}/{}", crate::out::name::escape(name.trim_ascii_end()))
         };
-        let mut inside = inside;
-        let cell = std::cell::RefCell::new(&mut inside);
         let what = info.map(|info| info.about).unwrap_or_default();
-        let (text, value) = about(&link, &what, |pid| (cell.borrow_mut())(pid));
+        let (text, value) = about(&link, &what, &mut program);
         (row.name, row.about) = (text.as_str().into(), value);
         (row, None)
     }

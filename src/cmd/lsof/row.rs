@@ -136,11 +136,11 @@ impl Row for OpenFile {
     ];
 }
 
-/// What a descriptor without a path is, for people: `[eventfd: 5]`; and for JSON.
+/// What a descriptor without a path is, for people: `[eventfd: 5]`; and for JSON. `program` names a process.
 pub fn about(
     link: &[u8],
     about: &About,
-    inside: impl Fn(i32) -> String,
+    program: &mut dyn FnMut(i32) -> String,
 ) -> (String, Option<serde_json::Value>) {
     use serde_json::json;
     let bare = link.strip_prefix(b"anon_inode:").unwrap_or(link);
@@ -189,7 +189,7 @@ pub fn about(
             )
         }
         About::Process(pid) if *pid > 0 => {
-            (format!("[pidfd: {}]", inside(*pid)), Some(json!({"process": pid})))
+            (format!("[pidfd: {}]", program(*pid)), Some(json!({"process": pid})))
         }
         // 0 is a process of an outer PID namespace.
         About::Process(0) => ("[pidfd: of a process outside]".to_owned(), Some(json!({"process": null}))),
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn descriptors_without_a_path_say_what_they_are_about() {
-        let said = |link: &str, what: About| about(link.as_bytes(), &what, |pid| format!("{pid}/sh")).0;
+        let said = |link: &str, what: About| about(link.as_bytes(), &what, &mut |pid| format!("{pid}/sh")).0;
         for (link, what, text) in [
             ("anon_inode:[io_uring]", About::Nothing, "[io_uring]"),
             ("anon_inode:[eventfd]", About::Event { count: 5 }, "[eventfd: 5]"),

@@ -95,7 +95,7 @@ impl Wanted {
         };
         same || match self.how {
             How::Itself => false,
-            How::FileSystem => file.device_number == Some(self.device),
+            How::FileSystem => file.device_number == Some(self.device) && !file.outside,
             How::In => below().is_some_and(|rest| !rest.contains(&b'/')),
             How::Under => below().is_some(),
         }
