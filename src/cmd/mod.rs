@@ -6,6 +6,7 @@ pub mod context;
 mod registry;
 
 mod cat;
+mod cgroup;
 #[cfg(test)]
 mod docs;
 mod echo;

@@ -2,12 +2,14 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, lsof, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, cgroup, echo, env, help, history, http, info, ls, lsof, netstat, ps, pwd, rows, sleep, targets,
+    truth, who,
 };
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
+    entry::<cgroup::Cgroup>("cgroup", &[]),
     entry::<rows::Count>("count", &[]),
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
