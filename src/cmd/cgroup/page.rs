@@ -14,31 +14,48 @@ pub fn page(facts: &Facts) -> String {
     page.line("cgroup", &escape(facts.path.as_bytes()));
     page.line("version", facts.version);
     for of in facts.paths.iter().filter(|of| of.path != facts.path && !of.controllers.is_empty()) {
-        page.line(&of.controllers.join(","), &escape(of.path.as_bytes()));
+        page.line("also in", &format!("{} ({})", escape(of.path.as_bytes()), of.controllers.join(", ")));
     }
     if let Some(frozen) = facts.frozen {
         page.line("frozen", if frozen { "yes: its processes do not run" } else { "no" });
     }
     if let Some(cpu) = &facts.cpu {
-        page.section("cpu");
+        page.section(&title(facts, "cpu"));
         cpu_lines(&mut page, cpu);
     }
     if let Some(memory) = &facts.memory {
-        page.section("memory");
+        page.section(&title(facts, "memory"));
         memory_lines(&mut page, memory);
     }
     if let Some(pids) = &facts.pids {
-        page.section("pids");
+        page.section(&title(facts, "pids"));
         pids_lines(&mut page, pids);
     }
     if let Some(io) = facts.io.as_ref().filter(|io| !io.is_empty()) {
-        page.section("io");
+        page.section(&title(facts, "io"));
         io.iter().for_each(|io| io_line(&mut page, io));
     }
     if let Some(all) = &facts.pressure {
+        page.section(&format!(
+            "{}: percent of the time that processes waited, over 10s, 60s, 300s",
+            title(facts, "pressure")
+        ));
         pressure_lines(&mut page, all);
     }
     page.0
+}
+
+/// The title of a section, which says so where its numbers are those of the root cgroup.
+fn title(facts: &Facts, section: &str) -> String {
+    let has = |of: &&super::facts::Of| match section {
+        "pressure" => of.version == 2,
+        "io" => of.controllers.contains(&"io") || of.controllers.contains(&"blkio"),
+        _ => of.controllers.contains(&section),
+    };
+    match facts.paths.iter().find(has) {
+        Some(of) if of.path == "/" => format!("{section} (of the whole node: it is in the root cgroup)"),
+        _ => section.to_owned(),
+    }
 }
 
 struct Page(String);
@@ -191,7 +208,6 @@ fn io_line(page: &mut Page, io: &Io) {
 }
 
 fn pressure_lines(page: &mut Page, all: &Pressures) {
-    page.section("pressure: percent of the time that processes waited, over 10s, 60s, 300s");
     let mut add = |name: &str, pressure: Option<Pressure>| {
         let Some(pressure) = pressure else { return };
         for (kind, stall) in [("some", pressure.some), ("full", pressure.full)] {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use nix::errno::Errno;
+
 use crate::out::Name;
 use crate::sys::proc::{Procfs, Reader};
 
@@ -55,9 +57,12 @@ impl Ends {
     pub fn of_all(procfs: &Procfs, pids: &[i32]) -> Self {
         let mut all = Self::default();
         for pid in pids {
-            let Ok(mut descriptors) = procfs.descriptors(*pid) else {
-                all.is_partial = true;
-                continue;
+            let mut descriptors = match procfs.descriptors(*pid) {
+                Ok(descriptors) => descriptors,
+                Err(error) => {
+                    all.is_partial |= matches!(error, Errno::EACCES | Errno::EPERM);
+                    continue;
+                }
             };
             let (numbers, more) = descriptors.numbers().unwrap_or_default();
             all.is_cut |= more;
@@ -69,7 +74,13 @@ impl Ends {
     }
 
     fn look(&mut self, pid: i32, fd: u32, descriptors: &mut crate::sys::proc::files::Descriptors) {
-        let Ok(link) = descriptors.link(fd) else { return };
+        let link = match descriptors.link(fd) {
+            Ok(link) => link,
+            Err(error) => {
+                self.is_partial |= matches!(error, Errno::EACCES | Errno::EPERM);
+                return;
+            }
+        };
         let (which, inode) = match (numbered(&link, b"pipe:["), numbered(&link, b"socket:[")) {
             (Some(inode), _) => (0, inode),
             (_, Some(inode)) => (1, inode),

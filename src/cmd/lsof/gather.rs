@@ -138,7 +138,7 @@ impl Gatherer<'_> {
             }
         }
         let goes_on = match self.procfs.descriptors(pid) {
-            Ok(mut descriptors) => self.descriptors(&process, &mut descriptors, take),
+            Ok(mut descriptors) => self.descriptors(&process, &mut descriptors, &mut is_refused, take),
             Err(error) => {
                 is_refused |= refused(&error);
                 true
@@ -178,14 +178,23 @@ impl Gatherer<'_> {
         &mut self,
         process: &Process,
         descriptors: &mut Descriptors,
+        is_refused: &mut bool,
         take: &mut dyn FnMut(OpenFile) -> bool,
     ) -> bool {
         let sockets_alone = process.chosen == Chosen::Files && self.selection.sockets_alone();
         let Ok((numbers, more)) = descriptors.numbers() else { return true };
         self.hidden.cut += usize::from(more);
         for fd in numbers {
-            // What was closed meanwhile is passed over.
-            let Ok(link) = descriptors.link(fd) else { continue };
+            let link = match descriptors.link(fd) {
+                Ok(link) => link,
+                // One is refused as all are, though their numbers may be listed.
+                Err(Errno::EACCES | Errno::EPERM) => {
+                    *is_refused = true;
+                    return true;
+                }
+                // It was closed meanwhile.
+                Err(_) => continue,
+            };
             if sockets_alone && !link.starts_with(b"socket:[") {
                 continue;
             }
