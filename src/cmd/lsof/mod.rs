@@ -126,10 +126,10 @@ impl Command for Lsof {
         Example { line: "lsof -p 1", what: "the open files of the first process" },
         Example { line: "lsof -i :8080", what: "who has port 8080" },
         Example { line: "lsof -nP -iTCP -sTCP:LISTEN", what: "who listens" },
-        Example { line: "lsof /server", what: "who uses this file" },
-        Example { line: "lsof +D /", what: "all files in directories" },
+        Example { line: "lsof /etc/hosts", what: "who uses this file" },
+        Example { line: "lsof +D /tmp", what: "what is open below this directory" },
         Example { line: "lsof +L1", what: "deleted files that still take space" },
-        Example { line: "lsof -t -c server", what: "PIDs alone" },
+        Example { line: "lsof -t -c nginx", what: "PIDs of processes of this name that have open files" },
     ];
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {

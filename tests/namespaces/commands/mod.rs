@@ -36,6 +36,10 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("http post http://api/items -d '{}' -H 'Content-Type: application/json'", 6),
     ("http get http://api/dump -o @host:/tmp/dump", 6),
     // Nothing is shown, and nothing is left.
+    ("lsof /etc/hosts", 1),
+    ("lsof +D /tmp", 1),
+    ("lsof +L1", 1),
+    ("lsof -t -c nginx", 1),
     ("ps | where user eq root and not command has kworker", 1),
 ];
 
