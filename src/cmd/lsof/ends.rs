@@ -9,7 +9,8 @@ use crate::sys::proc::{Procfs, Reader};
 
 /// Ends that are held, of pipes and of sockets each.
 const HELD: usize = 200_000;
-/// Ends of one pipe that are held; of the others it is said how many there are.
+/// Ends of one pipe that are held, of those that read and of those that write; of the others it is said how many there
+/// are.
 const OF_ONE: usize = 8;
 
 /// A descriptor of a pipe or a socket.
@@ -36,7 +37,8 @@ impl End {
 #[derive(Debug, Default)]
 struct Of {
     ends: Vec<End>,
-    more: usize,
+    /// How many more read, and write.
+    more: [usize; 2],
 }
 
 /// All ends, and names of the processes that hold them.
@@ -90,13 +92,15 @@ impl Ends {
             self.is_cut = true;
             return;
         }
-        let of = if which == 0 { &mut self.pipes } else { &mut self.sockets }.entry(inode).or_default();
-        if of.ends.len() >= OF_ONE {
-            of.more += 1;
-            return;
-        }
         let (reads, writes) =
             if which == 0 { descriptors.access(fd).unwrap_or((true, true)) } else { (true, true) };
+        let of = if which == 0 { &mut self.pipes } else { &mut self.sockets }.entry(inode).or_default();
+        // Each way by itself, so that many that read do not hide one that writes.
+        if of.ends.iter().filter(|end| (end.reads, end.writes) == (reads, writes)).count() >= OF_ONE {
+            of.more[0] += usize::from(reads);
+            of.more[1] += usize::from(writes);
+            return;
+        }
         of.ends.push(End { pid, fd, reads, writes });
         self.held[which] += 1;
     }
@@ -108,12 +112,18 @@ impl Ends {
         let is_other = |end: &&End| {
             (end.pid, end.fd) != (own.pid, own.fd) && (own.reads && end.writes || own.writes && end.reads)
         };
-        (of.ends.iter().filter(is_other).copied().collect(), of.more)
+        let more = match (own.reads, own.writes) {
+            (true, false) => of.more[1],
+            (false, true) => of.more[0],
+            // Those that do both are counted twice there.
+            _ => of.more[0].max(of.more[1]),
+        };
+        (of.ends.iter().filter(is_other).copied().collect(), more)
     }
 
     /// Who holds a socket.
     pub fn of_socket(&self, inode: u64) -> (Vec<End>, usize) {
-        self.sockets.get(&inode).map_or((Vec::new(), 0), |of| (of.ends.clone(), of.more))
+        self.sockets.get(&inode).map_or((Vec::new(), 0), |of| (of.ends.clone(), of.more[0]))
     }
 
     /// The name of a process.
@@ -146,7 +156,7 @@ mod tests {
         let writers = [end(2, 1, false, true), end(3, 1, false, true)];
         let ends = [&[reader, end(5, 3, true, false), both][..], &writers].concat();
         let mut all = Ends::default();
-        all.pipes.insert(7, Of { ends, more: 2 });
+        all.pipes.insert(7, Of { ends, more: [1, 2] });
         assert_eq!(all.of_pipe(7, reader), (vec![both, writers[0], writers[1]], 2));
         assert_eq!(all.of_pipe(7, writers[0]).0, [reader, end(5, 3, true, false), both]);
         assert_eq!(all.of_pipe(7, both).0.len(), 4);

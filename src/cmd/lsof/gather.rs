@@ -1,18 +1,16 @@
 //! Reads processes and their open files, one process after the other.
 
-use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
-
 use nix::errno::Errno;
 
 use super::ends::{End, Ends, numbered};
+use super::names::{endpoint, inet_name, unix_words};
+use super::root::Root;
 use super::row::{OpenFile, Peer, about, mode_word};
 use super::select::{Chosen, Selection};
 use super::sockets::{Inet, Socket, Sockets};
 use crate::cmd::Watch;
 use crate::out::Name;
 use crate::sys::idmap::IdMap;
-use crate::sys::netlink::diag;
 use crate::sys::passwd::Users;
 use crate::sys::proc::fdinfo::FdInfo;
 use crate::sys::proc::files::{Descriptors, Facts};
@@ -20,41 +18,6 @@ use crate::sys::proc::{Procfs, Reader};
 
 /// Ends of a pipe or socket that a line names.
 const NAMED: usize = 3;
-
-/// Where the container's root is, for us.
-pub struct Root {
-    /// What comes before every path in it: empty, where it is the root of its mounts.
-    prefix: Vec<u8>,
-    /// The mounts that it reaches; empty where they are not known.
-    mounts: HashSet<u32>,
-}
-
-impl Root {
-    /// That of the target.
-    pub fn of(procfs: &Procfs, reader: &mut Reader, target: i32) -> Self {
-        let link = reader.link(target, "root").map(std::os::unix::ffi::OsStringExt::into_vec);
-        let prefix = link.ok().filter(|link| link.as_slice() != b"/").unwrap_or_default();
-        let mut mounts = reader.mounts(target).unwrap_or_default();
-        // A root that is no mount is in one that mountinfo leaves out.
-        if !mounts.is_empty() {
-            mounts.extend(procfs.facts(target, "root").ok().and_then(|facts| facts.mount));
-        }
-        Self { prefix, mounts }
-    }
-
-    /// A path as the container sees it, and whether it is not in the container's mounts: then it is as the kernel
-    /// writes it.
-    pub fn shown(&self, path: Vec<u8>, mount: Option<u32>) -> (Vec<u8>, bool) {
-        if mount.is_some_and(|mount| !self.mounts.is_empty() && !self.mounts.contains(&mount)) {
-            return (path, true);
-        }
-        match path.strip_prefix(self.prefix.as_slice()) {
-            Some(b"") => (b"/".to_vec(), false),
-            Some(rest) if rest.starts_with(b"/") => (rest.to_vec(), false),
-            _ => (path, true),
-        }
-    }
-}
 
 /// What could not be seen or held.
 #[derive(Default)]
@@ -438,97 +401,6 @@ impl Gatherer<'_> {
             (true, _) => format!(" → {left} more that were not looked at"),
             (false, 0) => format!(" → {}", words.join(", ")),
             (false, _) => format!(" → {} and {left} more", words.join(", ")),
-        }
-    }
-}
-
-/// `10.0.0.1:80`, `[::1]:80`, `*:80`.
-fn endpoint((ip, port): (IpAddr, u16)) -> String {
-    if ip.is_unspecified() { format!("*:{port}") } else { SocketAddr::new(ip, port).to_string() }
-}
-
-fn inet_name(inet: &Inet) -> String {
-    let mut name = endpoint(inet.local);
-    if inet.remote.1 != 0 {
-        name.push_str("->");
-        name.push_str(&endpoint(inet.remote));
-    }
-    if !inet.state.is_empty() {
-        name.push_str(&format!(" ({})", inet.state));
-    }
-    name
-}
-
-/// lsof's words for the type and state of a Unix socket.
-fn unix_words(unix: &diag::Unix) -> (&'static str, &'static str) {
-    let kind = match i32::from(unix.kind) {
-        libc::SOCK_STREAM => "STREAM",
-        libc::SOCK_DGRAM => "DGRAM",
-        libc::SOCK_SEQPACKET => "SEQPACKET",
-        _ => "unknown",
-    };
-    let state = match unix.state {
-        1 => "CONNECTED",
-        2 => "CONNECTING",
-        10 => "LISTEN",
-        _ => "UNCONNECTED",
-    };
-    (kind, state)
-}
-
-/// Files that were deleted, and what they take: each once.
-#[derive(Default)]
-pub struct Deleted {
-    seen: HashMap<((u32, u32), u64), ()>,
-    pub bytes: u64,
-    pub count: u64,
-}
-
-impl Deleted {
-    /// Counts a file; of a hundred thousand it is remembered that they were counted.
-    pub fn add(&mut self, file: &OpenFile) {
-        let (Some(device), Some(inode), Some(allocated)) = (file.device_number, file.inode, file.allocated)
-        else {
-            return;
-        };
-        if self.seen.contains_key(&(device, inode)) {
-            return;
-        }
-        if self.seen.len() < 100_000 {
-            self.seen.insert((device, inode), ());
-        }
-        self.count += 1;
-        self.bytes = self.bytes.saturating_add(allocated);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_the_containers() {
-        let root = |prefix: &str, mounts: &[u32]| Root {
-            prefix: prefix.into(),
-            mounts: mounts.iter().copied().collect(),
-        };
-        let shown = |root: &Root, path: &str, mount| {
-            let (path, outside) = root.shown(path.into(), mount);
-            (String::from_utf8(path).unwrap(), outside)
-        };
-        let pivoted = root("", &[1]);
-        let chrooted = root("/srv/jail", &[1]);
-        for (root, path, mount, to, outside) in [
-            (&pivoted, "/etc/x", Some(1), "/etc/x", false),
-            (&pivoted, "/", Some(1), "/", false),
-            (&pivoted, "/etc/x", Some(9), "/etc/x", true),
-            (&pivoted, "/etc/x", None, "/etc/x", false),
-            (&chrooted, "/srv/jail/etc/x", Some(1), "/etc/x", false),
-            (&chrooted, "/srv/jail", Some(1), "/", false),
-            (&chrooted, "/srv/jailed/x", Some(1), "/srv/jailed/x", true),
-            (&chrooted, "/etc/x", Some(1), "/etc/x", true),
-        ] {
-            assert_eq!(shown(root, path, mount), (to.to_owned(), outside), "{path}");
         }
     }
 }

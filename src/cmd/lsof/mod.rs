@@ -2,8 +2,11 @@
 
 mod address;
 mod args;
+mod deleted;
 mod ends;
 mod gather;
+mod names;
+mod root;
 mod row;
 mod select;
 mod sockets;
@@ -18,7 +21,9 @@ use crate::out::{Field, Kind, Output};
 use crate::sys::idmap::IdMap;
 use crate::sys::proc::{Procfs, why_refused};
 
-use gather::{Deleted, Gatherer, Hidden, Root};
+use deleted::Deleted;
+use gather::{Gatherer, Hidden};
+use root::Root;
 use row::OpenFile;
 use select::{How, Selection, Wanted};
 
