@@ -120,7 +120,8 @@ fn cpu_lines(page: &mut Page, cpu: &Cpu) {
     };
     page.line("limit", &limit);
     if let (Some(quota), Some(period)) = (cpu.quota, cpu.period) {
-        page.line("quota", &format!("{:.0}ms every {:.0}ms", quota * 1000.0, period * 1000.0));
+        let name = if cpu.is_above { "own quota" } else { "quota" };
+        page.line(name, &format!("{:.0}ms every {:.0}ms", quota * 1000.0, period * 1000.0));
     }
     if let (Some(periods), Some(throttled)) =
         (cpu.periods.filter(|periods| *periods > 0), cpu.throttled_periods)

@@ -336,6 +336,20 @@ fn tab_completes_paths_but_not_values() {
     prompt.sees("web:/$ ");
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn an_old_kernel_finds_files_by_their_names() {
+    needs_root!();
+    let target = opened(sandbox());
+    // openat2(2) answers ENOSYS, as before 5.6.
+    let ran = run(Command::new(crate::support::helper())
+        .args(["filter", "437:38", "--", crate::support::NSDBG, "--pid"])
+        .arg(target.pid.to_string())
+        .args(["-c", "lsof /tmp/log; lsof -t +D /etc"]));
+    let lines: Vec<String> = ran.ok().lines().map(str::to_owned).collect();
+    assert!(lines[1].ends_with("/tmp/log") && lines[2] == "1" && lines.len() == 3, "{lines:?}");
+}
+
 // Seen to fail where a link that is refused is passed over as one that was closed.
 #[cfg(target_arch = "x86_64")]
 #[test]
