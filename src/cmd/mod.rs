@@ -8,6 +8,7 @@ mod registry;
 mod cat;
 mod df;
 mod dns;
+mod cgroup;
 #[cfg(test)]
 mod docs;
 mod du;
@@ -22,6 +23,7 @@ mod ip;
 mod ls;
 mod mounts;
 pub(crate) mod net;
+mod lsof;
 mod netstat;
 pub(crate) mod ps;
 mod nc;

@@ -1,11 +1,12 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, df, dns, du, echo, env, help, history, http, info, ip, ls, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who};
+use super::{cat, cgroup, df, dns, du, echo, env, help, history, http, info, ip, ls, lsof, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
+    entry::<cgroup::Cgroup>("cgroup", &[]),
     entry::<rows::Count>("count", &[]),
     entry::<df::Df>("df", &[]),
     entry::<dns::Dns>("dns", &["dig"]),
@@ -21,6 +22,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<ip::Ip>("ip", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
+    entry::<lsof::Lsof>("lsof", &["fds"]),
     entry::<mounts::Mounts>("mounts", &["mount", "findmnt"]),
     entry::<nc::Nc>("nc", &["netcat"]),
     entry::<netstat::Netstat>("netstat", &[]),

@@ -1,6 +1,7 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
 pub mod capability;
+pub mod cgroupfs;
 pub mod dir;
 pub mod dns;
 pub mod icmp;

@@ -199,8 +199,15 @@ pub fn arguments(cmdline: &[u8]) -> Vec<String> {
 /// # Errors
 /// As open(2).
 pub fn cgroup_of(id: i32) -> nix::Result<Cgroup> {
+    cgroup_file(id).map(|text| Cgroup::parse(&text))
+}
+
+/// The same as the kernel writes it: a line for each hierarchy.
+///
+/// # Errors
+/// As open(2).
+pub fn cgroup_file(id: i32) -> nix::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = openat(AT_FDCWD, "/proc", flags, Mode::empty())?;
-    let text = Procfs::new(&root, None).reader().read_all(id, "cgroup", CGROUP_LIMIT)?;
-    Ok(Cgroup::parse(&text))
+    Procfs::new(&root, None).reader().read_all(id, "cgroup", CGROUP_LIMIT)
 }

@@ -202,6 +202,14 @@ impl Builder {
         self
     }
 
+    /// The root becomes an overlay, whose lower part is what the root has; whether that could be mounted.
+    pub fn over(self, upper: &str, work: &str) -> (Self, bool) {
+        let options = format!("lowerdir={},upperdir={upper},workdir={work}", self.root.display());
+        let done =
+            mount(Some("nsdbg-test"), &self.root, Some("overlay"), MsFlags::empty(), Some(options.as_str()));
+        (self, done.is_ok())
+    }
+
     pub fn start(self) -> Sandbox {
         let mut command = Command::new(helper());
         command.arg("box").arg(format!("root={}", self.root.display()));

@@ -10,6 +10,7 @@
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+mod files;
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod probe;
@@ -274,6 +275,7 @@ fn act(mode: &[String]) -> ! {
         "exec" => run(&mode[1..]),
         "mute" => mute(Ipv4Addr::LOCALHOST, argument),
         "mute-any" => mute(Ipv4Addr::UNSPECIFIED, argument),
+        "files" => files::open(),
         "peer" => probe::peer(),
         name => hostile::become_attacker(name, &mode[1.min(mode.len())..]),
     }

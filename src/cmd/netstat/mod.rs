@@ -5,6 +5,8 @@ mod sockets;
 mod tables;
 mod text;
 
+pub use text::path as unix_path;
+
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;

@@ -1,6 +1,8 @@
 //! A procfs as a directory descriptor: its PIDs, and files of processes, read bounded into one reused buffer.
 
+pub mod fdinfo;
 pub mod fds;
+pub mod files;
 pub mod net;
 pub mod stat;
 

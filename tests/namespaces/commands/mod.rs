@@ -2,6 +2,8 @@
 
 mod dns;
 mod files;
+mod cgroup;
+mod lsof;
 mod rows;
 mod tls;
 mod ip;
@@ -57,6 +59,10 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("ping -c 3 -i 0.2 127.0.0.1", 2),
     ("ping -c 1 -t 1 -W 1 127.0.0.1", 2),
     // Nothing is shown, and nothing is left.
+    ("lsof /etc/hosts", 1),
+    ("lsof +D /tmp", 1),
+    ("lsof +L1", 1),
+    ("lsof -t -c nginx", 1),
     ("ps | where user eq root and not command has kworker", 1),
 ];
 
