@@ -10,6 +10,8 @@ mod cat;
 mod docs;
 mod echo;
 mod env;
+
+mod grep;
 mod help;
 mod history;
 mod http;

@@ -2,7 +2,7 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, echo, env, grep, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
 };
 
 /// All commands, by name.
@@ -13,6 +13,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<grep::Grep>("grep", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),

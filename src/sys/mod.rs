@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod dir;
 pub mod dns;
+pub mod fnmatch;
 pub mod idmap;
 pub mod netlink;
 pub mod open;
