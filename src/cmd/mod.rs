@@ -10,6 +10,7 @@ mod cat;
 mod docs;
 mod echo;
 mod env;
+mod find;
 
 mod grep;
 mod help;

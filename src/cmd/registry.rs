@@ -12,6 +12,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
+    entry::<super::find::Find>("find", &[]),
     entry::<rows::First>("first", &[]),
     entry::<grep::Grep>("grep", &[]),
     entry::<help::Help>("help", &[]),

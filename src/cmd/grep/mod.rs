@@ -17,6 +17,7 @@ use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 
 use matcher::Matcher;
+pub use pattern::{Flavour, Syntax, put};
 use plan::Plan;
 use search::Search;
 use tree::Run;

@@ -9,6 +9,8 @@ use super::bracket;
 pub enum Syntax {
     /// Operators with a backslash: `\(a\|b\)\{2\}`.
     Basic,
+    /// As basic, with `+` and `?`, and without intervals: what find's -regex takes.
+    Emacs,
     /// Operators without: `(a|b){2}`.
     Extended,
     /// No operators.
@@ -46,7 +48,8 @@ pub struct Put {
 pub fn put(pattern: &[u8], syntax: Syntax, flavour: Flavour) -> Result<Put, String> {
     let mut putting = Putting {
         rest: pattern,
-        basic: syntax == Syntax::Basic,
+        basic: matches!(syntax, Syntax::Basic | Syntax::Emacs),
+        emacs: syntax == Syntax::Emacs,
         flavour,
         groups: vec![Group::default()],
         depends: false,
@@ -103,6 +106,7 @@ impl Group {
 struct Putting<'a> {
     rest: &'a [u8],
     basic: bool,
+    emacs: bool,
     flavour: Flavour,
     groups: Vec<Group>,
     depends: bool,
@@ -141,8 +145,8 @@ impl Putting<'_> {
                     self.atom(put.text);
                 }
                 (b'*', _) if !(self.basic && self.only_places()) => self.repeat(rest, "*"),
-                (b'+', _) if !self.basic => self.repeat(rest, "+"),
-                (b'?', _) if !self.basic => self.repeat(rest, "?"),
+                (b'+', _) if !self.basic || (self.emacs && !self.only_places()) => self.repeat(rest, "+"),
+                (b'?', _) if !self.basic || (self.emacs && !self.only_places()) => self.repeat(rest, "?"),
                 (b'{', _) if !self.basic => match interval(rest, false) {
                     Some((_, Some(most), _)) if most > MOST_REPEATS => return Err(too_big()),
                     Some((least, _, _)) if least > MOST_REPEATS => return Err(too_big()),
@@ -162,12 +166,12 @@ impl Putting<'_> {
             b')' if self.basic && self.groups.len() == 1 => Err("unmatched ) or \\)".to_owned()),
             b')' if self.basic => self.close(),
             b'|' if self.basic => self.or(),
-            b'+' | b'?' if self.basic && !self.only_places() => {
+            b'+' | b'?' if self.basic && !self.emacs && !self.only_places() => {
                 let rest = self.rest;
                 self.repeat(rest, if byte == b'+' { "+" } else { "?" });
                 Ok(())
             }
-            b'{' if self.basic && !self.only_places() => {
+            b'{' if self.basic && !self.emacs && !self.only_places() => {
                 let rest = self.rest;
                 match interval(rest, true) {
                     Some((_, Some(most), _)) if most > MOST_REPEATS => Err(too_big()),

@@ -1,5 +1,7 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod find;
+mod grep;
 mod rows;
 
 use std::collections::BTreeMap;
