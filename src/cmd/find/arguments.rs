@@ -253,20 +253,40 @@ pub fn regex_type(name: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
-pub fn regex(pattern: &[u8], kind: &str, ignore_case: bool) -> Result<regex::bytes::Regex, String> {
+pub fn regex(pattern: &[u8], kind: &str, ignore_case: bool) -> Result<Regex, String> {
     let syntax = match kind {
         "emacs" | "findutils-default" => Syntax::Emacs,
         "posix-extended" | "egrep" | "posix-egrep" => Syntax::Extended,
         _ => Syntax::Basic,
     };
     // No path has a NUL: so the pattern goes over newlines.
-    let put = put(pattern, syntax, Flavour { unicode: true, end: 0 })?;
-    regex::bytes::RegexBuilder::new(&format!("^(?:{})$", put.text))
-        .case_insensitive(ignore_case)
-        .multi_line(true)
-        .line_terminator(0)
-        .build()
-        .map_err(|_| "the regular expression is too big".to_owned())
+    let build = |unicode: bool| {
+        let put = put(pattern, syntax, Flavour { unicode, end: 0 })?;
+        regex::bytes::RegexBuilder::new(&format!("^(?:{})$", put.text))
+            .unicode(unicode)
+            .case_insensitive(ignore_case)
+            .multi_line(true)
+            .line_terminator(0)
+            .build()
+            .map_err(|_| "the regular expression is too big".to_owned())
+    };
+    Ok(Regex { characters: build(true)?, bytes: build(false)? })
+}
+
+/// A regular expression for paths.
+#[derive(Debug)]
+pub struct Regex {
+    characters: regex::bytes::Regex,
+    /// For a path that is not UTF-8.
+    bytes: regex::bytes::Regex,
+}
+
+impl Regex {
+    /// Whether a path matches.
+    pub fn is_match(&self, path: &[u8]) -> bool {
+        let is_text = std::str::from_utf8(path).is_ok();
+        if is_text { &self.characters } else { &self.bytes }.is_match(path)
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What `find` evaluates for each file: tests and actions, and how they are joined.
 
+use super::arguments::Regex;
 use super::format::Format;
 use super::parse::Numeric;
 use crate::sys::fnmatch::Fnmatch;
@@ -57,7 +58,7 @@ pub enum Test {
     /// Where a link leads.
     LinkName(Fnmatch),
     /// The whole path.
-    Regex(regex::bytes::Regex),
+    Regex(Box<Regex>),
     /// Types, a bit for each `DT_*`.
     Type(u32),
     /// Types of what a link leads to.

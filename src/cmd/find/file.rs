@@ -46,6 +46,13 @@ impl<'a> File<'a> {
         if self.depth() > 0 { self.walk.name() } else { base(self.path()) }
     }
 
+    /// Its name without directories, with the slashes behind it that its path has.
+    pub fn base_with_slashes(&self) -> &'a [u8] {
+        let (path, base) = (self.path(), self.base());
+        let behind = path.iter().rev().take_while(|byte| **byte == b'/').count();
+        if base == b"/" { base } else { path.get(path.len() - behind - base.len()..).unwrap_or(base) }
+    }
+
     /// Its facts.
     ///
     /// # Errors
@@ -128,11 +135,6 @@ impl<'a> File<'a> {
             }
             _ => Ok(false),
         }
-    }
-
-    /// Its path, for a message.
-    pub fn os_path(&self) -> &'a OsStr {
-        OsStr::from_bytes(self.path())
     }
 }
 

@@ -91,7 +91,7 @@ pub struct Layout {
 const WIDEST: usize = 4096;
 
 /// Parts of a time that are known, of strftime(3).
-const TIME_PARTS: &[u8] = b"@HIklMprSTXZaAbBcdDhjmUwWxyY+sFRnC";
+const TIME_PARTS: &[u8] = b"@HIklMprSTXZaAbBcdDehjmUwWxyY+sFRnC";
 
 impl Format {
     /// Reads a format.

@@ -383,7 +383,7 @@ impl<'a> Parser<'a> {
             b"-lname" => Test::LinkName(Fnmatch::new(bytes, false)),
             b"-ilname" => Test::LinkName(Fnmatch::new(bytes, true)),
             b"-regex" | b"-iregex" => {
-                Test::Regex(arguments::regex(bytes, &self.regex_type, word == b"-iregex")?)
+                Test::Regex(Box::new(arguments::regex(bytes, &self.regex_type, word == b"-iregex")?))
             }
             b"-regextype" => {
                 self.regex_type = arguments::regex_type(text()?)?;

@@ -177,7 +177,7 @@ fn value(field: Field, layout: Layout, file: &File, start: &[u8], users: &Users)
     let number = |value: u64| value.to_string().into_bytes();
     Ok(match field {
         Field::Path => path.to_vec(),
-        Field::Base => file.base().to_vec(),
+        Field::Base => file.base_with_slashes().to_vec(),
         Field::Directory => directory(path).to_vec(),
         Field::Below => {
             let below = path.get(start.len()..).unwrap_or_default();
@@ -212,7 +212,7 @@ fn value(field: Field, layout: Layout, file: &File, start: &[u8], users: &Users)
             Err(_) => b"?".to_vec(),
         },
         Field::Target => file.target()?.unwrap_or_default(),
-        Field::Time(clock) => file.time(clock)?.map(|time| part(time, b'c')).unwrap_or_default(),
+        Field::Time(clock) => file.time(clock)?.map(|time| part(time, b't')).unwrap_or_default(),
         Field::TimePart(clock, letter) => {
             file.time(clock)?.map(|time| part(time, letter)).unwrap_or_default()
         }
@@ -302,6 +302,9 @@ fn part((seconds, nanos): (i64, u32), letter: u8) -> Vec<u8> {
     let half = if t.hour < 12 { "AM" } else { "PM" };
     let clock = format!("{:02}:{:02}:{:02}{fraction}", t.hour, t.minute, t.second);
     let slashes = format!("{:02}/{:02}/{:02}", t.month, t.day, t.year.rem_euclid(100));
+    let plain_clock = format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
+    let local =
+        |clock: String| format!("{} {} {:>2} {clock} {}", &DAYS[weekday][..3], &month[..3], t.day, t.year);
     let text = match letter {
         b'@' => format!("{seconds}{fraction}"),
         b's' => seconds.to_string(),
@@ -311,7 +314,7 @@ fn part((seconds, nanos): (i64, u32), letter: u8) -> Vec<u8> {
         b'l' => format!("{hour12:>2}"),
         b'M' => format!("{:02}", t.minute),
         b'p' => half.to_owned(),
-        b'r' => format!("{hour12:02}:{:02}:{:02}{fraction} {half}", t.minute, t.second),
+        b'r' => format!("{hour12:02}:{:02}:{:02} {half}", t.minute, t.second),
         b'R' => format!("{:02}:{:02}", t.hour, t.minute),
         b'S' => format!("{:02}{fraction}", t.second),
         b'T' | b'X' => clock,
@@ -320,7 +323,9 @@ fn part((seconds, nanos): (i64, u32), letter: u8) -> Vec<u8> {
         b'A' => DAYS[weekday].to_owned(),
         b'b' | b'h' => month[..3].to_owned(),
         b'B' => month.to_owned(),
-        b'c' => format!("{} {} {:>2} {clock} {}", &DAYS[weekday][..3], &month[..3], t.day, t.year),
+        b'c' => local(plain_clock),
+        b't' => local(clock),
+        b'e' => format!("{:>2}", t.day),
         b'C' => format!("{:02}", t.year.div_euclid(100)),
         b'd' => format!("{:02}", t.day),
         b'D' | b'x' => slashes,

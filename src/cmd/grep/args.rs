@@ -34,7 +34,9 @@ pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
         if bytes.starts_with(b"--") || !bytes.starts_with(b"-") || bytes.len() < 2 {
             let takes_next = LONG.contains(&bytes);
             rewritten.push(arg);
-            rewritten.extend(args.next().filter(|_| takes_next));
+            if takes_next {
+                rewritten.extend(args.next());
+            }
             continue;
         }
         let (letters, number, takes_next) = split(&bytes[1..]);

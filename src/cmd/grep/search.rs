@@ -300,21 +300,13 @@ impl<'a> Search<'a> {
         memrchr(self.plan.end, before).map_or(0, |found| found + 1)
     }
 
-    /// Prints lines of context up to a place. After the last line that is wanted they end before one that matches.
+    /// Prints lines of context up to a place.
     fn print_pending(&mut self, to: usize) {
         let mut at = self.file.last.unwrap_or(0);
         while self.file.pending > 0 && at < to {
             let rest = self.buffer.get(at..to).unwrap_or_default();
             let next = memchr(self.plan.end, rest).map_or(to, |found| at + found + 1);
             self.file.pending -= 1;
-            if self.file.left == 0 {
-                let line = self.buffer.get(at..next).unwrap_or_default();
-                let matches = self.matcher.find(line, self.matcher.text(line), 0).is_some();
-                if matches != self.plan.invert {
-                    self.file.pending = 0;
-                    return;
-                }
-            }
             self.print(at, next, false);
             at = next;
         }
