@@ -47,14 +47,14 @@ struct Longest {
 }
 
 /// What a block of text is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Text {
     /// One regular expression serves.
     Bytes,
     /// It is UTF-8.
     Characters,
-    /// Some of its lines are UTF-8.
-    Mixed,
+    /// Some of its lines are UTF-8: where runs of lines end, and whether they are that.
+    Mixed(Vec<(usize, bool)>),
 }
 
 impl Matcher {
@@ -86,34 +86,65 @@ impl Matcher {
         } else if std::str::from_utf8(block).is_ok() {
             Text::Characters
         } else {
-            Text::Mixed
+            Text::Mixed(self.runs(block))
         }
     }
 
     /// A place in the first line at or after `from`, itself the start of a line, that matches.
-    pub fn find(&self, block: &[u8], text: Text, from: usize) -> Option<usize> {
+    pub fn find(&self, block: &[u8], text: &Text, from: usize) -> Option<usize> {
         if !self.any || from >= block.len() {
             return None;
         }
         let at = match (text, &self.characters) {
             (Text::Characters, Some(characters)) => characters.shortest_match_at(block, from)?,
-            (Text::Mixed, Some(_)) => return self.find_by_line(block, from),
+            (Text::Mixed(runs), Some(characters)) => return self.find_in_runs(block, from, runs, characters),
             _ => self.bytes.shortest_match_at(block, from)?,
         };
         // Behind the end of the last line there is none.
         (at < block.len()).then_some(at)
     }
 
-    fn find_by_line(&self, block: &[u8], mut from: usize) -> Option<usize> {
-        while from < block.len() {
-            let end = memchr::memchr(self.end, &block[from..]).map_or(block.len(), |at| from + at);
-            let line = &block[from..end];
-            if self.regex(line).is_match(line) {
-                return Some(from);
+    fn find_in_runs(
+        &self,
+        block: &[u8],
+        mut from: usize,
+        runs: &[(usize, bool)],
+        characters: &Regex,
+    ) -> Option<usize> {
+        for (end, is_text) in &runs[runs.partition_point(|(end, _)| *end <= from)..] {
+            let regex = if *is_text { characters } else { &self.bytes };
+            match regex.shortest_match_at(block.get(..*end)?, from) {
+                Some(at) if at < *end => return Some(at),
+                _ => from = *end,
             }
-            from = end + 1;
         }
         None
+    }
+
+    /// Lines that are UTF-8 and lines that are not, in runs of as many as there are.
+    fn runs(&self, block: &[u8]) -> Vec<(usize, bool)> {
+        let (mut runs, mut from): (Vec<(usize, bool)>, usize) = (Vec::new(), 0);
+        while from < block.len() {
+            let rest = &block[from..];
+            let valid = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), |_| rest.len());
+            let text = if valid == rest.len() {
+                valid
+            } else {
+                memchr::memrchr(self.end, &rest[..valid]).map_or(0, |at| at + 1)
+            };
+            if text > 0 {
+                runs.push((from + text, true));
+                from += text;
+                continue;
+            }
+            let line = memchr::memchr(self.end, rest).map_or(rest.len(), |at| at + 1);
+            from += line;
+            match runs.last_mut() {
+                Some((end, false)) => *end = from,
+                _ => runs.push((from, false)),
+            }
+        }
+        runs
     }
 
     fn regex(&self, line: &[u8]) -> &Regex {
@@ -250,19 +281,22 @@ mod tests {
         ] {
             let matcher = matcher(&[pattern], word);
             let block = format!("{line}\n");
-            let found = matcher.find(block.as_bytes(), matcher.text(block.as_bytes()), 0);
+            let found = matcher.find(block.as_bytes(), &matcher.text(block.as_bytes()), 0);
             assert_eq!(found.is_some(), matched, "{pattern} {line}");
         }
     }
 
     #[test]
     fn lines_that_are_not_utf8_are_matched_by_bytes() {
-        let block = b"\xff\n\xc3\xa9\nxx\n";
+        let block = b"\xff\n\xc3\xa9\nxx\n\xff\xff\n";
         let matcher = matcher(&["^..$"], BASIC);
-        assert_eq!(matcher.text(block), Text::Mixed);
-        assert_eq!(matcher.find(block, Text::Mixed, 0), Some(5));
+        let text = matcher.text(block);
+        assert_eq!(text, Text::Mixed(vec![(2, false), (8, true), (11, false)]));
+        assert_eq!(matcher.find(block, &text, 0), Some(7));
+        assert_eq!(matcher.find(block, &text, 8), Some(10));
         let one = self::matcher(&["^.$"], BASIC);
-        assert_eq!(one.find(block, Text::Mixed, 0), Some(0));
-        assert_eq!(one.find(block, Text::Mixed, 2), Some(2));
+        assert_eq!(one.find(block, &text, 0), Some(1));
+        assert_eq!(one.find(block, &text, 2), Some(4));
+        assert_eq!(one.find(block, &text, 5), None);
     }
 }

@@ -29,6 +29,9 @@ pub trait Source {
 
     /// Whether it may wait for more: then what was found is handed on before.
     fn waits(&self) -> bool;
+
+    /// Whether all of it was read, where that is known without another read.
+    fn is_read(&self) -> bool;
 }
 
 /// What a file came to.
@@ -126,7 +129,7 @@ impl<'a> Search<'a> {
             let asked = space.len().min(PIECE);
             let piece = space.get_mut(..asked).unwrap_or_default();
             let mut count = source.read(piece)?;
-            let at_end = count == 0;
+            let at_end = count == 0 || source.is_read();
             let was_short = count < asked;
             let mut new = filled;
             if self.plan.binary != Binary::Text {
@@ -210,7 +213,7 @@ impl<'a> Search<'a> {
         let text = self.matcher.text(block);
         let mut at = from;
         while at < to && self.file.left > 0 {
-            let (start, stop) = self.next_line(text, from, at, to);
+            let (start, stop) = self.next_line(&text, from, at, to);
             if self.plan.invert {
                 self.inverted(at, start, sink)?;
             } else if start < to {
@@ -233,7 +236,7 @@ impl<'a> Search<'a> {
     }
 
     /// The next line that matches, and where the one after it begins; both are `to` where there is none.
-    fn next_line(&self, text: Text, from: usize, at: usize, to: usize) -> (usize, usize) {
+    fn next_line(&self, text: &Text, from: usize, at: usize, to: usize) -> (usize, usize) {
         let block = self.buffer.get(from..to).unwrap_or_default();
         let Some(place) = self.matcher.find(block, text, at - from) else { return (to, to) };
         let end = self.plan.end;

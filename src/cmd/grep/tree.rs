@@ -3,11 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::mpsc::sync_channel;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::Whence;
 
 use super::Grep;
@@ -50,12 +52,18 @@ impl Source for Input {
     fn waits(&self) -> bool {
         self.is_stdin()
     }
+
+    fn is_read(&self) -> bool {
+        false
+    }
 }
 
 /// A file of a tree.
 struct Below<'a> {
     file: File,
     name: &'a [u8],
+    /// What is left of the length that it had when it was opened; 0 where that says nothing.
+    left: u64,
 }
 
 impl Source for Below<'_> {
@@ -63,19 +71,27 @@ impl Source for Below<'_> {
         loop {
             match self.file.read(buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                other => {
-                    return other.map_err(|error| Fault::io("read", OsStr::from_bytes(self.name), &error));
+                Err(error) => return Err(Fault::io("read", OsStr::from_bytes(self.name), &error)),
+                Ok(count) => {
+                    self.left = self.left.saturating_sub(count as u64);
+                    return Ok(count);
                 }
             }
         }
     }
 
     fn skip_hole(&mut self) -> u64 {
-        skip_hole(&self.file)
+        let skipped = skip_hole(&self.file);
+        self.left = self.left.saturating_sub(skipped);
+        skipped
     }
 
     fn waits(&self) -> bool {
         false
+    }
+
+    fn is_read(&self) -> bool {
+        self.left == 0
     }
 }
 
@@ -215,64 +231,107 @@ impl<'a> Run<'a> {
     }
 
     fn tree(&mut self, operand: &OsStr) -> Result<()> {
-        let is_default = self.grep.has_no_files();
         let mut walk = Walk::new(operand, true, false);
-        while let Some(step) = walk.step() {
-            let top = walk.depth() == 0;
-            match step {
-                Step::Left => {}
-                Step::Failed(errno) => {
-                    let op = if errno == Errno::ENOENT && top { "open" } else { "read" };
-                    let fault = match errno {
-                        Errno::EMFILE => Fault::text(op, path(&walk), "too many directories in one another"),
-                        errno => Fault::errno(op, path(&walk), errno),
-                    };
-                    self.report(fault)?;
-                }
-                Step::Found if walk.kind() == libc::DT_DIR => {
-                    if self.plan.leaves_out(walk.name()) && !is_default {
-                        walk.skip();
-                    } else if !top && self.plan.leaves_out(walk.name()) {
-                        walk.skip();
-                    } else if top && self.grep.names_in_trees() {
-                        self.search.printer.names = true;
-                    }
-                }
-                Step::Found if top => return self.operand(operand),
-                Step::Found if walk.kind() == libc::DT_REG && self.plan.wants(walk.name()) => {
-                    self.below(&walk, is_default)?;
-                    if self.plan.status_only && self.any {
-                        return Ok(());
-                    }
-                }
-                Step::Found => {}
-            }
+        match walk.step() {
+            Some(Step::Found) if walk.kind() == libc::DT_DIR => {}
+            Some(Step::Failed(errno)) => return self.report(Fault::errno("open", operand, errno)),
+            _ => return self.operand(operand),
         }
-        Ok(())
-    }
-
-    /// Searches a file of a tree. What became something else since its directory was read is passed over.
-    fn below(&mut self, walk: &Walk, is_default: bool) -> Result<()> {
-        let opened = walk.open(OFlag::O_RDONLY).and_then(|fd| fstat(&fd).map(|stat| (fd, stat)));
-        let (fd, stat) = match opened {
-            Ok(opened) => opened,
-            Err(Errno::ELOOP) => return Ok(()),
-            Err(errno) => return self.report(Fault::errno("open", path(walk), errno)),
-        };
-        if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+        let is_default = self.grep.has_no_files();
+        if !is_default && self.plan.leaves_out(walk.name()) {
             return Ok(());
         }
-        let name = walk.path();
-        let name = if is_default { name.strip_prefix(b"./").unwrap_or(name) } else { name };
-        if self.is_output(&stat) {
-            return self.report(Fault::text("read", OsStr::from_bytes(name), "it is where the output goes"));
+        self.search.printer.names = self.grep.names_in_trees();
+        let plan = self.plan;
+        let (sender, receiver) = sync_channel(BATCHES);
+        std::thread::scope(|scope| {
+            let finding = move || {
+                let mut batch = Vec::with_capacity(BATCH);
+                while let Some(found) = next(&mut walk, plan) {
+                    batch.push(found);
+                    if batch.len() == BATCH && sender.send(std::mem::take(&mut batch)).is_err() {
+                        return;
+                    }
+                }
+                // Where nobody listens, nothing more is wanted.
+                let _ = sender.send(batch);
+            };
+            // Files are found and opened in one thread and searched in the other, in the order of the walk.
+            if std::thread::Builder::new().spawn_scoped(scope, finding).is_err() {
+                let mut walk = Walk::new(operand, true, false);
+                walk.step();
+                while let Some(found) = next(&mut walk, plan).filter(|_| !(plan.status_only && self.any)) {
+                    self.found(found, is_default)?;
+                }
+                return Ok(());
+            }
+            // The receiver goes at the end of this, so that the thread ends too.
+            for found in receiver.into_iter().flatten() {
+                self.found(found, is_default)?;
+                if self.plan.status_only && self.any {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn found(&mut self, found: FoundFile, is_default: bool) -> Result<()> {
+        let FoundFile { path, opened } = found;
+        let name = if is_default { path.strip_prefix(b"./").unwrap_or(&path) } else { &path };
+        match opened {
+            Ok((fd, stat)) if self.is_output(&stat) => {
+                drop(fd);
+                self.report(Fault::text("read", OsStr::from_bytes(name), "it is where the output goes"))
+            }
+            Ok((fd, stat)) => {
+                let left = u64::try_from(stat.st_size).unwrap_or(0);
+                // Files of procfs have no length.
+                let left = if left == 0 { u64::MAX } else { left };
+                let searched = self.run(name, &mut Below { file: File::from(fd), name, left });
+                self.done(name, searched)
+            }
+            Err(Errno::EMFILE) => {
+                let cause = "too many directories in one another: it is not gone into";
+                self.report(Fault::text("open", OsStr::from_bytes(name), cause))
+            }
+            Err(errno) => self.report(Fault::errno("open", OsStr::from_bytes(name), errno)),
         }
-        let mut source = Below { file: File::from(fd), name };
-        let searched = self.run(name, &mut source);
-        self.done(name, searched)
     }
 }
 
-fn path(walk: &Walk) -> &OsStr {
-    OsStr::from_bytes(walk.path())
+/// A file that a walk came to, opened, or what could not be.
+struct FoundFile {
+    path: Vec<u8>,
+    opened: nix::Result<(OwnedFd, FileStat)>,
+}
+
+/// Files that are handed from thread to thread at once, and how often that may be done ahead. All of them are open: fewer
+/// than the descriptors that a walk leaves to others.
+const BATCH: usize = 8;
+const BATCHES: usize = 2;
+
+/// Goes on to the next file that is to be searched.
+fn next(walk: &mut Walk, plan: &Plan) -> Option<FoundFile> {
+    loop {
+        let opened = match walk.step()? {
+            Step::Failed(errno) => Err(errno),
+            Step::Found if walk.kind() == libc::DT_DIR => {
+                if plan.leaves_out(walk.name()) {
+                    walk.skip();
+                }
+                continue;
+            }
+            Step::Found if walk.kind() == libc::DT_REG && plan.wants(walk.name()) => {
+                match walk.open(OFlag::O_RDONLY).and_then(|fd| fstat(&fd).map(|stat| (fd, stat))) {
+                    // What became something else since its directory was read is passed over.
+                    Err(Errno::ELOOP) => continue,
+                    Ok((_, stat)) if special(&stat).is_some() => continue,
+                    opened => opened,
+                }
+            }
+            Step::Found | Step::Left => continue,
+        };
+        return Some(FoundFile { path: walk.path().to_vec(), opened });
+    }
 }
