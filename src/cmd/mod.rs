@@ -14,6 +14,9 @@ mod docs;
 mod du;
 mod echo;
 mod env;
+mod find;
+
+mod grep;
 mod help;
 mod history;
 pub(crate) mod http;

@@ -1,7 +1,7 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, cgroup, df, dns, du, echo, env, help, history, http, info, ip, ls, lsof, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who};
+use super::{cat, cgroup, df, dns, du, echo, env, grep, help, history, http, info, ip, ls, lsof, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
@@ -14,7 +14,9 @@ pub static REGISTRY: &[Entry] = &[
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
+    entry::<super::find::Find>("find", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<grep::Grep>("grep", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),

@@ -139,15 +139,7 @@ pub struct Stat {
 /// # Errors
 /// As statx(2).
 pub fn stat(directory: Option<BorrowedFd>, path: &CStr, follow: bool, mask: u32) -> Result<Stat> {
-    let directory = directory.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
-    let flags = libc::AT_NO_AUTOMOUNT | if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-    let mut facts = std::mem::MaybeUninit::<libc::statx>::uninit();
-    // SAFETY: the path is a C string and the kernel writes one `struct statx` to `facts`; both outlive the call.
-    let raw =
-        unsafe { libc::syscall(libc::SYS_statx, directory, path.as_ptr(), flags, mask, facts.as_mut_ptr()) };
-    Errno::result(raw)?;
-    // SAFETY: on success the kernel has filled the whole structure.
-    let facts = unsafe { facts.assume_init() };
+    let facts = statx(directory, path, follow, mask)?;
     Ok(Stat {
         on_device: libc::makedev(facts.stx_dev_major, facts.stx_dev_minor),
         mode: u32::from(facts.stx_mode),
@@ -161,6 +153,22 @@ pub fn stat(directory: Option<BorrowedFd>, path: &CStr, follow: bool, mask: u32)
         nanoseconds: facts.stx_mtime.tv_nsec,
         device: (facts.stx_rdev_major, facts.stx_rdev_minor),
     })
+}
+
+/// All that the kernel says of a file, as [`stat`].
+///
+/// # Errors
+/// As statx(2).
+pub fn statx(directory: Option<BorrowedFd>, path: &CStr, follow: bool, mask: u32) -> Result<libc::statx> {
+    let directory = directory.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
+    let flags = libc::AT_NO_AUTOMOUNT | if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let mut facts = std::mem::MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: the path is a C string and the kernel writes one `struct statx` to `facts`; both outlive the call.
+    let raw =
+        unsafe { libc::syscall(libc::SYS_statx, directory, path.as_ptr(), flags, mask, facts.as_mut_ptr()) };
+    Errno::result(raw)?;
+    // SAFETY: on success the kernel has filled the whole structure.
+    Ok(unsafe { facts.assume_init() })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod cgroupfs;
 pub mod dir;
 pub mod dns;
 pub mod icmp;
+pub mod fnmatch;
 pub mod idmap;
 pub mod mounts;
 pub mod netlink;

@@ -90,6 +90,11 @@ impl Users {
         self.users.iter().find(|user| user.name == name)
     }
 
+    /// The group with this name.
+    pub fn group_named(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
     /// The ids of all groups that list a user as a member.
     pub fn groups_of(&self, name: &str) -> Vec<u32> {
         self.groups.iter().filter(|g| g.members.iter().any(|m| m == name)).map(|g| g.gid).collect()

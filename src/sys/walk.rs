@@ -17,6 +17,11 @@ const MAX_DEPTH: usize = 2000;
 /// Descriptors that the process needs beside those of the walk.
 const SPARE: usize = 64;
 
+/// Levels with a large buffer, its size, and that of deeper ones.
+const LARGE_LEVELS: usize = 16;
+const LARGE: usize = 128 << 10;
+const SMALL: usize = 16 << 10;
+
 /// What the walk comes to.
 pub enum Step {
     /// A file or a directory, which is entered next unless [`Walk::skip`] is called.
@@ -55,14 +60,15 @@ pub struct Walk {
     one_file_system: bool,
     max_depth: usize,
     limit: usize,
+    /// Buffers of levels that were left.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Walk {
     /// A walk from a path: that one first, then what is below it. `follow` goes through a symbolic link at the start, as
     /// all tools do where it ends with a slash; `one_file_system` enters no other mount than the start's.
     pub fn new(start: &OsStr, follow: bool, one_file_system: bool) -> Self {
-        let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
-            .map_or(256, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
+        let files = open_files();
         Self {
             levels: Vec::new(),
             path: start.as_bytes().to_vec(),
@@ -76,6 +82,7 @@ impl Walk {
             one_file_system,
             max_depth: usize::MAX,
             limit: MAX_DEPTH.min(files.saturating_sub(SPARE)).max(8),
+            spare: Vec::new(),
         }
     }
 
@@ -136,6 +143,11 @@ impl Walk {
         self.levels.first().is_some_and(|first| first.device != device)
     }
 
+    /// Whether what was found is followed where it is a symbolic link: the start, where that was asked for.
+    pub fn follows(&self) -> bool {
+        self.follow && self.levels.is_empty()
+    }
+
     /// Opens what was found; a symbolic link is refused below the start.
     ///
     /// # Errors
@@ -189,13 +201,16 @@ impl Walk {
             return Err(Errno::EMFILE);
         }
         let fd = self.open(OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-        let device = nix::sys::stat::fstat(&fd)?.st_dev;
-        if self.one_file_system && self.levels.first().is_some_and(|first| first.device != device) {
+        let device = if self.one_file_system { nix::sys::stat::fstat(&fd)?.st_dev } else { 0 };
+        if self.levels.first().is_some_and(|first| first.device != device) {
             return Ok(false);
         }
-        // The first levels are read in large pieces; deep ones are many.
-        let size = if self.levels.len() < 16 { 128 << 10 } else { 16 << 10 };
-        let (buffer, position) = (vec![0; size], Position::default());
+        // The first levels are read in large pieces; deep ones are many. A buffer that served before is in the
+        // processor's cache, and its pages are there.
+        let is_large = self.levels.len() < LARGE_LEVELS;
+        let buffer = self.spare.pop().filter(|buffer| (buffer.len() == LARGE) == is_large);
+        let buffer = buffer.unwrap_or_else(|| vec![0; if is_large { LARGE } else { SMALL }]);
+        let position = Position::default();
         self.levels.push(Level {
             fd,
             buffer,
@@ -231,12 +246,24 @@ impl Walk {
                 ended => {
                     let step = ended.map_or_else(Step::Failed, |_| Step::Left);
                     (self.name_at, self.kind) = (level.name_at, libc::DT_DIR);
-                    self.levels.pop();
+                    if let Some(level) = self.levels.pop() {
+                        self.spare.push(level.buffer);
+                    }
                     return Some(step);
                 }
             }
         }
     }
+}
+
+/// How many files this process may hold open; as many as a deep walk takes, where it may raise that.
+fn open_files() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
+    let wanted = ((MAX_DEPTH + SPARE) as u64).min(hard);
+    let has =
+        if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(has).unwrap_or(usize::MAX)
 }
 
 /// Opens a file by its name in a directory, never through a link unless `follow`.

@@ -275,7 +275,7 @@ fn letter(mode: u32) -> u8 {
 }
 
 /// `drwxr-xr-t`.
-fn mode_text(mode: u32) -> [u8; 10] {
+pub fn mode_text(mode: u32) -> [u8; 10] {
     let bit = |mask: u32, letter: u8| if mode & mask != 0 { letter } else { b'-' };
     let execute = |mask: u32, special: u32, letter: u8| match (mode & mask != 0, mode & special != 0) {
         (true, true) => letter,

@@ -4,6 +4,8 @@ mod dns;
 mod files;
 mod cgroup;
 mod lsof;
+mod find;
+mod grep;
 mod rows;
 mod tls;
 mod ip;

@@ -1,0 +1,83 @@
+//! `find`.
+
+mod arguments;
+mod expression;
+mod file;
+mod format;
+mod parse;
+mod run;
+mod show;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Command, Context, Example, Place, Prints, Result, Status};
+use crate::out::field::{field, more};
+use crate::out::table::NoRow;
+use crate::out::{Field, Kind, Output};
+
+/// Find files.
+///
+/// Paths, then an expression as in GNU find: tests -name -iname -path -ipath -lname -regex -type -xtype -size -empty
+/// -mtime -mmin -atime -amin -ctime -cmin -newer -newerXY -perm -user -uid -group -gid -nouser -nogroup -links -inum
+/// -samefile -readable -writable -executable -true -false; -maxdepth -mindepth -depth -xdev -prune -quit; actions -print
+/// -print0 -printf -ls; operators ! -not -a -and -o -or , ( ). -H follows links that are named; links below are not
+/// followed. Nothing is run and nothing deleted. Times are UTC.
+#[derive(clap::Parser)]
+pub struct Find {
+    /// Paths and the expression.
+    #[arg(value_name = "PATH|EXPRESSION")]
+    words: Vec<OsString>,
+}
+
+impl Command for Find {
+    type Row = NoRow;
+    const PLACE: Place = Place::Inside;
+    const PRINTS: Prints = Prints::BytesOrObject;
+    const REPLACES: &'static str = "GNU find";
+    const FIELDS: &'static [Field] = &[
+        field("type", Kind::Text, "file, directory, link, fifo, socket, character device, block device"),
+        field("size", Kind::Bytes, "its length"),
+        field("mode", Kind::Text, "four octal digits"),
+        field("user", Kind::Text, "the owner's name; null where the container has none"),
+        field("group", Kind::Text, "the group's name"),
+        field("mtime", Kind::Time, "when its content was changed"),
+        field("path", Kind::Text, "its path, beginning as it was asked for"),
+        more("name", Kind::Text, "the last part of it"),
+        more("uid", Kind::Number, "its owner, as the container counts"),
+        more("gid", Kind::Number, "its group"),
+        more("nlink", Kind::Number, "hard links"),
+        more("blocks", Kind::Bytes, "what it takes on its file system"),
+        more("atime", Kind::Time, "when it was read"),
+        more("ctime", Kind::Time, "when its inode was changed"),
+        more("inode", Kind::Number, "its inode"),
+        more("depth", Kind::Number, "how many directories below the start it is"),
+        more("target", Kind::Text, "of a link: where it leads"),
+    ];
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "find / -xdev -name '*.conf'", what: "files by their names" },
+        Example { line: "find /tmp -type f -size +10M -mtime -1", what: "large ones of today" },
+        Example { line: "find / -xdev -type f -perm -4000 -ls", what: "programs that change the user" },
+        Example { line: "find /etc -type f | sort-by -r size | first 3", what: "the largest" },
+    ];
+
+    /// The words are an expression that only find reads: so none of them is an option to the parser of options.
+    fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
+        let (mut json, mut words) = (false, Vec::with_capacity(args.len() + 2));
+        let mut is_value = false;
+        for arg in args {
+            if arg == "--json" && !is_value {
+                json = true;
+                continue;
+            }
+            is_value = !is_value && parse::takes_value(arg.as_bytes());
+            words.push(arg);
+        }
+        let options = json.then(|| "--json".into()).into_iter().chain(["--".into()]);
+        options.chain(words).collect()
+    }
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        run::run(&self.words, cx, out)
+    }
+}
