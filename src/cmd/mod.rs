@@ -6,6 +6,7 @@ pub mod context;
 mod registry;
 
 mod cat;
+pub mod copy;
 #[cfg(test)]
 mod docs;
 mod echo;
@@ -30,9 +31,9 @@ use std::io::{self, Write};
 
 use clap::ArgAction;
 
-pub use context::{Context, HostFile, Watch};
+pub use context::{Accepts, Context, HostFile, Watch};
 pub use help::{BUILTINS, spellings};
-pub use registry::{REGISTRY, find, nearest, nearest_of};
+pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
 
 use crate::out::{Fault, Field, Format, Output, Row};
 
@@ -72,11 +73,34 @@ pub struct Needs {
     pub netlink: bool,
     /// It looks at the node: its processes, its runtimes' files.
     pub host: bool,
+    /// It reads or writes files of the node that the operator names.
+    pub files: NodeFiles,
+}
+
+/// What a command on the node does with files there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeFiles {
+    /// It has none.
+    None,
+    /// It reads what it is named, and what is below.
+    Read,
+    /// It writes below one directory, which is all that it sees.
+    Write,
+}
+
+/// Where a command on the node writes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// A directory, or a new name in one.
+    pub path: OsString,
+    /// Whether files are given to other users.
+    pub owner: bool,
 }
 
 impl Needs {
     /// Nothing.
-    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false };
+    pub const NONE: Self =
+        Self { stdin: false, users: false, netlink: false, host: false, files: NodeFiles::None };
     /// It reads stdin.
     pub const STDIN: Self = Self { stdin: true, ..Self::NONE };
 }
@@ -147,6 +171,11 @@ pub trait Command: clap::Parser + Sized + 'static {
         Vec::new()
     }
 
+    /// For [`NodeFiles::Write`]: where.
+    fn target(&self) -> Option<Target> {
+        None
+    }
+
     /// Runs it, in a process of its own.
     fn run(self, cx: &mut Context, out: &mut Output<Self::Row>) -> Result<Status>;
 
@@ -205,7 +234,11 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         rewrite: C::rewrite,
         wants: |matches| {
             let command = from_matches::<C>(matches)?;
-            Ok(Wants { stdin: command.reads_stdin(), host_files: command.host_files() })
+            Ok(Wants {
+                stdin: command.reads_stdin(),
+                host_files: command.host_files(),
+                target: command.target(),
+            })
         },
         run: run::<C>,
     }
@@ -237,6 +270,8 @@ pub struct Wants {
     pub stdin: bool,
     /// Files of the node.
     pub host_files: Vec<HostFile>,
+    /// Where on the node it writes.
+    pub target: Option<Target>,
 }
 
 /// Arguments that were parsed: what a command is about to do.

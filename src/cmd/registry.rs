@@ -2,7 +2,7 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, copy, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
 };
 
 /// All commands, by name.
@@ -13,6 +13,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<copy::Get>("get", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
@@ -21,6 +22,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<ls::Ls>("ls", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ps::Ps>("ps", &[]),
+    entry::<copy::Put>("put", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<rows::Select>("select", &[]),
     entry::<sleep::Sleep>("sleep", &[]),
@@ -30,6 +32,14 @@ pub static REGISTRY: &[Entry] = &[
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),
 ];
+
+/// The node's side of commands that copy. The session starts it beside the command of the same name; nobody can name it.
+static PARTNERS: &[Entry] = &[entry::<copy::Receive>("get", &[]), entry::<copy::Send>("put", &[])];
+
+/// The other side of a command, where it has one.
+pub fn partner(of: &Entry) -> Option<&'static Entry> {
+    PARTNERS.iter().find(|entry| entry.name == of.name)
+}
 
 /// The command with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -82,6 +82,10 @@ pub struct Job {
     pub width: usize,
     /// Whether writing in the container is refused.
     pub read_only: bool,
+    /// Whether the other side of a copy runs too.
+    pub is_partnered: bool,
+    /// Whether a person watches stderr on a terminal.
+    pub watched: bool,
 }
 
 impl Job {
@@ -100,6 +104,8 @@ impl Job {
             color: false,
             width: 80,
             read_only: false,
+            is_partnered: false,
+            watched: false,
         }
     }
 
@@ -113,6 +119,8 @@ impl Job {
             color: self.color,
             width: self.width,
             read_only: self.read_only,
+            is_partnered: self.is_partnered,
+            watched: self.watched,
             env: self.environment,
             ..Context::default()
         };
@@ -153,6 +161,7 @@ impl Job {
         to.number((self.format == Format::Json).into()).number((self.faults == Format::Json).into());
         to.bytes(self.rows_of.as_bytes()).number(self.tty.into()).number(self.color.into());
         to.number(self.width as u64).number(self.read_only.into());
+        to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
 
@@ -186,6 +195,7 @@ impl Job {
         let (format, faults) = (format()?, format()?);
         let rows_of = String::from_utf8(from.bytes()?.to_vec()).ok()?;
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
+        let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
             arguments,
@@ -199,6 +209,8 @@ impl Job {
             color,
             width,
             read_only,
+            is_partnered,
+            watched,
         })
     }
 }
@@ -239,6 +251,7 @@ mod tests {
             rows_of: "ps".into(),
             tty: true,
             width: 132,
+            is_partnered: true,
             ..Job::inner(Task::Hello)
         };
         let bytes = job.encode();

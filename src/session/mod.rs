@@ -3,12 +3,14 @@
 mod builtins;
 pub mod child;
 mod complete;
+mod copy;
 mod history;
 mod identity;
 mod job;
 mod line;
 pub mod many;
 mod options;
+mod progress;
 mod prompt;
 mod relay;
 mod run;

@@ -1,9 +1,11 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
+pub mod beneath;
 pub mod capability;
 pub mod dir;
 pub mod dns;
 pub mod idmap;
+pub mod interrupt;
 pub mod netlink;
 pub mod open;
 pub mod passwd;
@@ -12,4 +14,5 @@ pub mod resolv;
 pub mod socket;
 pub mod start;
 pub mod syscall;
+pub mod tar;
 pub mod walk;
