@@ -89,6 +89,17 @@ pub fn attack() -> ! {
     }
 }
 
+/// Swaps a directory against a link to another one, all the time.
+pub fn swap(directory: &str, other: &str) -> ! {
+    let link = format!("{directory}.link");
+    let _ = std::os::unix::fs::symlink(other, &link);
+    let (one, two) = (c(directory), c(&link));
+    loop {
+        // RENAME_EXCHANGE, both from the working directory.
+        unsafe { syscall(SYS_RENAMEAT2, -100_i64, one.as_ptr(), -100_i64, two.as_ptr(), 2_i64) };
+    }
+}
+
 /// From a line on stdin on: traces every new process with these options, and never lets its exit go on.
 pub fn hold(options: i64) -> ! {
     let own = std::process::id() as i32;

@@ -253,6 +253,7 @@ fn act(mode: &[String]) -> ! {
         "watch" => hostile::watch(),
         "attack" => hostile::attack(),
         "racers" => hostile::racers(),
+        "swap" => hostile::swap(argument, &mode[2]),
         "hold" => hostile::hold(argument.parse().unwrap()),
         _ => loop {
             unsafe { pause() };

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod copy;
 mod rows;
 
 use std::collections::BTreeMap;
