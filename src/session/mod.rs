@@ -10,6 +10,7 @@ mod job;
 mod line;
 pub mod many;
 mod options;
+mod outside;
 mod progress;
 mod prompt;
 mod relay;

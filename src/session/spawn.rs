@@ -11,19 +11,17 @@ use nix::unistd::pipe2;
 
 use super::Session;
 use super::job::{Argument, Job, Redirection, Task};
+use super::outside::{self, Outside};
 use super::progress::Progress;
 use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
-use crate::cmd::copy::Destination;
-use crate::cmd::{self, Accepts, Entry, HostFile, Needs, NodeFiles, Place, Prints, Wants, Watch};
+use crate::cmd::{self, Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
+use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
-use crate::enter::{fds, watch};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
-use crate::target::Target;
-use crate::target::host::Host;
 
 /// A command that is ready to be started.
 pub struct Prepared {
@@ -56,7 +54,8 @@ pub enum Redirect {
     Node(i32, OsString, bool),
 }
 
-fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
+/// A fault of a system call that nsdbg itself makes.
+pub fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
     move |errno| Fault::errno(step, "", errno).with_status(125)
 }
 
@@ -380,7 +379,7 @@ impl Session {
             keep.extend(view.iter().flat_map(|view| view.descriptors()));
             keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
             keep.extend(progress.iter().map(AsRawFd::as_raw_fd));
-            let status = outside_main(Outside {
+            let status = outside::run(Outside {
                 entry,
                 job,
                 keep: &keep,
@@ -464,83 +463,6 @@ fn sources_of_rows(commands: &[Prepared]) -> Result<Vec<Option<&'static Entry>>,
         sources[at] = sources[at - 1].or(Some(before));
     }
     Ok(sources)
-}
-
-/// What a child outside is given.
-struct Outside<'a> {
-    entry: &'static Entry,
-    job: Job,
-    /// Its pipes, then what it watches through: one procfs or two, then sockets.
-    keep: &'a [RawFd],
-    is_clean_too: bool,
-    own: Vec<i32>,
-    users_files: Option<(Vec<u8>, Vec<u8>)>,
-    target: &'a Target,
-    history: Vec<String>,
-    is_metered: bool,
-    accepts: Option<Accepts>,
-}
-
-/// The arguments of a command outside, which expands nothing.
-fn words(arguments: Vec<Argument>) -> Result<Vec<OsString>, Fault> {
-    let word = |argument| match argument {
-        Argument::Word(word) => Ok(OsString::from_vec(word)),
-        Argument::Pattern(_) => Err(Fault::usage("takes no globs: put it in quotes")),
-    };
-    arguments.into_iter().map(word).collect()
-}
-
-/// Opens what a command writes on the node, while it may, and then confines it to that.
-fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Result<(), Fault> {
-    let target = entry.wants(args.to_vec())?.target;
-    let target = target.ok_or_else(|| Fault::say("where to write is not known").with_status(125))?;
-    let destination = Destination::open(&target.path)?;
-    watch::confine_writer(destination.directory.as_fd(), target.owner)?;
-    cx.destination = Some(destination);
-    Ok(())
-}
-
-/// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
-fn outside_main(given: Outside) -> u8 {
-    let Outside { entry, job, keep, is_clean_too, own, users_files, target, history, .. } = given;
-    super::child::install_panic_hook();
-    let watching = entry.place == Place::Watch;
-    let (mut cx, arguments) = job.into_context();
-    (cx.name, cx.history, cx.users_files, cx.accepts) = (entry.name, history, users_files, given.accepts);
-    let confined =
-        fds::keep_only(keep).map_err(fault("close")).and_then(|()| words(arguments)).and_then(|args| {
-            match (entry.place, entry.needs) {
-                (Place::Watch, _) => watch::confine_watcher()?,
-                (_, Needs { host: true, .. }) => watch::confine_lister(true)?,
-                (_, Needs { files: NodeFiles::Read, .. }) => watch::confine_reader()?,
-                (_, Needs { files: NodeFiles::Write, .. }) => confine_writer(entry, &args, &mut cx)?,
-                _ => watch::confine_idle()?,
-            }
-            Ok(args)
-        });
-    let args = match confined {
-        Ok(args) => args,
-        Err(fault) => {
-            cx.report(&fault);
-            return fault.status;
-        }
-    };
-    let mut numbers = 3..;
-    let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
-    if entry.needs.host {
-        cx.host = take().map(Host::from_descriptor);
-        cx.target = Some(target.pid);
-    }
-    if watching {
-        let Some(procfs) = take() else { return 125 };
-        let clean_procfs = if is_clean_too { take() } else { None };
-        let target = target.facts.pid_inside;
-        cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
-    }
-    if given.is_metered {
-        cx.progress = take().map(std::fs::File::from);
-    }
-    cmd::execute(entry, args, &mut cx, Box::new(std::io::stdout())).0
 }
 
 /// The PID in its own PID namespace of a process of the node.

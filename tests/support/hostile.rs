@@ -92,7 +92,8 @@ pub fn attack() -> ! {
 /// Swaps a directory against a link to another one, all the time.
 pub fn swap(directory: &str, other: &str) -> ! {
     let link = format!("{directory}.link");
-    let _ = std::os::unix::fs::symlink(other, &link);
+    // As soon as it may.
+    while std::os::unix::fs::symlink(other, &link).is_err() {}
     let (one, two) = (c(directory), c(&link));
     loop {
         // RENAME_EXCHANGE, both from the working directory.

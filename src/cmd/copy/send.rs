@@ -29,6 +29,9 @@ const SMALL: usize = 64 << 10;
 /// What is moved at once of larger ones: as much as the pipe holds.
 const PIECE: usize = 1 << 20;
 
+/// What is moved before the file is looked at again: it may have become shorter, and a hole something else.
+const STRETCH: u64 = 64 << 20;
+
 /// How long the sizes of what will be copied are looked for.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
@@ -278,7 +281,7 @@ impl Sender<'_> {
         let mut data_end = position;
         while left > 0 {
             if position >= data_end {
-                let (hole, end) = extent(file, position, left);
+                let (hole, end) = extent(file, position, left.min(STRETCH));
                 if hole > 0 {
                     self.zeros(hole)?;
                     (position, left) = (position + hole, left - hole);

@@ -80,7 +80,7 @@ pub fn fill(root: &Path) {
     symlink("..", at(b"up")).unwrap();
     symlink(OsStr::from_bytes(&long(b't', 300)), at(b"long-link")).unwrap();
     for (count, name) in files.iter().enumerate() {
-        let times = [(0, 0), (1_700_000_000, 123_456_789), (-5, 0), (-1, 500_000_000), (9_000_000_000, 1)];
+        let times = [(0, 0), (1_700_000_000, 123_456_789), (-5, 0), (-3, 500_000_000), (9_000_000_000, 1)];
         let (seconds, nanoseconds) = times[count % times.len()];
         set(&at(name), [0o644, 0o400, 0o777, 0o000][count % 4], seconds, nanoseconds);
     }
