@@ -154,8 +154,8 @@ const GOOD: [&str; 9] = [
     "asked/up",
 ];
 
-// Seen to fail without O_NOFOLLOW in the tree's `down` (`asked/evil` is made), without the refusal of `..`, without the
-// look at which names were asked for, and with hard links made.
+// Seen to fail without O_NOFOLLOW in the tree's `down` (`asked/evil` is made; without the new root too, /tmp/evil of the
+// node), without both refusals of `..`, without the look at which names were asked for, and with hard links made.
 #[test]
 fn r34_a_hostile_stream_writes_nothing_but_what_was_asked_for() {
     needs_root!();
@@ -203,7 +203,8 @@ fn r34_a_hostile_stream_writes_nothing_but_what_was_asked_for() {
     assert!(!Path::new("/tmp/evil").exists() && !Path::new("/absolute").exists());
 }
 
-// Seen to fail with the first component taken for any name.
+// Seen to fail where neither the names that were asked for nor the first component are looked at, and without O_NOFOLLOW
+// in the tree's `down`.
 #[test]
 fn r34_a_new_name_is_all_that_a_hostile_stream_can_make() {
     needs_root!();
@@ -226,7 +227,7 @@ fn r34_a_new_name_is_all_that_a_hostile_stream_can_make() {
     assert_eq!(fs::read(around.0.join("canary")).unwrap(), b"canary");
 }
 
-// Seen to fail without O_NOFOLLOW in the tree's `down`.
+// Seen to fail without O_NOFOLLOW in the tree's `down`, and without both refusals of `..`.
 #[test]
 fn r34_a_hostile_tar_stays_below_the_destination_inside_too() {
     needs_root!();
