@@ -12,6 +12,10 @@ use crate::sys::proc::Procfs;
 use crate::target::host::Host;
 
 use super::Result;
+use super::copy::Destination;
+
+/// Which names the node's side of a copy takes from a container.
+pub type Accepts = Box<dyn Fn(&[u8]) -> bool>;
 
 /// What a command knows: how to print, the session's environment, and what its place holds.
 pub struct Context {
@@ -35,6 +39,16 @@ pub struct Context {
     pub env: Vec<(OsString, OsString)>,
     /// Files of the node that options named, opened by the supervisor, as pipes.
     pub host_files: Vec<(HostFile, Option<File>)>,
+    /// Whether the other side of a copy runs too.
+    pub is_partnered: bool,
+    /// Whether a person watches stderr on a terminal.
+    pub watched: bool,
+    /// Where the node's side of a copy tells how far it is.
+    pub progress: Option<File>,
+    /// Where the node's side of a copy writes.
+    pub destination: Option<Destination>,
+    /// What it takes: the names that the operator asked for. Anything where this is none.
+    pub accepts: Option<Accepts>,
     /// For [`super::Place::Watch`]: where the container is seen from outside.
     pub watch: Option<Watch>,
     /// For commands that look at the node: the root of its files.
@@ -99,6 +113,11 @@ impl Default for Context {
             read_only: false,
             env: Vec::new(),
             host_files: Vec::new(),
+            is_partnered: false,
+            watched: false,
+            progress: None,
+            destination: None,
+            accepts: None,
             watch: None,
             host: None,
             target: None,

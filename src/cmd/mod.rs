@@ -6,16 +6,16 @@ pub mod context;
 mod registry;
 
 mod cat;
+mod cgroup;
+pub mod copy;
 mod df;
 mod dns;
-mod cgroup;
 #[cfg(test)]
 mod docs;
 mod du;
 mod echo;
 mod env;
 mod find;
-
 mod grep;
 mod help;
 mod history;
@@ -24,23 +24,21 @@ mod info;
 mod input;
 mod ip;
 mod ls;
-mod mounts;
-pub(crate) mod net;
 mod lsof;
-mod netstat;
-pub(crate) mod ps;
+mod mounts;
 mod nc;
-mod net;
+pub(crate) mod net;
+mod netstat;
 mod ping;
-mod ps;
+pub(crate) mod ps;
 mod pwd;
 mod readlink;
 mod rows;
 mod sleep;
 mod stat;
 mod targets;
-pub(crate) mod tls;
 mod tcp;
+pub(crate) mod tls;
 mod truth;
 mod who;
 
@@ -49,9 +47,9 @@ use std::io::{self, Write};
 
 use clap::ArgAction;
 
-pub use context::{Context, HostFile, Watch};
+pub use context::{Accepts, Context, HostFile, Watch};
 pub use help::{BUILTINS, spellings};
-pub use registry::{REGISTRY, find, nearest, nearest_of};
+pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
 
 use crate::out::{Fault, Field, Format, Output, Row};
 
@@ -93,11 +91,40 @@ pub struct Needs {
     pub host: bool,
     /// It is given the target's mountinfo.
     pub mounts: bool,
+    /// It reads or writes files of the node that the operator names.
+    pub files: NodeFiles,
+}
+
+/// What a command on the node does with files there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeFiles {
+    /// It has none.
+    None,
+    /// It reads what it is named, and what is below.
+    Read,
+    /// It writes below one directory, which is all that it sees.
+    Write,
+}
+
+/// Where a command on the node writes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// A directory, or a new name in one.
+    pub path: OsString,
+    /// Whether files are given to other users.
+    pub owner: bool,
 }
 
 impl Needs {
     /// Nothing.
-    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false, mounts: false };
+    pub const NONE: Self = Self {
+        stdin: false,
+        users: false,
+        netlink: false,
+        host: false,
+        mounts: false,
+        files: NodeFiles::None,
+    };
     /// It reads stdin.
     pub const STDIN: Self = Self { stdin: true, ..Self::NONE };
 }
@@ -168,6 +195,11 @@ pub trait Command: clap::Parser + Sized + 'static {
         Vec::new()
     }
 
+    /// For [`NodeFiles::Write`]: where.
+    fn target(&self) -> Option<Target> {
+        None
+    }
+
     /// Runs it, in a process of its own.
     fn run(self, cx: &mut Context, out: &mut Output<Self::Row>) -> Result<Status>;
 
@@ -226,7 +258,11 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         rewrite: C::rewrite,
         wants: |matches| {
             let command = from_matches::<C>(matches)?;
-            Ok(Wants { stdin: command.reads_stdin(), host_files: command.host_files() })
+            Ok(Wants {
+                stdin: command.reads_stdin(),
+                host_files: command.host_files(),
+                target: command.target(),
+            })
         },
         run: run::<C>,
     }
@@ -258,6 +294,8 @@ pub struct Wants {
     pub stdin: bool,
     /// Files of the node.
     pub host_files: Vec<HostFile>,
+    /// Where on the node it writes.
+    pub target: Option<Target>,
 }
 
 /// Arguments that were parsed: what a command is about to do.

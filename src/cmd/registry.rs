@@ -1,7 +1,10 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, cgroup, df, dns, du, echo, env, grep, help, history, http, info, ip, ls, lsof, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who};
+use super::{
+    cat, cgroup, copy, df, dns, du, echo, env, grep, help, history, http, info, ip, ls, lsof, mounts, nc,
+    netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who,
+};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
@@ -16,6 +19,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<truth::False>("false", &[]),
     entry::<super::find::Find>("find", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<copy::Get>("get", &[]),
     entry::<grep::Grep>("grep", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
@@ -30,6 +34,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ping::Ping>("ping", &[]),
     entry::<ps::Ps>("ps", &[]),
+    entry::<copy::Put>("put", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<readlink::Readlink>("readlink", &[]),
     entry::<rows::Select>("select", &[]),
@@ -43,6 +48,14 @@ pub static REGISTRY: &[Entry] = &[
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),
 ];
+
+/// The node's side of commands that copy. The session starts it beside the command of the same name; nobody can name it.
+static PARTNERS: &[Entry] = &[entry::<copy::Receive>("get", &[]), entry::<copy::Send>("put", &[])];
+
+/// The other side of a command, where it has one.
+pub fn partner(of: &Entry) -> Option<&'static Entry> {
+    PARTNERS.iter().find(|entry| entry.name == of.name)
+}
 
 /// The command with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {

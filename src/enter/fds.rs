@@ -183,3 +183,21 @@ fn close_listed(first: RawFd) -> nix::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    // Seen to fail where ECONNRESET is an error: a command that ended just before Ctrl-C was a worker that was lost.
+    #[test]
+    fn what_a_peer_said_is_heard_though_it_left_with_a_message_unread() {
+        let (ours, theirs) = channel().unwrap();
+        send(theirs.as_fd(), b"ended", &[]).unwrap();
+        send(ours.as_fd(), b"signal", &[]).unwrap();
+        drop(theirs);
+        assert_eq!(receive(ours.as_fd()).unwrap().0, b"ended");
+        assert_eq!(receive(ours.as_fd()).unwrap().0, b"");
+    }
+}

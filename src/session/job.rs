@@ -84,6 +84,10 @@ pub struct Job {
     pub width: usize,
     /// Whether writing in the container is refused.
     pub read_only: bool,
+    /// Whether the other side of a copy runs too.
+    pub is_partnered: bool,
+    /// Whether a person watches stderr on a terminal.
+    pub watched: bool,
 }
 
 impl Job {
@@ -103,6 +107,8 @@ impl Job {
             color: false,
             width: 80,
             read_only: false,
+            is_partnered: false,
+            watched: false,
         }
     }
 
@@ -117,6 +123,8 @@ impl Job {
             color: self.color,
             width: self.width,
             read_only: self.read_only,
+            is_partnered: self.is_partnered,
+            watched: self.watched,
             env: self.environment,
             ..Context::default()
         };
@@ -160,6 +168,7 @@ impl Job {
         if let Some(mounts) = &self.mounts {
             to.bytes(mounts);
         }
+        to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
 
@@ -194,6 +203,7 @@ impl Job {
         let rows_of = String::from_utf8(from.bytes()?.to_vec()).ok()?;
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
         let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
+        let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
             arguments,
@@ -208,6 +218,8 @@ impl Job {
             color,
             width,
             read_only,
+            is_partnered,
+            watched,
         })
     }
 }
@@ -249,6 +261,7 @@ mod tests {
             rows_of: "ps".into(),
             tty: true,
             width: 132,
+            is_partnered: true,
             ..Job::inner(Task::Hello)
         };
         let bytes = job.encode();

@@ -177,7 +177,7 @@ impl Session {
             return Ok(Command::Builtin(builtin, args));
         }
         let entry = cmd::find(&text).ok_or_else(|| unknown(&text))?;
-        Ok(Command::Run(Prepared { entry, arguments, redirects }))
+        Ok(Command::Run(Prepared::new(entry, arguments, redirects)))
     }
 
     fn redirection(&self, redirect: &shell::Redirect) -> Result<Redirect, Fault> {

@@ -3,6 +3,7 @@
 mod builtins;
 pub mod child;
 mod complete;
+mod copy;
 mod held;
 mod history;
 mod identity;
@@ -10,6 +11,8 @@ mod job;
 mod line;
 pub mod many;
 mod options;
+mod outside;
+mod progress;
 mod prompt;
 mod relay;
 mod run;

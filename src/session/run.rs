@@ -8,6 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 
 use super::held;
+use super::progress::Progress;
 use super::relay::Pump;
 use super::stage::Stage;
 use crate::out::Fault;
@@ -51,6 +52,8 @@ pub struct Pipeline {
     pub pumps: Vec<Pump>,
     /// The stream from the operator's stdin, which ends with the processes.
     pub input: Option<Pump>,
+    /// How far a copy is, for a person.
+    pub progress: Option<Progress>,
 }
 
 /// What may end a pipeline early.
@@ -142,6 +145,7 @@ impl Pipeline {
                 }
             }
         }
+        self.progress = None;
         outcome.output_error = self.pumps.iter().find_map(|pump| pump.error);
         let last = self.stages.iter().rfind(|stage| !stage.auxiliary).and_then(|stage| stage.status);
         let auxiliary = self.stages.iter().filter(|s| s.auxiliary).filter_map(|s| s.status).find(|s| *s != 0);
@@ -173,6 +177,7 @@ impl Pipeline {
             let has_input = fds.len() == 2;
             fds.extend(stages.iter().filter_map(|i| self.stages[*i].poll_fd()));
             fds.extend(pumps.iter().filter_map(|i| self.pumps[*i].poll_fd()));
+            fds.extend(self.progress.as_ref().and_then(Progress::poll_fd));
             match poll(&mut fds, until_timeout(next)) {
                 Ok(_) => {}
                 Err(_) => return false,
@@ -184,7 +189,16 @@ impl Pipeline {
             ready
         };
         let (head, rest) = ready.split_at(2);
-        let (of_stages, of_pumps) = rest.split_at(stages.len());
+        let (of_stages, rest) = rest.split_at(stages.len());
+        let (of_pumps, of_progress) = rest.split_at(pumps.len());
+        if let Some(progress) = &mut self.progress {
+            if of_pumps.contains(&true) {
+                progress.clear();
+            }
+            if of_progress.contains(&true) {
+                progress.step();
+            }
+        }
         if head[1]
             && let Some(input) = &mut self.input
         {

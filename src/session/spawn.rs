@@ -5,21 +5,24 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::pipe2;
 
 use super::Session;
 use super::job::{Argument, Job, Redirection, Task};
+use super::outside::{self, Outside};
+use super::progress::Progress;
 use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
-use crate::cmd::{self, Entry, HostFile, Place, Prints, Wants, Watch};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
+use crate::enter::Step;
+use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
-use crate::enter::{Step, fds, watch};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
-use crate::target::Target;
-use crate::target::host::Host;
 
 /// A command that is ready to be started.
 pub struct Prepared {
@@ -29,6 +32,19 @@ pub struct Prepared {
     pub arguments: Vec<Argument>,
     /// Its redirections, in order.
     pub redirects: Vec<Redirect>,
+    /// Whether it is one side of a copy, and the other runs too.
+    pub is_partnered: bool,
+    /// Whether it is the one that writes what the other reads: its status counts where the other's is 0.
+    pub feeds_partner: bool,
+    /// For the node's side of a copy: what it takes.
+    pub accepts: Option<Accepts>,
+}
+
+impl Prepared {
+    /// A command with its arguments, alone.
+    pub fn new(entry: &'static Entry, arguments: Vec<Argument>, redirects: Vec<Redirect>) -> Self {
+        Self { entry, arguments, redirects, is_partnered: false, feeds_partner: false, accepts: None }
+    }
 }
 
 /// A redirection: to a file of the container, or of the node.
@@ -39,7 +55,8 @@ pub enum Redirect {
     Node(i32, OsString, bool),
 }
 
-fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
+/// A fault of a system call that nsdbg itself makes.
+pub fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
     move |errno| Fault::errno(step, "", errno).with_status(125)
 }
 
@@ -61,6 +78,8 @@ impl Session {
         outcome: &mut Outcome,
     ) -> Result<Pipeline, Fault> {
         let mut pipeline = Pipeline::default();
+        let divided = commands.into_iter().map(super::copy::divide).collect::<Result<Vec<_>, _>>()?;
+        let commands: Vec<Prepared> = divided.into_iter().flatten().collect();
         let sources = sources_of_rows(&commands)?;
         let count = commands.len();
         let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
@@ -100,10 +119,12 @@ impl Session {
             if command.entry.place == Place::Inside {
                 // The last one of a one-shot run takes the launcher along.
                 let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty();
-                let stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
+                let mut stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
+                stage.auxiliary = command.feeds_partner;
                 pipeline.stages.push(stage);
             } else {
-                outside.push((pipeline.stages.len(), command.entry, job, stdio));
+                let copy = (command.feeds_partner, command.accepts);
+                outside.push((pipeline.stages.len(), command.entry, job, stdio, copy));
             }
         }
         drop(all_errors);
@@ -111,8 +132,9 @@ impl Session {
             // Those that watch are told which processes are ours, so all of these must run by now.
             pipeline.wait_started(outcome);
         }
-        for (shift, (place, entry, job, stdio)) in outside.into_iter().enumerate() {
-            let stage = self.spawn_outside(entry, job, stdio, &pipeline)?;
+        for (shift, (place, entry, job, stdio, (feeds_partner, accepts))) in outside.into_iter().enumerate() {
+            let mut stage = self.spawn_outside(entry, job, stdio, accepts, &mut pipeline)?;
+            stage.auxiliary = feeds_partner;
             pipeline.stages.insert(place + shift, stage);
         }
         Ok(pipeline)
@@ -216,6 +238,8 @@ impl Session {
             color: to_terminal && self.terminal.color,
             width: self.terminal.width(),
             read_only: self.options.read_only,
+            is_partnered: command.is_partnered,
+            watched: self.terminal.stderr && !self.options.json,
         }
     }
 
@@ -325,7 +349,8 @@ impl Session {
         entry: &'static Entry,
         job: Job,
         stdio: [OwnedFd; 3],
-        pipeline: &Pipeline,
+        accepts: Option<Accepts>,
+        pipeline: &mut Pipeline,
     ) -> Result<Stage, Fault> {
         let watching = entry.place == Place::Watch;
         let mut sockets = Vec::new();
@@ -341,6 +366,12 @@ impl Session {
         let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
+        let mut progress = None;
+        if entry.needs.files != NodeFiles::None && job.watched {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(fault("pipe"))?;
+            pipeline.progress = Some(Progress::new(reader, self.terminal.width()));
+            progress = Some(writer);
+        }
         let Some(pid) = syscall::fork().step("fork", entry.name)? else {
             if self.shares_pid_namespace() {
                 own.push(std::process::id() as i32);
@@ -353,7 +384,8 @@ impl Session {
             let is_clean_too = view.is_some_and(|view| view.clean.is_some());
             keep.extend(view.iter().flat_map(|view| view.descriptors()));
             keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
-            let status = outside_main(Outside {
+            keep.extend(progress.iter().map(AsRawFd::as_raw_fd));
+            let status = outside::run(Outside {
                 entry,
                 job,
                 keep: &keep,
@@ -362,6 +394,8 @@ impl Session {
                 users_files,
                 target: &self.target,
                 history,
+                is_metered: progress.is_some(),
+                accepts,
             });
             syscall::exit_now(status);
         };
@@ -435,63 +469,6 @@ fn sources_of_rows(commands: &[Prepared]) -> Result<Vec<Option<&'static Entry>>,
         sources[at] = sources[at - 1].or(Some(before));
     }
     Ok(sources)
-}
-
-/// What a child outside is given.
-struct Outside<'a> {
-    entry: &'static Entry,
-    job: Job,
-    /// Its pipes, then what it watches through: one procfs or two, then sockets.
-    keep: &'a [RawFd],
-    is_clean_too: bool,
-    own: Vec<i32>,
-    users_files: Option<(Vec<u8>, Vec<u8>)>,
-    target: &'a Target,
-    history: Vec<String>,
-}
-
-/// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
-fn outside_main(given: Outside) -> u8 {
-    let Outside { entry, job, keep, is_clean_too, own, users_files, target, history } = given;
-    super::child::install_panic_hook();
-    let watching = entry.place == Place::Watch;
-    let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
-        match (watching, entry.needs.host) {
-            (true, _) => watch::confine_watcher(),
-            (false, true) => watch::confine_lister(true),
-            (false, false) => watch::confine_idle(),
-        }
-        .map_err(Fault::from)
-    });
-    let (mut cx, arguments) = job.into_context();
-    (cx.name, cx.history, cx.users_files) = (entry.name, history, users_files);
-    if let Err(fault) = &confined {
-        cx.report(fault);
-        return 125;
-    }
-    let mut numbers = 3..;
-    let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
-    if entry.needs.host {
-        cx.host = take().map(Host::from_descriptor);
-        cx.target = Some(target.pid);
-    }
-    if watching {
-        let Some(procfs) = take() else { return 125 };
-        let clean_procfs = if is_clean_too { take() } else { None };
-        let target = target.facts.pid_inside;
-        cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
-    }
-    let mut args = Vec::new();
-    for argument in arguments {
-        match argument {
-            Argument::Word(word) => args.push(OsString::from_vec(word)),
-            Argument::Pattern(_) => {
-                cx.report(&Fault::usage("takes no globs: put it in quotes"));
-                return 2;
-            }
-        }
-    }
-    cmd::execute(entry, args, &mut cx, Box::new(std::io::stdout())).0
 }
 
 /// The PID in its own PID namespace of a process of the node.

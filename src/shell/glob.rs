@@ -26,6 +26,14 @@ impl Pattern {
         Self(elements)
     }
 
+    /// Whether a name matches the last component: the name of what is copied by this glob.
+    pub fn takes_name(&self, name: &[u8]) -> bool {
+        let mut components = self.0.split(|element| *element == Element::Byte(b'/'));
+        let Some(last) = components.rfind(|component| !component.is_empty()) else { return false };
+        let hidden = last.first() == Some(&Element::Byte(b'.'));
+        (hidden || !name.starts_with(b".")) && matches(last, name)
+    }
+
     /// For a message between processes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

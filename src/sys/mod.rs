@@ -1,12 +1,14 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
+pub mod beneath;
 pub mod capability;
 pub mod cgroupfs;
 pub mod dir;
 pub mod dns;
-pub mod icmp;
 pub mod fnmatch;
+pub mod icmp;
 pub mod idmap;
+pub mod interrupt;
 pub mod mounts;
 pub mod netlink;
 pub mod open;
@@ -17,4 +19,5 @@ pub mod socket;
 pub mod start;
 pub mod statx;
 pub mod syscall;
+pub mod tar;
 pub mod walk;

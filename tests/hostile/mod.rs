@@ -11,6 +11,7 @@ mod memory;
 mod names;
 mod seize;
 mod signals;
+mod swap;
 mod terminal;
 mod thief;
 mod unshare;
@@ -35,6 +36,7 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "terminal" => each_new(&mut [&mut terminal::Typist]),
         "hold" => hold::hold(argument.parse().unwrap()),
         "racers" => unshare::racers(),
+        "swap" => swap::swap(argument, &rest[1]),
         "stop" => signals::all(19, 1),
         "kill" => signals::all(9, 1),
         "signals" => signals::mixed(argument.parse().unwrap()),

@@ -42,6 +42,10 @@ unsafe extern "C" {
 pub const SYS_PIVOT_ROOT: c_long = 155;
 #[cfg(target_arch = "aarch64")]
 pub const SYS_PIVOT_ROOT: c_long = 41;
+#[cfg(target_arch = "x86_64")]
+pub const SYS_RENAMEAT2: c_long = 316;
+#[cfg(target_arch = "aarch64")]
+pub const SYS_RENAMEAT2: c_long = 276;
 /// _LINUX_CAPABILITY_VERSION_3, and this process.
 pub const CAPABILITIES: [u32; 2] = [0x2008_0522, 0];
 pub const PTRACE_SEIZE: c_int = 0x4206;

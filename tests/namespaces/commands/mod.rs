@@ -1,18 +1,19 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod cgroup;
+mod copy;
 mod dns;
 mod files;
-mod cgroup;
-mod lsof;
 mod find;
 mod grep;
-mod rows;
-mod tls;
 mod ip;
+mod lsof;
 mod nc;
 mod network;
 mod ping;
+mod rows;
 mod tcp;
+mod tls;
 
 use std::collections::BTreeMap;
 

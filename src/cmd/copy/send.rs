@@ -1,0 +1,402 @@
+//! The side that reads files and writes a tar to standard output.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, readlinkat, splice};
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::unistd::{Whence, lseek64};
+
+use super::meter::Meter;
+use super::{Options, copied_name};
+use crate::cmd::{Context, Fault, Result, Status};
+use crate::sys::open::special;
+use crate::sys::tar::{self, Kind, Member};
+use crate::sys::walk::{Step, Walk};
+
+/// What is written at once, at least.
+const BUFFER: usize = 256 << 10;
+
+/// Files up to this are read whole before their header is written: then it has the right size, even where the kernel
+/// makes the file up as it is read.
+const SMALL: usize = 64 << 10;
+
+/// What is moved at once of larger ones: as much as the pipe holds.
+const PIECE: usize = 1 << 20;
+
+/// What is moved before the file is looked at again: it may have become shorter, and a hole something else.
+const STRETCH: u64 = 64 << 20;
+
+/// How long the sizes of what will be copied are looked for.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Writes these paths and what is below them.
+pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<Status> {
+    let stdout = std::io::stdout();
+    let is_pipe = fstat(stdout.as_fd())
+        .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFIFO);
+    let mut sender = Sender {
+        meter: Meter::new(cx.progress.take()),
+        cx,
+        options,
+        to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::io("dup", "", &error))?,
+        is_pipe,
+        pending: Vec::with_capacity(2 * BUFFER),
+        small: vec![0; SMALL + 1],
+    };
+    if sender.cx.is_partnered && sender.cx.watched {
+        let total = sender.look(paths);
+        sender.meter.expect(total);
+        tar::total(total, &mut sender.pending);
+    }
+    for path in paths {
+        sender.tree(path)?;
+    }
+    sender.pending.extend_from_slice(&tar::END);
+    sender.flush()?;
+    Ok(Status::OK)
+}
+
+struct Sender<'a> {
+    cx: &'a mut Context,
+    options: &'a Options,
+    to: OwnedFd,
+    is_pipe: bool,
+    /// What is not written yet.
+    pending: Vec<u8>,
+    small: Vec<u8>,
+    meter: Meter,
+}
+
+/// A file that was opened.
+enum Opened {
+    /// It.
+    File(File, FileStat),
+    /// It is not copied, and that was told.
+    Not,
+}
+
+impl Sender<'_> {
+    fn walk(&self, path: &OsString) -> Walk {
+        Walk::new(path, !self.options.no_dereference, self.options.one_file_system)
+    }
+
+    /// The bytes of all files, where they are told in time; else 0.
+    fn look(&self, paths: &[OsString]) -> u64 {
+        let begun = Instant::now();
+        let mut total: u64 = 0;
+        for path in paths {
+            let mut walk = self.walk(path);
+            while let Some(step) = walk.step() {
+                if matches!(step, Step::Found)
+                    && walk.kind() == libc::DT_REG
+                    && let Ok(facts) = walk.stat(libc::STATX_SIZE)
+                {
+                    total = total.saturating_add(facts.size);
+                }
+                if begun.elapsed() > LOOK_LIMIT {
+                    return 0;
+                }
+            }
+        }
+        total
+    }
+
+    fn tree(&mut self, path: &OsString) -> Result<()> {
+        let top = copied_name(path.as_bytes()).to_vec();
+        let mut walk = self.walk(path);
+        while let Some(step) = walk.step() {
+            match step {
+                Step::Failed(errno) => self.told("open", walk.path(), errno),
+                Step::Left => {}
+                Step::Found => {
+                    let below = walk.path().get(path.len()..).unwrap_or_default();
+                    let below = below.strip_prefix(b"/").unwrap_or(below);
+                    let mut name = top.clone();
+                    if !below.is_empty() {
+                        name.push(b'/');
+                        name.extend_from_slice(below);
+                    }
+                    self.found(&mut walk, name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, op: &'static str, path: &[u8], errno: Errno) {
+        self.cx.report(&Fault::errno(op, OsString::from_vec(path.to_vec()), errno));
+    }
+
+    fn left_out(&mut self, path: &[u8], what: &'static str) {
+        let path = OsString::from_vec(path.to_vec());
+        self.cx.report(&Fault::text("copy", path, format!("left out: it is {what}")));
+    }
+
+    fn found(&mut self, walk: &mut Walk, name: Vec<u8>) -> Result<()> {
+        match walk.kind() {
+            libc::DT_REG => return self.file(walk, name),
+            libc::DT_DIR | libc::DT_LNK => {}
+            kind => {
+                let what = match kind {
+                    libc::DT_FIFO => "a FIFO",
+                    libc::DT_SOCK => "a socket",
+                    libc::DT_CHR => "a character device",
+                    libc::DT_BLK => "a block device",
+                    _ => "of a kind that is not known",
+                };
+                self.left_out(walk.path(), what);
+                return Ok(());
+            }
+        }
+        let mask = libc::STATX_BASIC_STATS;
+        let facts = match walk.stat(mask) {
+            Ok(facts) => facts,
+            Err(errno) => {
+                self.told("stat", walk.path(), errno);
+                return Ok(());
+            }
+        };
+        let mut member = Member {
+            path: name,
+            kind: Kind::Directory,
+            mode: facts.mode & 0o7777,
+            uid: facts.uid,
+            gid: facts.gid,
+            seconds: facts.seconds,
+            nanoseconds: facts.nanoseconds,
+            ..Member::default()
+        };
+        if walk.kind() == libc::DT_LNK {
+            let (directory, link) = walk.place();
+            let target = match directory {
+                Some(directory) => readlinkat(directory, link.as_c_str()),
+                None => readlinkat(AT_FDCWD, link.as_c_str()),
+            };
+            match target {
+                Ok(target) => (member.kind, member.target) = (Kind::Link, target.into_vec()),
+                Err(errno) => {
+                    self.told("readlink", walk.path(), errno);
+                    return Ok(());
+                }
+            }
+        } else {
+            member.path.push(b'/');
+        }
+        tar::header(&member, &mut self.pending);
+        self.flush_if_much()
+    }
+
+    /// Opens a regular file that the walk came to. What it is, is asked of an O_PATH descriptor first: it may have been
+    /// swapped for what blocks, or acts, when it is opened.
+    fn open(&mut self, walk: &Walk) -> Opened {
+        let looked_at = walk.open(OFlag::O_PATH).and_then(fstat);
+        let opened = looked_at.and_then(|before| {
+            if special(&before).is_some() {
+                return Ok((before, None));
+            }
+            let fd = walk.open(OFlag::O_RDONLY)?;
+            let after = fstat(&fd)?;
+            let is_same = (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino);
+            // Files of procfs that wait for more would say EAGAIN.
+            fcntl(&fd, FcntlArg::F_SETFL(OFlag::empty()))?;
+            Ok((after, is_same.then_some(fd)))
+        });
+        match opened {
+            Ok((stat, Some(fd))) if special(&stat).is_none() => Opened::File(fd.into(), stat),
+            Ok((stat, _)) => {
+                let what = special(&stat).unwrap_or("a file that was swapped while it was opened");
+                self.left_out(walk.path(), what);
+                Opened::Not
+            }
+            Err(errno) => {
+                self.told("open", walk.path(), errno);
+                Opened::Not
+            }
+        }
+    }
+
+    fn file(&mut self, walk: &Walk, name: Vec<u8>) -> Result<()> {
+        let Opened::File(mut file, stat) = self.open(walk) else { return Ok(()) };
+        let mut member = Member {
+            path: name,
+            kind: Kind::File,
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            seconds: stat.st_mtime,
+            nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ..Member::default()
+        };
+        let mut read = 0;
+        if member.size <= SMALL as u64 {
+            match fill(&mut file, &mut self.small) {
+                Ok(count) => read = count,
+                Err(error) => {
+                    let path = OsString::from_vec(walk.path().to_vec());
+                    self.cx.report(&Fault::io("read", path, &error));
+                    return Ok(());
+                }
+            }
+            if read <= SMALL {
+                member.size = read as u64;
+            } else if member.size == 0 {
+                // Longer than it says, as many files of procfs are: as much as was read.
+                member.size = SMALL as u64;
+            }
+        }
+        tar::header(&member, &mut self.pending);
+        let head = (read as u64).min(member.size) as usize;
+        self.pending.extend_from_slice(self.small.get(..head).unwrap_or_default());
+        self.meter.add(head as u64);
+        let grew = if (head as u64) < member.size {
+            let missing = self.stream(&mut file, walk.path(), member.size - head as u64)?;
+            missing == 0 && fstat(&file).is_ok_and(|now| now.st_size > stat.st_size)
+        } else {
+            read as u64 > member.size
+        };
+        if grew {
+            let path = OsString::from_vec(walk.path().to_vec());
+            let cause = format!("it grew while it was copied: {} bytes were", member.size);
+            self.cx.report(&Fault::text("read", path, cause));
+        }
+        self.pending.resize(self.pending.len() + tar::padding(member.size), 0);
+        self.flush_if_much()
+    }
+
+    /// Writes so many bytes of a file, zeros for those that it does not have. How many those were.
+    fn stream(&mut self, file: &mut File, path: &[u8], size: u64) -> Result<u64> {
+        self.flush()?;
+        let mut left = size;
+        let mut position = 0;
+        let mut may_splice = self.is_pipe;
+        let mut buffer = Vec::new();
+        // Up to here the file has bytes; beyond, perhaps a hole.
+        let mut data_end = position;
+        while left > 0 {
+            if position >= data_end {
+                let (hole, end) = extent(file, position, left.min(STRETCH));
+                if hole > 0 {
+                    self.zeros(hole)?;
+                    (position, left) = (position + hole, left - hole);
+                    continue;
+                }
+                data_end = position + end;
+            }
+            let piece = usize::try_from(left.min(data_end - position)).unwrap_or(PIECE).min(PIECE);
+            let moved = if may_splice {
+                let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_MORE;
+                let mut from = position as libc::loff_t;
+                match splice(&*file, Some(&mut from), &self.to, None, piece, flags) {
+                    Err(Errno::EINVAL) => {
+                        may_splice = false;
+                        continue;
+                    }
+                    Err(Errno::EPIPE) => return Err(closed()),
+                    other => other,
+                }
+            } else {
+                buffer.resize(BUFFER, 0);
+                let piece = piece.min(BUFFER);
+                let read = nix::sys::uio::pread(&*file, &mut buffer[..piece], position as libc::off_t);
+                if let Ok(count) = read {
+                    self.write_all(&buffer[..count])?;
+                }
+                read
+            };
+            match moved {
+                Ok(0) => break,
+                Ok(count) => {
+                    (position, left) = (position + count as u64, left - count as u64);
+                    self.meter.add(count as u64);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    self.told("read", path, errno);
+                    self.zeros(left)?;
+                    return Ok(left);
+                }
+            }
+        }
+        if left > 0 {
+            let cause = format!("it shrank while it was copied: its last {left} bytes are zeros");
+            self.cx.report(&Fault::text("read", OsString::from_vec(path.to_vec()), cause));
+            self.zeros(left)?;
+        }
+        Ok(left)
+    }
+
+    /// Writes zeros, which are read from nowhere.
+    fn zeros(&mut self, mut count: u64) -> Result<()> {
+        let zeros = vec![0; PIECE.min(usize::try_from(count).unwrap_or(PIECE))];
+        while count > 0 {
+            let piece = zeros.len().min(usize::try_from(count).unwrap_or(PIECE));
+            self.write_all(&zeros[..piece])?;
+            self.meter.add(piece as u64);
+            count -= piece as u64;
+        }
+        Ok(())
+    }
+
+    fn flush_if_much(&mut self) -> Result<()> {
+        if self.pending.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let written = self.write_all(&pending);
+        self.pending = pending;
+        self.pending.clear();
+        written
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            match nix::unistd::write(&self.to, bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Fault::errno("write", "standard output", errno)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn closed() -> Fault {
+    Fault::errno("write", "standard output", Errno::EPIPE)
+}
+
+/// From a position on: the length of the hole there, then, where there is none, that of the data. Where the file system
+/// does not say, all of it is data.
+fn extent(file: &File, position: u64, left: u64) -> (u64, u64) {
+    let at = position as i64;
+    match lseek64(file, at, Whence::SeekData) {
+        Err(Errno::ENXIO) if fstat(file).is_ok_and(|now| now.st_size as u64 >= position + left) => (left, 0),
+        Ok(data) if data > at => ((data as u64 - position).min(left), 0),
+        Ok(_) => match lseek64(file, at, Whence::SeekHole) {
+            Ok(hole) if hole > at => (0, (hole as u64 - position).min(left)),
+            _ => (0, left),
+        },
+        Err(_) => (0, left),
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

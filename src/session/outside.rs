@@ -1,0 +1,101 @@
+//! A child that stays outside: it watches the target, or works on the node.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+
+use super::job::{Argument, Job};
+use super::spawn::fault;
+use crate::cmd::copy::Destination;
+use crate::cmd::{self, Accepts, Entry, Needs, NodeFiles, Place, Watch};
+use crate::enter::{fds, watch};
+use crate::out::Fault;
+use crate::sys::syscall;
+use crate::target::Target;
+use crate::target::host::Host;
+
+/// What a child outside is given.
+pub struct Outside<'a> {
+    /// The command.
+    pub entry: &'static Entry,
+    /// What to do.
+    pub job: Job,
+    /// Its pipes, then what it watches through: one procfs or two, then sockets; the pipe of a copy's progress.
+    pub keep: &'a [RawFd],
+    /// Whether there are two.
+    pub is_clean_too: bool,
+    /// PIDs that are ours.
+    pub own: Vec<i32>,
+    /// The container's passwd and group.
+    pub users_files: Option<(Vec<u8>, Vec<u8>)>,
+    /// The session's target.
+    pub target: &'a Target,
+    /// Lines of the session.
+    pub history: Vec<String>,
+    /// Whether the last of its descriptors takes how far a copy is.
+    pub is_metered: bool,
+    /// What the node's side of a copy takes.
+    pub accepts: Option<Accepts>,
+}
+
+/// The arguments of a command outside, which expands nothing.
+fn words(arguments: Vec<Argument>) -> Result<Vec<OsString>, Fault> {
+    let word = |argument| match argument {
+        Argument::Word(word) => Ok(OsString::from_vec(word)),
+        Argument::Pattern(_) => Err(Fault::usage("takes no globs: put it in quotes")),
+    };
+    arguments.into_iter().map(word).collect()
+}
+
+/// Opens what a command writes on the node, while it may, and then confines it to that.
+fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Result<(), Fault> {
+    let target = entry.wants(args.to_vec())?.target;
+    let target = target.ok_or_else(|| Fault::say("where to write is not known").with_status(125))?;
+    let destination = Destination::open(&target.path)?;
+    watch::confine_writer(destination.directory.as_fd(), target.owner)?;
+    cx.destination = Some(destination);
+    Ok(())
+}
+
+/// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
+pub fn run(given: Outside) -> u8 {
+    let Outside { entry, job, keep, is_clean_too, own, users_files, target, history, .. } = given;
+    super::child::install_panic_hook();
+    let watching = entry.place == Place::Watch;
+    let (mut cx, arguments) = job.into_context();
+    (cx.name, cx.history, cx.users_files, cx.accepts) = (entry.name, history, users_files, given.accepts);
+    let confined =
+        fds::keep_only(keep).map_err(fault("close")).and_then(|()| words(arguments)).and_then(|args| {
+            match (entry.place, entry.needs) {
+                (Place::Watch, _) => watch::confine_watcher()?,
+                (_, Needs { host: true, .. }) => watch::confine_lister(true)?,
+                (_, Needs { files: NodeFiles::Read, .. }) => watch::confine_reader()?,
+                (_, Needs { files: NodeFiles::Write, .. }) => confine_writer(entry, &args, &mut cx)?,
+                _ => watch::confine_idle()?,
+            }
+            Ok(args)
+        });
+    let args = match confined {
+        Ok(args) => args,
+        Err(fault) => {
+            cx.report(&fault);
+            return fault.status;
+        }
+    };
+    let mut numbers = 3..;
+    let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
+    if entry.needs.host {
+        cx.host = take().map(Host::from_descriptor);
+        cx.target = Some(target.pid);
+    }
+    if watching {
+        let Some(procfs) = take() else { return 125 };
+        let clean_procfs = if is_clean_too { take() } else { None };
+        let target = target.facts.pid_inside;
+        cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
+    }
+    if given.is_metered {
+        cx.progress = take().map(std::fs::File::from);
+    }
+    cmd::execute(entry, args, &mut cx, Box::new(std::io::stdout())).0
+}

@@ -1,0 +1,374 @@
+//! A tree that is written to by paths from others: whatever they say, and whatever is done to the tree meanwhile,
+//! nothing is made or changed outside of it.
+//!
+//! A path is gone down one component at a time, each opened in the directory before it with O_NOFOLLOW and O_DIRECTORY:
+//! there is no link, magic or other, that such an open follows, and `..` is no component here. It is what openat2(2) does
+//! for RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, on every kernel, and under a filter that refuses openat2. The way down is
+//! kept open, so that a file costs one call.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+
+/// Directories in one another.
+const MAX_DEPTH: usize = 800;
+
+/// Tries to find a name that is free.
+const TRIES: u32 = 100;
+
+/// What a file, directory or link is given when it is complete.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes {
+    /// Permissions.
+    pub mode: u32,
+    /// Owner and group; none leaves them to who makes it.
+    pub owner: Option<(u32, u32)>,
+    /// Modification time, seconds since 1970.
+    pub seconds: i64,
+    /// Nanoseconds of it.
+    pub nanoseconds: u32,
+}
+
+/// A directory on the way down.
+struct Level {
+    name: Vec<u8>,
+    fd: OwnedFd,
+    /// Given when it is left: of a directory that was made here.
+    attributes: Option<Attributes>,
+}
+
+/// A tree under a directory.
+pub struct Tree {
+    root: OwnedFd,
+    levels: Vec<Level>,
+    random: u64,
+    next: u32,
+    limit: usize,
+    /// Directories whose attributes could not be set when they were left.
+    failed: Vec<(Vec<u8>, Errno)>,
+}
+
+/// A file that is being written, under a name of its own until it is complete.
+pub struct Unfinished {
+    /// The file.
+    pub file: File,
+    name: CString,
+}
+
+impl Tree {
+    /// The tree under an open directory.
+    pub fn new(root: OwnedFd) -> Self {
+        let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .map_or(256, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let limit = MAX_DEPTH.min(files.saturating_sub(64)).max(8);
+        Self { root, levels: Vec::new(), random, next: 0, limit, failed: Vec::new() }
+    }
+
+    /// Makes a directory; one that is there is entered and keeps its attributes.
+    ///
+    /// # Errors
+    /// As mkdirat(2) and openat(2); ELOOP or ENOTDIR where a link or a file is in the way.
+    pub fn directory(&mut self, path: &[&[u8]], attributes: Attributes) -> nix::Result<()> {
+        let Some((name, parents)) = path.split_last() else { return Ok(()) };
+        self.enter(parents, true)?;
+        self.down(name, Some(attributes))
+    }
+
+    /// A new file in the directory of `path`, readable to nobody else before it is complete.
+    ///
+    /// # Errors
+    /// As [`Tree::directory`] for the directories on the way, and as openat(2).
+    pub fn file(&mut self, path: &[&[u8]]) -> nix::Result<Unfinished> {
+        self.parent(path)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        self.under_new_name(|directory, name| openat(directory, name, flags, Mode::from_bits_truncate(0o600)))
+            .map(|(fd, name)| Unfinished { file: fd.into(), name })
+    }
+
+    /// Gives a file its attributes and its name, in place of what has that. `replace` off: EEXIST where there is
+    /// something. What fails leaves nothing behind.
+    ///
+    /// # Errors
+    /// As fchmod(2), fchown(2), futimens(2), renameat(2).
+    pub fn complete(
+        &mut self,
+        unfinished: Unfinished,
+        path: &[&[u8]],
+        attributes: Attributes,
+        replace: bool,
+    ) -> nix::Result<()> {
+        let set = set(unfinished.file.as_fd(), attributes);
+        let named = set.and_then(|()| self.name(&unfinished.name, path, replace));
+        if named.is_err() {
+            self.remove(&unfinished.name);
+        }
+        named
+    }
+
+    /// Removes a file that will not be completed.
+    pub fn abandon(&mut self, unfinished: Unfinished) {
+        self.remove(&unfinished.name);
+    }
+
+    /// Makes a symbolic link. Where it points to is written as it is, and never looked at.
+    ///
+    /// # Errors
+    /// As [`Tree::file`] and symlinkat(2).
+    pub fn link(
+        &mut self,
+        path: &[&[u8]],
+        target: &[u8],
+        attributes: Attributes,
+        replace: bool,
+    ) -> nix::Result<()> {
+        self.parent(path)?;
+        let target = OsStr::from_bytes(target);
+        let ((), name) = self.under_new_name(|directory, name| symlinkat(target, directory, name))?;
+        let time = TimeSpec::new(attributes.seconds, attributes.nanoseconds.into());
+        let directory = self.here();
+        let owned = attributes.owner.map_or(Ok(()), |(uid, gid)| {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            fchownat(directory, name.as_c_str(), Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
+        });
+        let timed = owned.and_then(|()| {
+            let flags = UtimensatFlags::NoFollowSymlink;
+            utimensat(directory, name.as_c_str(), &TimeSpec::UTIME_OMIT, &time, flags)
+        });
+        let named = timed.and_then(|()| self.name(&name, path, replace));
+        if named.is_err() {
+            self.remove(&name);
+        }
+        named
+    }
+
+    /// Makes another name of a file of this tree.
+    ///
+    /// # Errors
+    /// As [`Tree::file`] and linkat(2).
+    pub fn hard_link(&mut self, path: &[&[u8]], of: &[&[u8]], replace: bool) -> nix::Result<()> {
+        self.enter(of.split_last().ok_or(Errno::EINVAL)?.1, false)?;
+        let of_name = c_string(of.last().copied().unwrap_or_default())?;
+        let of_directory = self.here().try_clone_to_owned().map_err(|_| Errno::EMFILE)?;
+        self.parent(path)?;
+        let ((), name) = self.under_new_name(|directory, name| {
+            linkat(&of_directory, of_name.as_c_str(), directory, name, LinkatFlags::empty())
+        })?;
+        let named = self.name(&name, path, replace);
+        // Where both are the same file already, renaming does nothing.
+        self.remove(&name);
+        named
+    }
+
+    /// Whether there is something by this path, a link counting as itself.
+    pub fn exists(&mut self, path: &[&[u8]]) -> bool {
+        let Some((name, parents)) = path.split_last() else { return true };
+        if self.enter(parents, false).is_err() {
+            return false;
+        }
+        let Ok(name) = c_string(name) else { return false };
+        super::dir::stat(Some(self.here()), &name, false, libc::STATX_TYPE).is_ok()
+    }
+
+    /// Leaves all directories; those that were made are given their attributes. What came of all that were left since
+    /// this was last asked.
+    pub fn finish(&mut self) -> Vec<(Vec<u8>, Errno)> {
+        self.leave(0);
+        std::mem::take(&mut self.failed)
+    }
+
+    fn here(&self) -> BorrowedFd<'_> {
+        self.levels.last().map_or(self.root.as_fd(), |level| level.fd.as_fd())
+    }
+
+    fn parent(&mut self, path: &[&[u8]]) -> nix::Result<()> {
+        self.enter(path.split_last().ok_or(Errno::EISDIR)?.1, true)
+    }
+
+    /// Goes to a directory, by what it has in common with the one before. `make`: those that are missing, as a stream
+    /// may leave them out.
+    fn enter(&mut self, path: &[&[u8]], make: bool) -> nix::Result<()> {
+        let common = self.levels.iter().zip(path).take_while(|(level, name)| level.name == **name).count();
+        self.leave(common);
+        for name in path.get(common..).unwrap_or_default() {
+            match self.down(name, None) {
+                Err(Errno::ENOENT) if make => {
+                    let c_name = c_string(name)?;
+                    mkdirat(self.here(), c_name.as_c_str(), Mode::from_bits_truncate(0o755))?;
+                    self.down(name, None)?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes down by one name. With attributes the directory is made, if it is not there.
+    fn down(&mut self, name: &[u8], attributes: Option<Attributes>) -> nix::Result<()> {
+        if self.levels.len() >= self.limit {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let c_name = c_string(name)?;
+        let made = match attributes {
+            None => false,
+            Some(_) => match mkdirat(self.here(), c_name.as_c_str(), Mode::from_bits_truncate(0o700)) {
+                Ok(()) => true,
+                Err(Errno::EEXIST) => false,
+                Err(errno) => return Err(errno),
+            },
+        };
+        // One that was there may be one that can't be read.
+        let how = if made { OFlag::O_RDONLY } else { OFlag::O_PATH };
+        let flags = how | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(self.here(), c_name.as_c_str(), flags, Mode::empty())?;
+        self.levels.push(Level { name: name.to_vec(), fd, attributes: attributes.filter(|_| made) });
+        Ok(())
+    }
+
+    fn leave(&mut self, depth: usize) {
+        while self.levels.len() > depth {
+            let path =
+                || self.levels.iter().map(|level| level.name.as_slice()).collect::<Vec<_>>().join(&b'/');
+            let Some(level) = self.levels.last() else { return };
+            if let Some(attributes) = level.attributes
+                && let Err(errno) = set(level.fd.as_fd(), attributes)
+                && self.failed.len() < 100
+            {
+                let failed = (path(), errno);
+                self.failed.push(failed);
+            }
+            self.levels.pop();
+        }
+    }
+
+    fn under_new_name<T>(
+        &mut self,
+        mut make: impl FnMut(BorrowedFd, &std::ffi::CStr) -> nix::Result<T>,
+    ) -> nix::Result<(T, CString)> {
+        for _ in 0..TRIES {
+            self.next = self.next.wrapping_add(1);
+            let name = c_string(format!(".nsdbg-{:016x}-{}", self.random, self.next).as_bytes())?;
+            match make(self.here(), &name) {
+                Err(Errno::EEXIST) => {}
+                made => return made.map(|made| (made, name)),
+            }
+        }
+        Err(Errno::EEXIST)
+    }
+
+    fn name(&self, from: &CString, path: &[&[u8]], replace: bool) -> nix::Result<()> {
+        let (from, to) = (from.as_c_str(), c_string(path.last().copied().unwrap_or_default())?);
+        if replace {
+            return renameat(self.here(), from, self.here(), to.as_c_str());
+        }
+        linkat(self.here(), from, self.here(), to.as_c_str(), LinkatFlags::empty())?;
+        unlinkat(self.here(), from, UnlinkatFlags::NoRemoveDir)
+    }
+
+    fn remove(&self, name: &CString) {
+        // Where it is gone there is nothing to remove.
+        let _ = unlinkat(self.here(), name.as_c_str(), UnlinkatFlags::NoRemoveDir);
+    }
+}
+
+/// The owner before the mode: changing the owner takes setuid and setgid bits away.
+fn set(fd: BorrowedFd, attributes: Attributes) -> nix::Result<()> {
+    let Attributes { mode, owner, seconds, nanoseconds } = attributes;
+    if let Some((uid, gid)) = owner {
+        fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    }
+    fchmod(fd, Mode::from_bits_truncate(mode & 0o7777))?;
+    futimens(fd, &TimeSpec::UTIME_OMIT, &TimeSpec::new(seconds, nanoseconds.into()))
+}
+
+/// A name as the kernel takes it. What is no single component is refused: it would lead elsewhere.
+fn c_string(name: &[u8]) -> nix::Result<CString> {
+    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') {
+        return Err(Errno::EINVAL);
+    }
+    CString::new(name).map_err(|_| Errno::EINVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    const PLAIN: Attributes = Attributes { mode: 0o640, owner: None, seconds: 1_000_000_000, nanoseconds: 7 };
+
+    fn place(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("nsdbg-beneath-{name}-{}", std::process::id()));
+        fs::create_dir_all(path.join("tree")).unwrap();
+        path
+    }
+
+    fn tree(at: &Path) -> Tree {
+        Tree::new(super::super::dir::open(at.join("tree").as_os_str(), true).unwrap())
+    }
+
+    fn write(tree: &mut Tree, path: &[&[u8]]) -> nix::Result<()> {
+        let mut unfinished = tree.file(path)?;
+        unfinished.file.write_all(b"new").unwrap();
+        tree.complete(unfinished, path, PLAIN, true)
+    }
+
+    #[test]
+    fn files_directories_and_links_are_made_with_their_attributes() {
+        let at = place("made");
+        let mut tree = tree(&at);
+        tree.directory(&[b"d"], Attributes { mode: 0o500, ..PLAIN }).unwrap();
+        write(&mut tree, &[b"d", b"f"]).unwrap();
+        write(&mut tree, &[b"e", b"g", b"h"]).unwrap();
+        tree.link(&[b"l"], b"../../etc/passwd", PLAIN, true).unwrap();
+        tree.hard_link(&[b"again"], &[b"d", b"f"], true).unwrap();
+        tree.hard_link(&[b"again"], &[b"d", b"f"], true).unwrap();
+        assert!(tree.finish().is_empty());
+        let file = fs::metadata(at.join("tree/d/f")).unwrap();
+        assert_eq!((file.mode() & 0o7777, file.mtime(), file.mtime_nsec()), (0o640, 1_000_000_000, 7));
+        assert_eq!(file.ino(), fs::metadata(at.join("tree/again")).unwrap().ino());
+        let directory = fs::metadata(at.join("tree/d")).unwrap();
+        assert_eq!((directory.mode() & 0o7777, directory.mtime()), (0o500, 1_000_000_000));
+        assert_eq!(fs::read_link(at.join("tree/l")).unwrap(), Path::new("../../etc/passwd"));
+        assert_eq!(fs::read_dir(at.join("tree")).unwrap().count(), 4);
+        let unfinished = tree.file(&[b"no"]).unwrap();
+        assert_eq!(tree.complete(unfinished, &[b"l"], PLAIN, false), Err(Errno::EEXIST));
+        assert_eq!(fs::read_dir(at.join("tree")).unwrap().count(), 4);
+        write(&mut tree, &[b"l"]).unwrap();
+        assert!(fs::symlink_metadata(at.join("tree/l")).unwrap().is_file());
+        fs::set_permissions(at.join("tree/d"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::remove_dir_all(at).unwrap();
+    }
+
+    // Seen to fail without O_NOFOLLOW in `down`, and without the check of names.
+    #[test]
+    fn nothing_is_made_outside_or_through_a_link() {
+        let at = place("outside");
+        fs::create_dir(at.join("outside")).unwrap();
+        symlink(at.join("outside"), at.join("tree/link")).unwrap();
+        symlink("/proc/self/root", at.join("tree/magic")).unwrap();
+        let mut tree = tree(&at);
+        for path in
+            [&[&b"link"[..], b"f"][..], &[b"magic", b"f"], &[b"..", b"outside", b"f"], &[b"a/../../f"]]
+        {
+            assert!(write(&mut tree, path).is_err(), "{path:?}");
+            assert!(tree.directory(path, PLAIN).is_err(), "{path:?}");
+            assert!(tree.link(path, b"x", PLAIN, true).is_err(), "{path:?}");
+            assert!(tree.hard_link(&[b"new"], path, true).is_err(), "{path:?}");
+        }
+        assert!(tree.directory(&[b"link"], PLAIN).is_err());
+        assert_eq!(fs::read_dir(at.join("outside")).unwrap().count(), 0);
+        fs::remove_dir_all(at).unwrap();
+    }
+}
