@@ -2,7 +2,8 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, echo, env, file, head, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, sort, sums,
+    tail, targets, truth, uniq, wc, who,
 };
 
 /// All commands, by name.
@@ -12,7 +13,9 @@ pub static REGISTRY: &[Entry] = &[
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
+    entry::<file::FileKind>("file", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<head::Head>("head", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
@@ -23,10 +26,17 @@ pub static REGISTRY: &[Entry] = &[
     entry::<ps::Ps>("ps", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<rows::Select>("select", &[]),
+    entry::<sums::Sha1>("sha1sum", &[]),
+    entry::<sums::Sha256>("sha256sum", &[]),
+    entry::<sums::Sha512>("sha512sum", &[]),
     entry::<sleep::Sleep>("sleep", &[]),
+    entry::<sort::Sort>("sort", &[]),
     entry::<rows::SortBy>("sort-by", &[]),
+    entry::<tail::Tail>("tail", &[]),
     entry::<targets::Targets>("targets", &[]),
     entry::<truth::True>("true", &[]),
+    entry::<uniq::Uniq>("uniq", &[]),
+    entry::<wc::Wc>("wc", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),
 ];
