@@ -169,10 +169,11 @@ fn machine(number: u16) -> String {
         abi::EM_MIPS => "MIPS",
         258 => "LoongArch",
         247 => "eBPF",
-        other => match elf::to_str::e_machine_to_human_str(other) {
-            Some(name) => name,
-            None => return format!("machine {other}"),
-        },
+        abi::EM_SPARCV9 => "SPARC V9",
+        abi::EM_68K => "Motorola m68k",
+        abi::EM_IA_64 => "IA-64",
+        abi::EM_SH => "Renesas SH",
+        other => return format!("machine {other}"),
     };
     known.to_owned()
 }

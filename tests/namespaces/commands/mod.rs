@@ -1,6 +1,14 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod file;
+mod head;
 mod rows;
+mod sha256sum;
+mod sort;
+mod tail;
+mod text;
+mod uniq;
+mod wc;
 
 use std::collections::BTreeMap;
 
