@@ -230,10 +230,12 @@ fn kind_of(sample: &Sample) -> What {
     if sample.head.is_empty() {
         return What::binary("empty", "inode/x-empty");
     }
-    elf::look(sample)
+    let mut what = elf::look(sample)
         .or_else(|| archive::look(sample))
         .or_else(|| image::look(sample))
         .or_else(|| magic::look(sample))
         .or_else(|| pem::look(sample))
-        .unwrap_or_else(|| text::look(sample))
+        .unwrap_or_else(|| text::look(sample));
+    what.charset = text::charset(sample);
+    what
 }

@@ -61,7 +61,12 @@ pub fn look(sample: &Sample) -> What {
         true => name,
         false => name + &lines(&text, sample.is_whole),
     };
-    What { description, mime: mime.into(), charset: encoding.charset(), ..What::default() }
+    What { description, mime: mime.into(), ..What::default() }
+}
+
+/// The character set of a file whatever it is: a PDF may be text as well.
+pub fn charset(sample: &Sample) -> &'static str {
+    encoding(sample).map_or("binary", Encoding::charset)
 }
 
 /// JSON has no lines that matter.

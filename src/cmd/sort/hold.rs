@@ -22,6 +22,7 @@ struct Line {
 pub struct Hold<'a> {
     comparison: &'a Comparison,
     unique: bool,
+    limit: usize,
     text: Vec<u8>,
     lines: Vec<Line>,
 }
@@ -29,7 +30,7 @@ pub struct Hold<'a> {
 impl<'a> Hold<'a> {
     /// No lines yet.
     pub fn new(comparison: &'a Comparison, unique: bool) -> Self {
-        Self { comparison, unique, text: Vec::new(), lines: Vec::new() }
+        Self { comparison, unique, limit: LIMIT, text: Vec::new(), lines: Vec::new() }
     }
 
     fn size(&self) -> usize {
@@ -58,11 +59,11 @@ impl<'a> Hold<'a> {
                 self.lines.push(Line { rank: 0, start: start as u32, length: (end - start) as u32 });
                 start = end + 1;
             }
-            if self.size() > LIMIT {
+            if self.size() > self.limit {
                 if self.unique {
                     start = self.compact(start);
                 }
-                if !self.unique || self.size() > LIMIT / 2 {
+                if !self.unique || self.size() > self.limit / 2 {
                     let cause = "the lines are more than 512 MiB: they would not fit in memory";
                     return Err(Fault::text("read", &input.name, cause));
                 }
@@ -136,5 +137,53 @@ impl<'a> Hold<'a> {
             piece.push(delimiter);
         }
         to.write_all(&piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+    use crate::cmd::sort::key::{As, Key, Ordering as How};
+
+    fn input(text: &[u8]) -> Input {
+        let mut file = File::from(memfd_create(c"text", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.write_all(text).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        Input::of_file(file, "text".as_ref())
+    }
+
+    fn comparison(unique: bool) -> Comparison {
+        let keys = vec![Key::whole(&How { kind: As::Number, ..How::default() })];
+        Comparison { keys, separator: None, reverse: false, stable: false, unique }
+    }
+
+    #[test]
+    fn of_lines_that_are_the_same_only_the_first_is_held() {
+        let text: Vec<u8> = (0..300_000).flat_map(|n| format!("{} {n}\n", n % 100).into_bytes()).collect();
+        let comparison = comparison(true);
+        let mut hold = Hold::new(&comparison, true);
+        hold.limit = 1 << 20;
+        for _ in 0..2 {
+            hold.read(&input(&text), b'\n').unwrap();
+            assert!(hold.size() < 3 << 20);
+        }
+        hold.sort();
+        let mut sorted = Vec::new();
+        hold.write(b'\n', &mut sorted).unwrap();
+        let wanted: String = (0..100).map(|n| format!("{n} {n}\n")).collect();
+        assert_eq!(String::from_utf8(sorted).unwrap(), wanted);
+    }
+
+    #[test]
+    fn more_than_can_be_held_is_said() {
+        let comparison = comparison(false);
+        let mut hold = Hold::new(&comparison, false);
+        hold.limit = 1 << 20;
+        let fault = hold.read(&input(&b"x\n".repeat(1 << 20)), b'\n').unwrap_err();
+        assert!(fault.to_string().starts_with("read text: the lines are more"), "{fault}");
     }
 }

@@ -129,6 +129,11 @@ impl Command for Tail {
         let mut headers = Headers::new(self.verbose, self.quiet, files.len());
         let follow = self.follows();
         let retry = self.retry || self.follow_name;
+        let count = self.bytes.or(self.lines);
+        if follow.is_none() && count.is_some_and(|count| count.number == 0 && count.sign != Sign::Plus) {
+            // As GNU's tail, which opens nothing then.
+            return Ok(Status::OK);
+        }
         let mut followed = Vec::new();
         for path in files {
             let opened = self.open(&path).and_then(|input| {

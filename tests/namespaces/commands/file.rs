@@ -62,7 +62,7 @@ fn mime_types_are_those_of_file() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     let (mut same, mut others) = (0, Vec::new());
-    for name in names.iter().filter(|name| *name != "loop") {
+    for name in names.iter().filter(|name| !matches!(name.as_str(), "loop" | "broken" | "newline")) {
         let ours = target.run(&["file", "-b", "-i", &format!("/data/{name}")]).ok();
         let theirs = run(Command::new("file").args(["-b", "-i"]).arg(inside.join(name))).ok();
         // Several names for the same, from version to version of file(1).

@@ -6,7 +6,7 @@ use super::text::{
 };
 use crate::support::needs_root;
 
-// Seen to fail where the last line without an end was not counted.
+// Seen to fail where the end of the last line was taken for the begin of another.
 #[test]
 fn head_prints_what_gnu_head_prints() {
     needs_root!();
@@ -40,7 +40,6 @@ fn head_prints_what_gnu_head_prints() {
         "-z -n -1",
         "-n 1 -c 3",
         "-c 3 -n 1",
-        "-n 99999999999999999999",
     ] {
         for files in ["many", "long", "cut few", "nul", "bytes", "empty newline few"] {
             lines.push(format!("head {options} {files}").replace("  ", " "));
@@ -84,7 +83,7 @@ fn head_says_what_it_can_not_do() {
     assert_eq!(ours.ok(), "x\n");
 }
 
-// Seen to fail with a file that was read whole.
+// Seen to fail where the length of the file was not asked for.
 #[test]
 fn head_holds_little_of_a_vast_file() {
     needs_root!();

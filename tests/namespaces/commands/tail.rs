@@ -90,7 +90,7 @@ fn tail_says_what_it_can_not_do() {
     ends_with_its_reader(&target, "tail -f /data/few | head -n 3");
 }
 
-// Seen to fail with a file that was read from its begin.
+// Seen to fail where the length of the file was not asked for.
 #[test]
 fn tail_reads_a_vast_file_from_its_end() {
     needs_root!();
@@ -162,7 +162,7 @@ fn append(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-// Seen to fail where the rest of the old file was not read before the new one.
+// Seen to fail where the name was not looked at again.
 #[test]
 fn tail_follows_a_name_over_rotation_truncation_and_removal() {
     needs_root!();
