@@ -45,7 +45,7 @@ fn zip(sample: &Sample) -> Option<What> {
         return None;
     }
     let names = zip_names(sample);
-    let has = |name: &[u8]| names.iter().any(|found| *found == name);
+    let has = |name: &[u8]| names.contains(&name);
     let begins = |name: &[u8]| names.iter().any(|found| found.starts_with(name));
     let first_is = |name: &[u8]| names.first().is_some_and(|found| *found == name);
     let (text, mime) = if first_is(b"mimetype") {

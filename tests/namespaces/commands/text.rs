@@ -1,11 +1,11 @@
 //! What the tests of commands on text share: their data, and GNU's tools on the same.
 
-use std::fs::File;
-use std::os::unix::fs::symlink;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use crate::live::{Ran, run, run_with_input};
-use crate::support::{NSDBG, Sandbox, helper, sandbox};
+use crate::support::{NSDBG, Sandbox, helper, needs_root, sandbox};
 
 /// Files of many kinds below /data.
 pub fn data() -> Sandbox {
@@ -21,10 +21,12 @@ pub fn data() -> Sandbox {
         .file("data/utf8", "é 漢字 a\u{a0}b\u{3000}c\n\u{2003}x\r\nüü\x0c\tz\n")
         .file("data/empty", "")
         .file("data/newline", "\n")
+        .file("data/secret", "secret\n")
         .start();
     let inside = target.root.join("data");
     symlink("nowhere", inside.join("broken")).unwrap();
     symlink("loop", inside.join("loop")).unwrap();
+    fs::set_permissions(inside.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
     nix::unistd::mkfifo(&inside.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
     target
 }
@@ -76,6 +78,7 @@ pub fn names_what_it_can_not_read(target: &Sandbox, command: &str, status: i32) 
         ("broken", "open broken: no such file or directory"),
         ("loop", "open loop: too many symbolic links encountered"),
         ("fifo", "open fifo: a FIFO"),
+        ("secret", "open secret: permission denied"),
     ] {
         let ran = target.line(&format!("cd /data; {command} {path} few"));
         ran.fails(status, words);
@@ -109,4 +112,28 @@ pub fn peak(target: &Sandbox, args: &[&str]) -> (Ran, u64) {
     println!("{args:?}: {peak} KiB");
     ran.err = said.to_owned();
     (ran, peak)
+}
+
+#[test]
+fn lines_of_ten_megabytes_are_as_gnus() {
+    needs_root!();
+    let target = data();
+    let huge = [b"z".repeat(10 << 20), b"\n".to_vec(), b"z".repeat(10 << 20), b"\na\nb".to_vec()].concat();
+    fs::write(target.root.join("data/huge"), huge).unwrap();
+    let lines = [
+        "head -n 1 huge",
+        "head -n -3 huge",
+        "tail -n 3 huge",
+        "tail -n +2 huge",
+        "wc huge",
+        "sort huge",
+        "sort -u huge",
+        "uniq -c huge",
+        "sha256sum huge",
+    ];
+    same(&target, &lines, "C.UTF-8");
+    assert_eq!(
+        target.line("file -b /data/huge").ok(),
+        "ASCII text, with very long lines (524288)\n"
+    );
 }
