@@ -1,10 +1,7 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{
-    cat, cgroup, copy, df, dns, du, echo, env, grep, help, history, http, info, ip, ls, lsof, mounts, nc,
-    netstat, ping, ps, pwd, readlink, rows, sleep, stat, targets, tcp, tls, truth, who,
-};
+use super::{cat, cgroup, copy, df, dns, du, echo, env, file, grep, head, help, history, http, info, ip, ls, lsof, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, sort, stat, sums, tail, targets, tcp, tls, truth, uniq, wc, who};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
@@ -17,10 +14,12 @@ pub static REGISTRY: &[Entry] = &[
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
+    entry::<file::FileKind>("file", &[]),
     entry::<super::find::Find>("find", &[]),
     entry::<rows::First>("first", &[]),
     entry::<copy::Get>("get", &[]),
     entry::<grep::Grep>("grep", &[]),
+    entry::<head::Head>("head", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
@@ -38,13 +37,20 @@ pub static REGISTRY: &[Entry] = &[
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<readlink::Readlink>("readlink", &[]),
     entry::<rows::Select>("select", &[]),
+    entry::<sums::Sha1>("sha1sum", &[]),
+    entry::<sums::Sha256>("sha256sum", &[]),
+    entry::<sums::Sha512>("sha512sum", &[]),
     entry::<sleep::Sleep>("sleep", &[]),
+    entry::<sort::Sort>("sort", &[]),
     entry::<rows::SortBy>("sort-by", &[]),
     entry::<stat::Stat>("stat", &[]),
+    entry::<tail::Tail>("tail", &[]),
     entry::<targets::Targets>("targets", &[]),
     entry::<tcp::Tcp>("tcp", &[]),
     entry::<tls::Tls>("tls", &[]),
     entry::<truth::True>("true", &[]),
+    entry::<uniq::Uniq>("uniq", &[]),
+    entry::<wc::Wc>("wc", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),
 ];

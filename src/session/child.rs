@@ -194,24 +194,17 @@ fn redirect_from(path: &[u8]) -> std::result::Result<OwnedFd, Fault> {
     }
 }
 
-/// Opens for writing. /dev/null is the one device that is; a FIFO or another device is refused.
+/// Opens for writing, where the session may.
 fn redirect_to(path: &[u8], append: bool, read_only: bool) -> std::result::Result<OwnedFd, Fault> {
     let path = OsStr::from_bytes(path);
     if read_only {
         return Err(Fault::text("open", path, "the session is --read-only"));
     }
-    let looked_at = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
-    if let Ok(stat) = looked_at.and_then(nix::sys::stat::fstat)
-        && let Some(kind) = open::special(&stat)
-        && stat.st_rdev != libc::makedev(1, 3)
-    {
-        return Err(Fault::text("open", path, kind));
+    match open::to_write(path, append) {
+        Ok(file) => Ok(file.into()),
+        Err(open::Refused::Io(error)) => Err(Fault::io("open", path, &error)),
+        Err(open::Refused::Kind(kind)) => Err(Fault::text("open", path, kind)),
     }
-    let how = if append { OFlag::O_APPEND } else { OFlag::O_TRUNC };
-    let flags =
-        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | how;
-    openat(AT_FDCWD, path, flags, Mode::from_bits_truncate(0o644))
-        .map_err(|errno| Fault::errno("open", path, errno))
 }
 
 /// Four fields, each ended by NUL: directory, uid and gid as the container counts, then passwd and group whole.

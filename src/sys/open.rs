@@ -42,6 +42,25 @@ pub fn regular(path: &OsStr) -> Result<(File, FileStat), Refused> {
     Ok((file.into(), after))
 }
 
+/// Opens a file for writing, made or emptied, or to be written at its end. /dev/null is the one device that is; a FIFO
+/// or another device is refused.
+///
+/// # Errors
+/// As [`regular`].
+pub fn to_write(path: &OsStr, append: bool) -> Result<File, Refused> {
+    let looked_at = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+    if let Ok(stat) = looked_at.and_then(fstat)
+        && let Some(kind) = special(&stat)
+        && stat.st_rdev != libc::makedev(1, 3)
+    {
+        return Err(Refused::Kind(kind));
+    }
+    let how = if append { OFlag::O_APPEND } else { OFlag::O_TRUNC };
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | how;
+    Ok(openat(AT_FDCWD, path, flags, Mode::from_bits_truncate(0o644))?.into())
+}
+
 /// What a file is, where it is not a regular one.
 pub fn special(stat: &FileStat) -> Option<&'static str> {
     match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {

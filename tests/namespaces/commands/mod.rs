@@ -14,6 +14,14 @@ mod ping;
 mod rows;
 mod tcp;
 mod tls;
+mod file;
+mod head;
+mod sha256sum;
+mod sort;
+mod tail;
+mod text;
+mod uniq;
+mod wc;
 
 use std::collections::BTreeMap;
 

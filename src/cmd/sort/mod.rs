@@ -1,0 +1,215 @@
+//! `sort`.
+
+mod compare;
+mod hold;
+mod key;
+mod number;
+mod version;
+
+use std::cmp::Ordering;
+use std::ffi::OsString;
+use std::io::Write;
+
+use super::input::{Input, operands, refusal};
+use super::text::{self, Lines};
+use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status};
+use crate::out::Output;
+use crate::out::name::escape;
+use crate::out::table::NoRow;
+use crate::sys::open;
+
+use compare::Comparison;
+use hold::Hold;
+use key::{Key, Ordering as KeyOrdering};
+
+/// What of a line in the wrong place is shown.
+const SHOWN: usize = 200;
+
+/// Sort lines of all files together.
+///
+/// By their bytes, without options. At most 512 MiB are held: nothing is written to a temporary file.
+#[derive(clap::Parser)]
+#[command(args_override_self = true)]
+pub struct Sort {
+    /// Blanks before what is compared don't count.
+    #[arg(short = 'b', long)]
+    ignore_leading_blanks: bool,
+    /// Only blanks, letters and digits count.
+    #[arg(short, long)]
+    dictionary_order: bool,
+    /// Letters of ASCII are the same in both cases.
+    #[arg(short = 'f', long)]
+    ignore_case: bool,
+    /// Numbers with exponents, infinities.
+    #[arg(short, long)]
+    general_numeric_sort: bool,
+    /// Numbers as 2K, 1G.
+    #[arg(short = 'h', long)]
+    human_numeric_sort: bool,
+    /// Only printable characters of ASCII count.
+    #[arg(short = 'i', long)]
+    ignore_nonprinting: bool,
+    /// Months: JAN before FEB.
+    #[arg(short = 'M', long)]
+    month_sort: bool,
+    /// Numbers.
+    #[arg(short, long)]
+    numeric_sort: bool,
+    /// Versions: 1.9 before 1.10.
+    #[arg(short = 'V', long)]
+    version_sort: bool,
+    /// Turn the order round.
+    #[arg(short, long)]
+    reverse: bool,
+    /// What to compare: F[.C][OPTIONS][,F[.C][OPTIONS]], fields and bytes counted from 1.
+    #[arg(short, long, value_name = "KEYDEF")]
+    key: Vec<OsString>,
+    /// What separates fields, one byte; `\0` is NUL.
+    #[arg(short = 't', long, value_name = "BYTE")]
+    field_separator: Option<OsString>,
+    /// Of lines that compare the same, only the first.
+    #[arg(short, long)]
+    unique: bool,
+    /// Lines that compare the same stay in their order.
+    #[arg(short, long)]
+    stable: bool,
+    /// Say which line is not in its place; the status is 1 then.
+    #[arg(short, long)]
+    check: bool,
+    /// As -c, and say nothing.
+    #[arg(short = 'C')]
+    check_quietly: bool,
+    /// Write to a file of the container, which may be one that is read.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<OsString>,
+    /// Lines end in NUL.
+    #[arg(short, long)]
+    zero_terminated: bool,
+    /// Files; `-` is standard input.
+    files: Vec<OsString>,
+}
+
+impl Command for Sort {
+    type Row = NoRow;
+    const PLACE: Place = Place::Inside;
+    const NEEDS: Needs = Needs::STDIN;
+    const PRINTS: Prints = Prints::Bytes;
+    const REPLACES: &'static str = "coreutils sort";
+    const EXAMPLES: &'static [Example] = &[
+        Example { line: "sort -t : -k 3,3n /etc/passwd", what: "by a number in the third field" },
+        Example { line: "sort -ru /etc/group", what: "backwards, each line once" },
+    ];
+
+    fn reads_stdin(&self) -> bool {
+        text::names_stdin(&self.files)
+    }
+
+    fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        // As everywhere in sort(1): 1 says that lines are not in order, 2 that something failed.
+        self.sorted(cx, out).map_err(|fault| if fault.op == "write" { fault } else { fault.with_status(2) })
+    }
+}
+
+impl Sort {
+    fn sorted(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let comparison = self.comparison()?;
+        let delimiter = if self.zero_terminated { 0 } else { b'\n' };
+        let files = operands(self.files.clone());
+        if self.check || self.check_quietly {
+            let [file] = &files[..] else {
+                return Err(Fault::usage("-c checks one file"));
+            };
+            return self.checked(Lines::new(Input::open(file)?, delimiter), file, &comparison, cx);
+        }
+        if let Some(output) = &self.output {
+            cx.writes("open", output)?;
+        }
+        let mut hold = Hold::new(&comparison, self.unique);
+        for file in &files {
+            hold.read(&Input::open(file)?, delimiter)?;
+        }
+        hold.sort();
+        match &self.output {
+            None => hold.write(delimiter, out.bytes()).map_err(|error| text::write_fault(&error))?,
+            Some(path) => {
+                let mut file = open::to_write(path, false).map_err(|refused| refusal(path, refused))?;
+                hold.write(delimiter, &mut file)
+                    .and_then(|()| file.flush())
+                    .map_err(|error| Fault::io("write", path, &error).with_status(2))?;
+            }
+        }
+        Ok(Status::OK)
+    }
+
+    fn comparison(&self) -> Result<Comparison> {
+        let mut global = KeyOrdering::default();
+        for (is_set, letter) in [
+            (self.ignore_leading_blanks, b'b'),
+            (self.dictionary_order, b'd'),
+            (self.ignore_case, b'f'),
+            (self.general_numeric_sort, b'g'),
+            (self.human_numeric_sort, b'h'),
+            (self.ignore_nonprinting, b'i'),
+            (self.month_sort, b'M'),
+            (self.numeric_sort, b'n'),
+            (self.version_sort, b'V'),
+            (self.reverse, b'r'),
+        ] {
+            if is_set {
+                global.set(letter, true, true).map_err(Fault::usage)?;
+            }
+        }
+        let mut keys = Vec::new();
+        for text in &self.key {
+            let wrong = |cause: String| Fault::usage(format!("-k {}: {cause}", text.to_string_lossy()));
+            keys.push(Key::parse(&text.to_string_lossy(), &global).map_err(wrong)?);
+        }
+        if keys.is_empty() && global.is_special() {
+            keys.push(Key::whole(&global));
+        }
+        Ok(Comparison {
+            keys,
+            separator: self.separator()?,
+            reverse: self.reverse,
+            stable: self.stable,
+            unique: self.unique,
+        })
+    }
+
+    fn separator(&self) -> Result<Option<u8>> {
+        use std::os::unix::ffi::OsStrExt;
+        match self.field_separator.as_ref().map(|text| text.as_bytes()) {
+            None => Ok(None),
+            Some(b"\\0") => Ok(Some(0)),
+            Some([byte]) => Ok(Some(*byte)),
+            Some(_) => Err(Fault::usage("-t: one byte is wanted")),
+        }
+    }
+
+    fn checked(
+        &self,
+        mut lines: Lines,
+        file: &OsString,
+        comparison: &Comparison,
+        cx: &mut Context,
+    ) -> Result<Status> {
+        let mut before: Option<Vec<u8>> = None;
+        let mut number = 0_u64;
+        while let Some(line) = lines.next()? {
+            number += 1;
+            let order = before.as_ref().map_or(Ordering::Less, |before| comparison.compare(before, line));
+            if order == Ordering::Greater || (order == Ordering::Equal && self.unique) {
+                if !self.check_quietly {
+                    let shown = escape(line.get(..SHOWN).unwrap_or(line));
+                    let cause = format!("line {number} is not in its place: {shown}");
+                    cx.report(&Fault::text("check", file, cause));
+                }
+                return Ok(Status(1));
+            }
+            let before = before.get_or_insert_default();
+            before.clear();
+            before.extend_from_slice(line);
+        }
+        Ok(Status::OK)
+    }
+}
