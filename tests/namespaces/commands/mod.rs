@@ -34,6 +34,8 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("http get -v https://kubernetes.default", 6),
     ("http post http://api/items -d '{}' -H 'Content-Type: application/json'", 6),
     ("http get http://api/dump -o @host:/tmp/dump", 6),
+    // `get /etc - > @host:/tmp/etc.tar` is run with --json last, which it refuses: what is left is empty.
+    ("put - /tmp < @host:/tmp/etc.tar", 1),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];
