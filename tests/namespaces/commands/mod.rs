@@ -69,6 +69,8 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("nc -w 1 -lv 9999", 1),
     ("ping -c 3 -i 0.2 127.0.0.1", 2),
     ("ping -c 1 -t 1 -W 1 127.0.0.1", 2),
+    // `get /etc - > @host:/tmp/etc.tar` is run with --json last, which it refuses: what is left is empty.
+    ("put - /tmp < @host:/tmp/etc.tar", 1),
     // Nothing is shown, and nothing is left.
     ("lsof /etc/hosts", 1),
     ("lsof +D /tmp", 1),
