@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::stat::FileStat;
 
 use super::{Fault, Result};
 use crate::sys::open::{Refused, regular};
@@ -17,8 +16,6 @@ pub struct Input {
     file: Option<File>,
     /// For messages: the path as it was typed, or `standard input`.
     pub name: OsString,
-    /// What fstat(2) said of a file.
-    stat: Option<FileStat>,
 }
 
 impl Input {
@@ -28,18 +25,18 @@ impl Input {
     /// What the kernel says, or what the file is.
     pub fn open(path: &OsStr) -> Result<Self> {
         if path == "-" {
-            return Ok(Self { file: None, name: "standard input".into(), stat: None });
+            return Ok(Self { file: None, name: "standard input".into() });
         }
-        let (file, stat) = regular(path).map_err(|refused| refusal(path, refused))?;
+        let (file, _) = regular(path).map_err(|refused| refusal(path, refused))?;
         // Files of procfs that wait for more would say EAGAIN.
         fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
             .map_err(|errno| Fault::errno("fcntl", path, errno))?;
-        Ok(Self { file: Some(file), name: path.to_owned(), stat: Some(stat) })
+        Ok(Self { file: Some(file), name: path.to_owned() })
     }
 
     /// A file that was opened already.
     pub fn of_file(file: File, path: &OsStr) -> Self {
-        Self { file: Some(file), name: path.to_owned(), stat: None }
+        Self { file: Some(file), name: path.to_owned() }
     }
 
     /// Whether it is stdin.

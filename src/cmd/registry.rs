@@ -1,7 +1,11 @@
 //! Every command, one line each.
 
 use super::{Entry, entry};
-use super::{cat, cgroup, copy, df, dns, du, echo, env, file, grep, head, help, history, http, info, ip, ls, lsof, mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, sort, stat, sums, tail, targets, tcp, tls, truth, uniq, wc, who};
+use super::{
+    cat, cgroup, copy, df, dns, du, echo, env, file, grep, head, help, history, http, info, ip, ls, lsof,
+    mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, sort, stat, sums, tail, targets, tcp, tls,
+    truth, uniq, wc, who,
+};
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[

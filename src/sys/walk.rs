@@ -51,7 +51,6 @@ pub struct Walk {
     /// Where the name begins in `path`.
     name_at: usize,
     kind: u8,
-    inode: u64,
     /// What was found is a directory, which the next step enters.
     is_directory: bool,
     skipped: bool,
@@ -74,7 +73,6 @@ impl Walk {
             path: start.as_bytes().to_vec(),
             name_at: 0,
             kind: libc::DT_UNKNOWN,
-            inode: 0,
             is_directory: false,
             skipped: false,
             started: false,
@@ -111,11 +109,6 @@ impl Walk {
     /// Its type, a `DT_*`, as the directory says; `DT_UNKNOWN` where it does not.
     pub fn kind(&self) -> u8 {
         self.kind
-    }
-
-    /// Its inode as the directory says; 0 for the start.
-    pub fn inode(&self) -> u64 {
-        self.inode
     }
 
     /// The directory that it is in, and its name there: for system calls that take both. None of the start: its path.
@@ -168,11 +161,10 @@ impl Walk {
     pub fn step(&mut self) -> Option<Step> {
         if !self.started {
             self.started = true;
-            let facts = match self.stat(libc::STATX_TYPE | libc::STATX_INO) {
+            let facts = match self.stat(libc::STATX_TYPE) {
                 Ok(facts) => facts,
                 Err(errno) => return Some(Step::Failed(errno)),
             };
-            self.inode = facts.inode;
             return Some(self.found((facts.mode >> 12) as u8));
         }
         if std::mem::take(&mut self.is_directory) {
@@ -234,7 +226,6 @@ impl Walk {
                     }
                     self.name_at = self.path.len();
                     self.path.extend_from_slice(entry.name.to_bytes());
-                    self.inode = entry.inode;
                     let kind = match entry.kind {
                         libc::DT_UNKNOWN => {
                             self.stat(libc::STATX_TYPE).map_or(0, |facts| (facts.mode >> 12) as u8)

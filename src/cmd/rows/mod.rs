@@ -99,11 +99,14 @@ fn lookup<'a>(fields: &'a Fields, path: &str) -> Option<&'a Value> {
     lookup(fields.get(head)?.as_object()?, rest)
 }
 
+/// A column: its field, and what is known of that.
+type Shown = (String, Option<Kind>);
+
 /// Prints rows: JSON Lines, or a table whose columns are chosen, else those of the first row.
 struct Printer {
     entry: Option<&'static Entry>,
     chosen: Vec<String>,
-    table: Option<(Table, Vec<(String, Option<Kind>)>)>,
+    table: Option<(Table, Vec<Shown>)>,
     escape: bool,
 }
 
@@ -152,7 +155,7 @@ impl Printer {
         }
     }
 
-    fn columns(&self, row: &Fields) -> Vec<(String, Option<Kind>)> {
+    fn columns(&self, row: &Fields) -> Vec<Shown> {
         let kind = |name: &str| known(self.entry, name).map(|field| field.kind);
         if !self.chosen.is_empty() {
             return self.chosen.iter().map(|name| (name.clone(), kind(name))).collect();

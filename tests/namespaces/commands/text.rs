@@ -132,8 +132,5 @@ fn lines_of_ten_megabytes_are_as_gnus() {
         "sha256sum huge",
     ];
     same(&target, &lines, "C.UTF-8");
-    assert_eq!(
-        target.line("file -b /data/huge").ok(),
-        "ASCII text, with very long lines (524288)\n"
-    );
+    assert_eq!(target.line("file -b /data/huge").ok(), "ASCII text, with very long lines (524288)\n");
 }
