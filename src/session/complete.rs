@@ -57,8 +57,8 @@ fn arguments(session: &mut Session, name: &str, cursor: &Cursor, prefix: &str) -
     let before: Vec<String> =
         cursor.words[1..].iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
     // The rows' fields, by the first command of the pipeline that has them.
-    let sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
-    let source = sources.filter(|source| !source.filters_rows).next_back();
+    let mut sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
+    let source = sources.rfind(|source| !source.filters_rows);
     let fields = source.map_or(&[][..], |source| source.fields);
     match (entry.complete)(&Completion { words: &before, word: prefix, fields }) {
         Some(all) => words(prefix, all),
