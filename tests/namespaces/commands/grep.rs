@@ -145,6 +145,7 @@ fn it_prints_what_gnu_grep_prints() {
         "-l foo binary",
         "-v foo binary",
         "-c bar binary",
+        "-A1 foo binary text",
         "-E 'a{,3}b' text",
         "-E 'x{1' text",
         "-E 'a|' text",
