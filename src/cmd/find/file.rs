@@ -85,6 +85,18 @@ impl<'a> File<'a> {
         dir::stat(directory, &name, true, libc::STATX_TYPE).map(|stat| (stat.mode >> 12) as u8)
     }
 
+    /// What `-xtype` asks: the type of what a link leads to; of a link that is followed anyway its own.
+    ///
+    /// # Errors
+    /// As statx(2).
+    pub fn other_kind(&self) -> nix::Result<u8> {
+        if !self.walk.follows() {
+            return self.target_kind();
+        }
+        let (directory, name) = self.walk.place();
+        dir::stat(directory, &name, false, libc::STATX_TYPE).map(|stat| (stat.mode >> 12) as u8)
+    }
+
     /// Where a link leads; none of what is no link.
     ///
     /// # Errors

@@ -219,7 +219,7 @@ impl Run<'_> {
             Test::Type(types) => types & 1 << file.kind() != 0,
             Test::TargetType(types) => {
                 // A link that leads nowhere is a link.
-                types & 1 << file.target_kind().unwrap_or(libc::DT_LNK) != 0
+                types & 1 << file.other_kind().unwrap_or(libc::DT_LNK) != 0
             }
             Test::Size(size, unit) => size.holds(stat()?.stx_size.div_ceil(*unit)),
             Test::Days(clock, days) => match self.age(file, *clock)? {

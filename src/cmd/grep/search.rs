@@ -268,6 +268,8 @@ impl<'a> Search<'a> {
         self.file.count += 1;
         self.file.left -= 1;
         if self.file.quiet {
+            // A file that is no text is told of: that keeps groups apart, too.
+            self.printed = true;
             return;
         }
         if self.file.pending > 0 {

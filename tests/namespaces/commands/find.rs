@@ -100,6 +100,7 @@ fn it_prints_what_gnu_find_prints() {
         "-type f,l",
         "-xtype f",
         "-xtype l",
+        "-H to-sub -maxdepth 0 -xtype l",
         "-xtype d",
         "-size 1",
         "-size -2",

@@ -145,6 +145,7 @@ fn it_prints_what_gnu_grep_prints() {
         "-l foo binary",
         "-v foo binary",
         "-c bar binary",
+        "-A1 foo binary text",
         "-E 'a{,3}b' text",
         "-E 'x{1' text",
         "-E 'a|' text",
@@ -240,7 +241,7 @@ fn what_is_bad_is_named_and_the_rest_is_searched() {
     symlink("loop", data.join("loop")).unwrap();
     symlink("/nowhere", data.join("broken")).unwrap();
     fs::write(data.join("closed"), "foo\n").unwrap();
-    fs::set_permissions(data.join("closed"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(data.join("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     fs::write(data.join("new\nline"), "foo\n").unwrap();
     nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
     for (words, said) in [
