@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
-use crate::cmd::{self, Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
 use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::out::filter::TerminalFilter;
