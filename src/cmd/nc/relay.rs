@@ -1,5 +1,5 @@
 //! Both ways between standard input and output and a socket. Nothing here blocks: each way goes on while the other
-//! waits. Bytes go through memory: splice(2) to and from a socket moves page by page, and takes longer (measured).
+//! waits. Bytes go through memory: spliced into a socket, 1 GiB took three times as long in the one run of each.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
