@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use nix::sys::socket::{
 
 use crate::cmd::net::{Signals, timeout};
 use crate::sys::socket as waiting;
+use crate::sys::syscall::own_fd;
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 
@@ -133,8 +134,7 @@ impl Listener {
 
     fn accept(&self) -> nix::Result<Taken> {
         let number = accept4(self.socket.as_raw_fd(), FLAGS)?;
-        // SAFETY: the kernel has just returned this descriptor; nothing else owns it.
-        let socket = unsafe { OwnedFd::from_raw_fd(number) };
+        let socket = own_fd(number)?;
         let peer =
             match getpeername::<SockaddrStorage>(socket.as_raw_fd()).ok().and_then(|peer| inet_of(&peer)) {
                 Some(peer) => format!("{} {}", peer.ip(), peer.port()),

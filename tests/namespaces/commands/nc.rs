@@ -153,6 +153,15 @@ fn datagrams() {
         let _ = child.kill();
         let _ = child.wait();
     }
+    // More than a datagram holds is sent as several.
+    let listener = peer(&target, &["-lu", "-w", "2", "127.0.0.1", "9014"]);
+    listens(&target, "127.0.0.1:9014");
+    let ran = run_with_input(
+        target.nsdbg().args(["--", "nc", "-u", "-q", "1", "127.0.0.1", "9014"]),
+        &noise(200_000),
+    );
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let _ = end(listener);
     // Nobody there: the error comes back.
     let ran = run_with_input(target.nsdbg().args(["--", "nc", "-u", "-w", "3", "127.0.0.1", "9005"]), b"x");
     ran.fails(1, "nc: receive: connection refused");
