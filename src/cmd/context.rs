@@ -12,6 +12,7 @@ use crate::sys::proc::Procfs;
 use crate::target::host::Host;
 
 use super::Result;
+use super::lookup::Lookup;
 
 /// What a command knows: how to print, the session's environment, and what its place holds.
 pub struct Context {
@@ -37,6 +38,8 @@ pub struct Context {
     pub host_files: Vec<(HostFile, Option<File>)>,
     /// For [`super::Place::Watch`]: where the container is seen from outside.
     pub watch: Option<Watch>,
+    /// For a command inside that looks processes up.
+    pub lookup: Option<Lookup>,
     /// For commands that look at the node: the root of its files.
     pub host: Option<Host>,
     /// The session's target, a PID of the node.
@@ -98,6 +101,7 @@ impl Default for Context {
             env: Vec::new(),
             host_files: Vec::new(),
             watch: None,
+            lookup: None,
             host: None,
             target: None,
             history: Vec::new(),

@@ -10,14 +10,19 @@ mod cat;
 mod docs;
 mod echo;
 mod env;
+mod free;
 mod help;
 mod history;
 mod http;
 mod info;
 mod input;
+mod kill;
+pub mod lookup;
 mod ls;
 mod netstat;
+mod proc;
 mod ps;
+mod pstree;
 mod pwd;
 mod rows;
 mod sleep;
@@ -72,11 +77,13 @@ pub struct Needs {
     pub netlink: bool,
     /// It looks at the node: its processes, its runtimes' files.
     pub host: bool,
+    /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
+    pub processes: bool,
 }
 
 impl Needs {
     /// Nothing.
-    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false };
+    pub const NONE: Self = Self { stdin: false, users: false, netlink: false, host: false, processes: false };
     /// It reads stdin.
     pub const STDIN: Self = Self { stdin: true, ..Self::NONE };
 }
@@ -139,6 +146,11 @@ pub trait Command: clap::Parser + Sized + 'static {
     /// Whether it reads stdin with these arguments.
     fn reads_stdin(&self) -> bool {
         Self::NEEDS.stdin
+    }
+
+    /// Whether it looks processes up with these arguments.
+    fn reads_processes(&self) -> bool {
+        Self::NEEDS.processes
     }
 
     /// The node's files that its options name (`@host:/path`): opened by the supervisor, reached by
@@ -205,7 +217,11 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         rewrite: C::rewrite,
         wants: |matches| {
             let command = from_matches::<C>(matches)?;
-            Ok(Wants { stdin: command.reads_stdin(), host_files: command.host_files() })
+            Ok(Wants {
+                stdin: command.reads_stdin(),
+                processes: command.reads_processes(),
+                host_files: command.host_files(),
+            })
         },
         run: run::<C>,
     }
@@ -235,6 +251,8 @@ fn run<C: Command>(matches: &clap::ArgMatches, cx: &mut Context, to: Box<dyn Wri
 pub struct Wants {
     /// The operator's stdin.
     pub stdin: bool,
+    /// Somebody who tells it which processes there are.
+    pub processes: bool,
     /// Files of the node.
     pub host_files: Vec<HostFile>,
 }

@@ -2,7 +2,8 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, help, history, http, info, ls, netstat, ps, pwd, rows, sleep, targets, truth, who,
+    cat, echo, env, free, help, history, http, info, kill, ls, netstat, proc, ps, pstree, pwd, rows, sleep, targets,
+    truth, who,
 };
 
 /// All commands, by name.
@@ -13,14 +14,18 @@ pub static REGISTRY: &[Entry] = &[
     entry::<env::Env>("env", &[]),
     entry::<truth::False>("false", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<free::Free>("free", &[]),
     entry::<help::Help>("help", &[]),
     entry::<history::History>("history", &[]),
     entry::<http::Http>("http", &[]),
     entry::<info::Info>("info", &[]),
+    entry::<kill::Kill>("kill", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<netstat::Netstat>("netstat", &[]),
+    entry::<proc::Proc>("proc", &[]),
     entry::<ps::Ps>("ps", &[]),
+    entry::<pstree::Pstree>("pstree", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<rows::Select>("select", &[]),
     entry::<sleep::Sleep>("sleep", &[]),

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -12,6 +13,7 @@ use super::job::{Argument, Job, Redirection, Task};
 use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
+use crate::cmd::lookup::{self, PidNamespace};
 use crate::cmd::{self, Entry, HostFile, Place, Prints, Wants, Watch};
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::enter::{fds, watch};
@@ -65,7 +67,7 @@ impl Session {
         let count = commands.len();
         let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
         pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
-        let mut outside = Vec::new();
+        let (mut outside, mut lookups) = (Vec::new(), Vec::new());
         let mut input: Option<OwnedFd> = None;
         for (at, command) in commands.into_iter().enumerate() {
             let wants = self.wants(&command);
@@ -95,11 +97,20 @@ impl Session {
                 [stdin, stdout, stderr],
                 &mut pipeline,
             )?;
-            let extra = self.open_host_files(&wants.host_files, &mut pipeline)?;
+            let mut extra = self.open_host_files(&wants.host_files, &mut pipeline)?;
             job.host_files = wants.host_files;
             if command.entry.place == Place::Inside {
+                if wants.processes {
+                    let (questions, ask) = relay::small_pipe().map_err(fault("pipe"))?;
+                    let (answers, told) = relay::pipe().map_err(fault("pipe"))?;
+                    extra.extend([answers, ask]);
+                    job.processes = true;
+                    let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                    lookups.push((command.entry, [questions, told, stderr]));
+                }
                 // The last one of a one-shot run takes the launcher along.
-                let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty();
+                let last =
+                    self.is_one_shot && count == 1 && pipeline.stages.is_empty() && lookups.is_empty();
                 let stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
                 pipeline.stages.push(stage);
             } else {
@@ -107,13 +118,18 @@ impl Session {
             }
         }
         drop(all_errors);
-        if !outside.is_empty() {
+        if !outside.is_empty() || !lookups.is_empty() {
             // Those that watch are told which processes are ours, so all of these must run by now.
             pipeline.wait_started(outcome);
         }
         for (shift, (place, entry, job, stdio)) in outside.into_iter().enumerate() {
             let stage = self.spawn_outside(entry, job, stdio, &pipeline)?;
             pipeline.stages.insert(place + shift, stage);
+        }
+        for (entry, stdio) in lookups {
+            let mut stage = self.spawn_outside(entry, Job::inner(Task::Processes), stdio, &pipeline)?;
+            stage.auxiliary = true;
+            pipeline.stages.push(stage);
         }
         Ok(pipeline)
     }
@@ -176,7 +192,7 @@ impl Session {
     fn wants(&self, command: &Prepared) -> Wants {
         let names_node =
             |argument: &Argument| matches!(argument, Argument::Word(word) if contains(word, b"@host:"));
-        if !command.entry.needs.stdin && !command.arguments.iter().any(names_node) {
+        if !command.entry.needs.stdin && !command.entry.needs.processes && !command.arguments.iter().any(names_node) {
             return Wants::default();
         }
         let placeholder = |argument: &Argument| match argument {
@@ -202,6 +218,7 @@ impl Session {
             redirections: Vec::new(),
             environment: self.variables.all().to_vec(),
             host_files: Vec::new(),
+            processes: false,
             format: if self.options.json && !(bytes_only && self.is_prompt) {
                 Format::Json
             } else {
@@ -322,7 +339,7 @@ impl Session {
         stdio: [OwnedFd; 3],
         pipeline: &Pipeline,
     ) -> Result<Stage, Fault> {
-        let watching = entry.place == Place::Watch;
+        let watching = entry.place == Place::Watch || job.task == Task::Processes;
         let mut sockets = Vec::new();
         if watching {
             self.procfs()?;
@@ -339,6 +356,7 @@ impl Session {
         let Some(pid) = syscall::fork().map_err(fault("fork"))? else {
             if self.shares_pid_namespace() {
                 own.push(std::process::id() as i32);
+                own.push(nix::unistd::getppid().as_raw());
             }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
             if entry.needs.host {
@@ -350,6 +368,7 @@ impl Session {
             keep.extend(sockets.iter().map(AsRawFd::as_raw_fd));
             let status = outside_main(Outside {
                 entry,
+                pid_namespace: self.pid_namespace(),
                 job,
                 keep: &keep,
                 is_clean_too,
@@ -362,6 +381,16 @@ impl Session {
         };
         let pidfd = pidfd_open(pid).map_err(fault("pidfd_open"))?;
         Ok(Stage::outside(entry.name, pid, pidfd))
+    }
+
+    /// The PID namespace of the commands' processes.
+    fn pid_namespace(&self) -> PidNamespace {
+        let own = std::fs::metadata("/proc/self/ns/pid").ok().map(|facts| facts.ino());
+        match () {
+            () if !self.shares_pid_namespace() => PidNamespace::Own,
+            () if own.is_some() && own == self.target.facts.namespace("pid") => PidNamespace::Shared,
+            () => PidNamespace::LeftOut,
+        }
     }
 
     /// The PIDs, in the procfs that is watched, of the processes that are ours.
@@ -435,6 +464,7 @@ fn sources_of_rows(commands: &[Prepared]) -> Result<Vec<Option<&'static Entry>>,
 /// What a child outside is given.
 struct Outside<'a> {
     entry: &'static Entry,
+    pid_namespace: PidNamespace,
     job: Job,
     /// Its pipes, then what it watches through: one procfs or two, then sockets.
     keep: &'a [RawFd],
@@ -447,9 +477,10 @@ struct Outside<'a> {
 
 /// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
 fn outside_main(given: Outside) -> u8 {
-    let Outside { entry, job, keep, is_clean_too, own, users_files, target, history } = given;
+    let Outside { entry, pid_namespace, job, keep, is_clean_too, own, users_files, target, history } = given;
     super::child::install_panic_hook();
-    let watching = entry.place == Place::Watch;
+    let is_lookup = job.task == Task::Processes;
+    let watching = entry.place == Place::Watch || is_lookup;
     let confined = fds::keep_only(keep).map_err(fault("close")).and_then(|()| {
         match (watching, entry.needs.host) {
             (true, _) => watch::confine_watcher(),
@@ -475,6 +506,9 @@ fn outside_main(given: Outside) -> u8 {
         let clean_procfs = if is_clean_too { take() } else { None };
         let target = target.facts.pid_inside;
         cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
+    }
+    if let (true, Some(watch)) = (is_lookup, &cx.watch) {
+        return lookup::serve(watch, pid_namespace);
     }
     let mut args = Vec::new();
     for argument in arguments {
