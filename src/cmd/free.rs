@@ -88,9 +88,8 @@ impl Command for Free {
             return Err(Fault::say("the node's memory is not open to this command"));
         };
         let file = watch.procfs().file(c"meminfo").map_err(|e| Fault::errno("read", "/proc/meminfo", e))?;
-        let (memory, swap) = node(&file).ok_or_else(|| {
-            Fault::text("read", "/proc/meminfo", "it is not as the kernel writes it")
-        })?;
+        let (memory, swap) = node(&file)
+            .ok_or_else(|| Fault::text("read", "/proc/meminfo", "it is not as the kernel writes it"))?;
         let cgroups = watch.procfs().reader().read_all(watch.target, "cgroup", 64 * 1024).unwrap_or_default();
         let container = container(&String::from_utf8_lossy(&cgroups), memory.total, cx.host()?);
         let mut lines = vec![memory, swap];

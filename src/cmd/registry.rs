@@ -2,8 +2,8 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, echo, env, free, help, history, http, info, kill, ls, netstat, proc, ps, pstree, pwd, rows, sleep, targets,
-    truth, who,
+    cat, echo, env, free, help, history, http, info, kill, ls, netstat, proc, ps, pstree, pwd, rows, sleep,
+    targets, truth, who,
 };
 
 /// All commands, by name.

@@ -109,8 +109,7 @@ impl Session {
                     lookups.push((command.entry, [questions, told, stderr]));
                 }
                 // The last one of a one-shot run takes the launcher along.
-                let last =
-                    self.is_one_shot && count == 1 && pipeline.stages.is_empty() && lookups.is_empty();
+                let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty() && lookups.is_empty();
                 let stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
                 pipeline.stages.push(stage);
             } else {
@@ -192,7 +191,10 @@ impl Session {
     fn wants(&self, command: &Prepared) -> Wants {
         let names_node =
             |argument: &Argument| matches!(argument, Argument::Word(word) if contains(word, b"@host:"));
-        if !command.entry.needs.stdin && !command.entry.needs.processes && !command.arguments.iter().any(names_node) {
+        if !command.entry.needs.stdin
+            && !command.entry.needs.processes
+            && !command.arguments.iter().any(names_node)
+        {
             return Wants::default();
         }
         let placeholder = |argument: &Argument| match argument {

@@ -2,9 +2,9 @@
 
 /// The names of signals 1 to 31.
 const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-    "WINCH", "POLL", "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "POLL", "PWR", "SYS",
 ];
 /// The first real-time signal that programs may use: libc keeps 32 and 33 for itself.
 const FIRST_REALTIME: i32 = 34;
@@ -35,7 +35,8 @@ pub fn parse(text: &str) -> Option<i32> {
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let offset = |digits: &str| if digits.is_empty() { Some(0) } else { digits.get(1..)?.parse::<i32>().ok() };
+    let offset =
+        |digits: &str| if digits.is_empty() { Some(0) } else { digits.get(1..)?.parse::<i32>().ok() };
     let realtime = |number: i32| Some(number).filter(|number| (FIRST_REALTIME..=LAST).contains(number));
     match name {
         "IOT" => return parse("ABRT"),

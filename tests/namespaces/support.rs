@@ -53,7 +53,8 @@ pub(crate) use needs_root;
 pub fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
-        const SOURCES: [&str; 4] = [
+        const SOURCES: [&str; 5] = [
+            include_str!("../support/family.rs"),
             include_str!("../support/server.rs"),
             include_str!("../support/hostile.rs"),
             include_str!("../support/start.rs"),

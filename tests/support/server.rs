@@ -9,6 +9,7 @@
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+mod family;
 mod hostile;
 mod start;
 mod system;
@@ -253,6 +254,7 @@ fn act(mode: &[String]) -> ! {
         "watch" => hostile::watch(),
         "attack" => hostile::attack(),
         "racers" => hostile::racers(),
+        "family" => family::family(&mode[1..]),
         "hold" => hostile::hold(argument.parse().unwrap()),
         _ => loop {
             unsafe { pause() };

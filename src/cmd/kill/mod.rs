@@ -208,8 +208,10 @@ impl Kill {
         cx: &mut Context,
         out: &mut Output<NoRow>,
     ) -> Result<()> {
-        let pids: Vec<i32> =
-            meant.iter().filter_map(|(_, m)| if let Meant::Pid(pid) = m { Some(*pid) } else { None }).collect();
+        let pids: Vec<i32> = meant
+            .iter()
+            .filter_map(|(_, m)| if let Meant::Pid(pid) = m { Some(*pid) } else { None })
+            .collect();
         let mut lookup = cx
             .lookup
             .take()
@@ -230,7 +232,8 @@ impl Kill {
             // What has the PID now had it before the pidfd was opened, if it was started at the same time.
             let pids: Vec<i32> = open.iter().map(|(known, _)| known.pid).collect();
             let second = lookup.these(&pids)?;
-            let now: BTreeMap<i32, &Known> = second.processes.iter().map(|known| (known.pid, known)).collect();
+            let now: BTreeMap<i32, &Known> =
+                second.processes.iter().map(|known| (known.pid, known)).collect();
             for (known, pidfd) in open {
                 let Some(now) = now.get(&known.pid).filter(|now| now.start == known.start) else {
                     cx.report(&refused(known, Errno::ESRCH));
@@ -364,7 +367,9 @@ mod tests {
         assert!(is("averylongprogram", &long) && is("averylongprogra", &long));
         assert!(!is("averylongprogramme", &long) && !is("averylong", &long));
         assert!(is("averylongprogramme", &known("averylongprogra", "", b'S')));
-        assert!(is("worker", &known("worker", "python3", b'S')) && is("python3", &known("x", "python3", b'S')));
+        assert!(
+            is("worker", &known("worker", "python3", b'S')) && is("python3", &known("x", "python3", b'S'))
+        );
         assert!(!is("worker", &known("worker", "", b'Z')));
     }
 

@@ -19,7 +19,11 @@ pub fn write(facts: &Facts, to: &mut dyn Write) -> io::Result<()> {
     match &facts.environment {
         None => writeln!(to, "environment    -")?,
         Some(all) => {
-            list("environment", all.iter().map(|one| format!("{}={}", shown(&one.name), shown(&one.value))), to)?;
+            list(
+                "environment",
+                all.iter().map(|one| format!("{}={}", shown(&one.name), shown(&one.value))),
+                to,
+            )?;
         }
     }
     namespaces(facts, to)?;

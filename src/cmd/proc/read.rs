@@ -204,7 +204,8 @@ pub fn read(pid: i32, max_threads: usize, watch: &Watch, users: &Users) -> Resul
     let names = Names::new(watch.target, &mut look.reader, users);
     let open_files = procfs.descriptors(pid);
     let open_files = look.seen(open_files).map(|count| count as u64);
-    let used = Used { open_files, processes: Some(processes_of_the_same_user(pid, &procfs, &mut look.reader)) };
+    let used =
+        Used { open_files, processes: Some(processes_of_the_same_user(pid, &procfs, &mut look.reader)) };
     let parent = look.reader.read(before.ppid, "stat", 4096).ok().and_then(Stat::parse);
     let args = look.text("cmdline", TEXT_LIMIT).unwrap_or_default();
     let pss = look.text("smaps_rollup", 8192).and_then(|text| Status::new(text).bytes("Pss"));
@@ -258,7 +259,10 @@ pub fn read(pid: i32, max_threads: usize, watch: &Watch, users: &Users) -> Resul
             .ok()
             .map(|label| Name::from(trimmed(label)))
             .filter(|label| *label != Name::default()),
-        limits: look.text("limits", 16 * 1024).map(|text| limits::parse(&text, &status, used)).unwrap_or_default(),
+        limits: look
+            .text("limits", 16 * 1024)
+            .map(|text| limits::parse(&text, &status, used))
+            .unwrap_or_default(),
         memory: Memory {
             size: status.bytes("VmSize"),
             rss: status.bytes("VmRSS"),

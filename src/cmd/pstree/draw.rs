@@ -26,7 +26,8 @@ pub struct Symbols {
 /// In ASCII.
 pub const ASCII: Symbols = Symbols { branch: "|-", vertical: "| ", last: "`-", single: "---", first: "-+-" };
 /// In box drawings.
-pub const UTF8: Symbols = Symbols { branch: "├─", vertical: "│ ", last: "└─", single: "───", first: "─┬─" };
+pub const UTF8: Symbols =
+    Symbols { branch: "├─", vertical: "│ ", last: "└─", single: "───", first: "─┬─" };
 
 /// How a tree is drawn.
 pub struct Drawing<'a> {
@@ -309,14 +310,12 @@ mod tests {
     fn equal_branches_are_drawn_once() {
         let tree = tree(ALL);
         assert_eq!(drawn(&tree, |_| {}), "init-+-2*[sh---2*[sleep]]\n     `-web\nexec\n");
-        let all = "init-+-sh-+-sleep\n     |    `-sleep\n     |-sh-+-sleep\n     |    `-sleep\n     `-web\nexec\n";
+        let all =
+            "init-+-sh-+-sleep\n     |    `-sleep\n     |-sh-+-sleep\n     |    `-sleep\n     `-web\nexec\n";
         assert_eq!(drawn(&tree, |d| d.merges = false), all);
         let cut = "init-+-2*[s+\n     `-web\nexec\n";
         assert_eq!(drawn(&tree, |d| d.width = 12), cut);
-        assert_eq!(
-            drawn(&tree, |d| d.symbols = &UTF8),
-            "init─┬─2*[sh───2*[sleep]]\n     └─web\nexec\n"
-        );
+        assert_eq!(drawn(&tree, |d| d.symbols = &UTF8), "init─┬─2*[sh───2*[sleep]]\n     └─web\nexec\n");
     }
 
     #[test]

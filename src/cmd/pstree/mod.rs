@@ -130,7 +130,8 @@ impl Pstree {
                 .ok_or_else(|| Fault::text("find process", operand, "no such process in the container"));
         }
         let user = cx.users().user_named(text).ok_or_else(|| {
-            Fault::text("find user", operand, "the container has no such user").with_hint("a PID or a user's name")
+            Fault::text("find user", operand, "the container has no such user")
+                .with_hint("a PID or a user's name")
         })?;
         let roots = tree.topmost_of(user.uid);
         if roots.is_empty() {

@@ -216,7 +216,8 @@ impl Tree {
 
     /// From its first ancestor down to a process; none for several.
     pub fn chain(&self, roots: &[usize]) -> Option<Vec<usize>> {
-        let [mut at] = roots else { return None };
+        let [at] = roots else { return None };
+        let mut at = *at;
         let mut chain = vec![at];
         while let Some(parent) = self.find(self.nodes[at].ppid)
             && self.nodes[parent].children.contains(&at)
@@ -231,7 +232,9 @@ impl Tree {
     /// The children that are drawn: all, or of those in a chain to a process the next one in it.
     pub fn children<'a>(&'a self, at: usize, depth: usize, only: Option<&'a [usize]>) -> &'a [usize] {
         match only {
-            Some(chain) if chain.get(depth) == Some(&at) && depth + 1 < chain.len() => &chain[depth + 1..=depth + 1],
+            Some(chain) if chain.get(depth) == Some(&at) && depth + 1 < chain.len() => {
+                &chain[depth + 1..=depth + 1]
+            }
             _ => &self.nodes[at].children,
         }
     }

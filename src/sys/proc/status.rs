@@ -15,9 +15,10 @@ impl Status {
     /// The text of a field. The name of the process is the first line, its newlines escaped by the kernel, so that no
     /// line below is forged.
     pub fn field(&self, name: &str) -> Option<&str> {
-        let line = self.0.split(|b| *b == b'\n').skip(1).find_map(|line| {
-            line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b":"))
-        })?;
+        let line =
+            self.0.split(|b| *b == b'\n').skip(1).find_map(|line| {
+                line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b":"))
+            })?;
         std::str::from_utf8(line).ok().map(str::trim)
     }
 
@@ -45,7 +46,8 @@ mod tests {
 
     #[test]
     fn fields_are_found_and_names_forge_none() {
-        let file = b"Name:\tx\\nSigCgt:\t1\nUid:\t1\t2\t3\t4\nGroups:\t7 8 \nVmRSS:\t     12 kB\nSigCgt:\t4001\nX\n";
+        let file =
+            b"Name:\tx\\nSigCgt:\t1\nUid:\t1\t2\t3\t4\nGroups:\t7 8 \nVmRSS:\t     12 kB\nSigCgt:\t4001\nX\n";
         let status = Status::new(file.to_vec());
         assert_eq!(status.mask("SigCgt"), Some(0x4001));
         assert_eq!((status.numbers("Uid"), status.numbers("Groups")), (vec![1, 2, 3, 4], vec![7, 8]));

@@ -1,5 +1,9 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod free;
+mod kill;
+mod proc;
+mod pstree;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -7,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::live::run;
-use crate::support::{LIMIT, Sandbox, needs_root, sandbox};
+use crate::support::{Builder, LIMIT, Sandbox, needs_root, sandbox};
 
 /// A container that listens on 8080 and answers, with some files.
 pub fn serving() -> Sandbox {
@@ -18,6 +22,18 @@ pub fn serving() -> Sandbox {
         .file("usr/lib/data", "")
         .start();
     assert_eq!(target.next_line(LIMIT).as_deref(), Some("listening"));
+    target
+}
+
+/// Whether the node has a tool; its absence is to be a skip.
+fn has_tool(tool: &str) -> bool {
+    std::process::Command::new(tool).arg("--version").output().is_ok()
+}
+
+/// A container whose first process has children, threads and signals, as these words say.
+fn family(builder: Builder, words: &[&str]) -> Sandbox {
+    let mut target = builder.mode(&[&["family"], words].concat()).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("ready"));
     target
 }
 
@@ -33,6 +49,9 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("http get -v https://kubernetes.default", 6),
     ("http post http://api/items -d '{}' -H 'Content-Type: application/json'", 6),
     ("http get http://api/dump -o @host:/tmp/dump", 6),
+    // Nothing is there of this name, or with this PID.
+    ("kill -v -s USR1 nginx", 1),
+    ("kill -0 7", 1),
     // Nothing is shown, and nothing is left.
     ("ps | where user eq root and not command has kworker", 1),
 ];
