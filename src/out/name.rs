@@ -13,6 +13,11 @@ use serde::{Serialize, Serializer};
 pub struct Name(Vec<u8>);
 
 impl Name {
+    /// The bytes themselves.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The JSON spelling, as a string.
     pub fn spelled(&self) -> String {
         match std::str::from_utf8(&self.0) {

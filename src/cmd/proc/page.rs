@@ -32,7 +32,7 @@ pub fn write(facts: &Facts, to: &mut dyn Write) -> io::Result<()> {
 }
 
 fn shown(name: &Name) -> String {
-    escape(name.spelled().as_bytes())
+    escape(name.bytes())
 }
 
 fn or_dash(name: Option<&Name>) -> String {
@@ -78,7 +78,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     add("groups", words(&groups));
     let sets = &facts.capabilities;
     for (name, set) in [
-        ("effective", &sets.effective),
+        ("capabilities", &sets.effective),
         ("permitted", &sets.permitted),
         ("inheritable", &sets.inheritable),
         ("bounding", &sets.bounding),

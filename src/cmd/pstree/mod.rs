@@ -87,7 +87,8 @@ impl Command for Pstree {
         let wants = tree::Wants {
             arguments: self.arguments || out.is_json(),
             threads: !self.no_threads && !out.is_json(),
-            each_thread: self.pids || self.thread_names,
+            // Their ids are told, or order them.
+            each_thread: self.pids || self.thread_names || self.by_pid,
             thread_names: self.thread_names,
             by_pid: self.by_pid || out.is_json(),
         };

@@ -89,7 +89,7 @@ fn the_facts_are_those_of_the_nodes_procfs() {
         "\n  PLAIN=a=b c\n",
         "\n  STEERS=x\\x1b[2J\\ny\n",
         "\nuser           65532 (web)\n",
-        "\neffective      CAP_CHOWN CAP_NET_BIND_SERVICE\n",
+        "\ncapabilities   CAP_CHOWN CAP_NET_BIND_SERVICE\n",
         "\nconfinement    seccomp none, no_new_privs",
         "\nparent         outside of the container\n",
         "\n  open files ",
@@ -148,7 +148,7 @@ fn what_the_kernel_refuses_is_a_dash_and_one_note() {
         ran.err.lines().last().unwrap().contains("'-': the kernel refused it, since nsdbg lacks"),
         "{ran:?}"
     );
-    for words in ["\nprogram        -\n", "\nenvironment    -\n", "\nopen files     -\n"] {
+    for words in ["\nprogram        -\n", "\nenvironment    -\n", "\ndirectory      -\n"] {
         assert!(ran.text().contains(words), "{words:?}: {ran:?}");
     }
 }
