@@ -11,8 +11,8 @@ use crate::target::host::Host;
 /// Show memory: the node's, and what the container may use of it.
 ///
 /// Mem and Swap are the node's, as procps counts. Cgroup is the container's: its limit (or that of a cgroup above it
-/// which is lower) and what it uses; where there is no limit its total is the node's. The container's own /proc is not
-/// asked. Numbers are KiB unless a unit is asked for.
+/// which is lower) and what it uses; where there is no limit its total is `-`. The container's own /proc is not asked.
+/// Numbers are KiB unless a unit is asked for.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Free {
@@ -42,6 +42,9 @@ pub struct Free {
     wide: bool,
 }
 
+/// The container's line.
+const CGROUP: &str = "Cgroup";
+
 /// One line, in bytes. Null is not known, or has no meaning.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
 struct Line {
@@ -53,9 +56,6 @@ struct Line {
     buffers: Option<u64>,
     cache: Option<u64>,
     available: Option<u64>,
-    /// Whether the container's total is a limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limited: Option<bool>,
 }
 
 impl Command for Free {
@@ -65,14 +65,13 @@ impl Command for Free {
     const REPLACES: &'static str = "procps free";
     const FIELDS: &'static [Field] = &[
         field("what", Kind::Text, "Mem, Swap and Total are the node's, Cgroup the container's"),
-        field("total", Kind::Bytes, "all there is, or may be used"),
+        field("total", Kind::Bytes, "all there is; of Cgroup its limit, null without one"),
         field("used", Kind::Bytes, "what is used"),
         field("free", Kind::Bytes, "what is not used for anything"),
         field("shared", Kind::Bytes, "what is in tmpfs and shared memory"),
         more("buffers", Kind::Bytes, "buffers of block devices"),
         field("cache", Kind::Bytes, "files in memory"),
         field("available", Kind::Bytes, "what programs can get without swapping"),
-        more("limited", Kind::Flag, "of Cgroup: whether its total is a limit of its own"),
     ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "free -h", what: "in units for people" },
@@ -132,8 +131,13 @@ impl Free {
             }
             cells.push(line.available);
             let mut row = format!("{:<9}", format!("{}:", line.what));
+            // procps leaves what has no meaning empty; what is not limited is told.
+            let none = if line.what == CGROUP { "-" } else { "" };
             for cell in cells {
-                row.push_str(&format!("{:>11} ", cell.map_or_else(String::new, |bytes| self.shown(bytes))));
+                row.push_str(&format!(
+                    "{:>11} ",
+                    cell.map_or_else(|| none.to_owned(), |bytes| self.shown(bytes))
+                ));
             }
             text.push_str(row.trim_end());
             text.push('\n');
@@ -204,7 +208,6 @@ fn node(file: &[u8]) -> Option<(Line, Line)> {
         buffers: value("Buffers"),
         cache: Some(value("Cached")?.saturating_add(value("SReclaimable").unwrap_or(0))),
         available: Some(available),
-        limited: None,
     };
     let (total, free) = (value("SwapTotal").unwrap_or(0), value("SwapFree").unwrap_or(0));
     let swap = Line {
@@ -268,19 +271,17 @@ fn container(cgroups: &str, node: Option<u64>, host: &Host) -> Option<Line> {
     let value = |name: &str| {
         stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
     };
-    let total = limit.or(node);
     // The kernel takes files that nobody uses back before it ends a process.
     let used = current.saturating_sub(value(hierarchy.inactive).unwrap_or(0));
     Some(Line {
-        what: "Cgroup",
-        total,
+        what: CGROUP,
+        total: limit,
         used: Some(used),
-        free: total.map(|total| total.saturating_sub(current)),
+        free: limit.map(|limit| limit.saturating_sub(current)),
         shared: value(hierarchy.shared),
         buffers: None,
         cache: value(hierarchy.cache),
-        available: total.map(|total| total.saturating_sub(used)),
-        limited: Some(limit.is_some()),
+        available: limit.map(|limit| limit.saturating_sub(used)),
     })
 }
 

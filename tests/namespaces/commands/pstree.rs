@@ -46,7 +46,7 @@ fn the_tree_is_psmiscs() {
         assert_eq!(ours, theirs.text(), "pstree {options} {root}");
     }
     let drawn = target.run(&["pstree"]).ok();
-    assert!(drawn.contains("|-2*[shell---2*[leaf]]\n") && drawn.contains("|-3*[worker]\n"), "{drawn}");
+    assert!(drawn.contains("-2*[shell---2*[leaf]]\n") && drawn.contains("|-3*[worker]\n"), "{drawn}");
     assert!(drawn.contains("-3*[{init}]\n"), "{drawn}");
 }
 
