@@ -61,6 +61,18 @@ struct Branch {
     closing: usize,
 }
 
+/// What equal branches have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind<'a> {
+    comm: &'a [u8],
+    /// 0 where users are not shown.
+    uid: u32,
+    /// How many threads of one sort.
+    count: usize,
+    /// The kinds of the children.
+    below: Vec<u32>,
+}
+
 /// What is left of a line.
 #[derive(Default)]
 struct Line {
@@ -227,14 +239,14 @@ impl Drawing<'_> {
             stack.extend(&self.tree.nodes[at].children);
         }
         let mut kinds = vec![0; self.tree.nodes.len()];
-        // Name, user where it is shown, how many threads of one sort, and the kinds of the children.
-        let mut known: HashMap<(&[u8], u32, usize, Vec<u32>), u32> = HashMap::new();
+        let mut known: HashMap<Kind, u32> = HashMap::new();
         for at in order.into_iter().rev() {
             let node = &self.tree.nodes[at];
             let below = node.children.iter().map(|child| kinds[*child]).collect();
             let uid = if self.users.is_some() { node.uid } else { 0 };
             let next = known.len() as u32 + 1;
-            kinds[at] = *known.entry((node.comm.as_slice(), uid, node.count, below)).or_insert(next);
+            kinds[at] =
+                *known.entry(Kind { comm: &node.comm, uid, count: node.count, below }).or_insert(next);
         }
         kinds
     }

@@ -1,6 +1,7 @@
 //! `kill`.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -215,6 +216,22 @@ fn a_recycled_pid_is_not_hit() {
         skip!("the PID could not be chosen: {other:?}");
     }
     ran.fails(1, &format!("kill: signal {pid} (worker): no such process\n"));
+}
+
+// Seen to fail without the supervisor in the list of nsdbg's own processes.
+#[test]
+fn nsdbg_is_not_signalled_where_it_can_be_seen() {
+    needs_root!();
+    const KILL: u64 = 1 << 5;
+    let target = sandbox().user(0, 0).caps(KILL).set("ns", "mnt,net,ipc,uts,cgroup").start();
+    let mut nsdbg =
+        target.nsdbg().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = nsdbg.id();
+    let lines = format!("kill {pid}\nkill -9 {pid}\necho alive\n");
+    nsdbg.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let ran = end(nsdbg);
+    assert_eq!((ran.status, ran.text().as_str()), (0, "alive\n"), "{ran:?}");
+    assert_eq!(ran.err.matches(&format!("kill: signal {pid}: no such process\n")).count(), 2, "{ran:?}");
 }
 
 #[test]
