@@ -10,6 +10,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use super::{Fault, Result, Watch};
 use crate::sys::proc::{Reader, Stat, Status};
+use crate::sys::syscall::own_fd;
 
 /// Processes of one answer.
 const MANY: usize = 100_000;
@@ -107,7 +108,9 @@ impl Lookup {
 
 /// The watcher's end: answers until nobody asks any more.
 pub fn serve(watch: &Watch, namespace: PidNamespace) -> u8 {
-    let (mut questions, mut answers) = (io::stdin().lock(), BufWriter::new(io::stdout().lock()));
+    // Not through std's stdin: this process was forked where that is locked, and holds the operator's lines.
+    let (Ok(questions), Ok(answers)) = (own_fd(0), own_fd(1)) else { return 125 };
+    let (mut questions, mut answers) = (File::from(questions), BufWriter::new(File::from(answers)));
     // That the other end is gone is no failure: the command's own status tells what came of it.
     while let Ok(pids) = read_question(&mut questions) {
         let answer = look(watch, namespace, &pids);
