@@ -13,6 +13,7 @@ use crate::target::host::Host;
 
 use super::Result;
 use super::copy::Destination;
+use super::lookup::Lookup;
 
 /// Which names the node's side of a copy takes from a container.
 pub type Accepts = Box<dyn Fn(&[u8]) -> bool>;
@@ -51,6 +52,8 @@ pub struct Context {
     pub accepts: Option<Accepts>,
     /// For [`super::Place::Watch`]: where the container is seen from outside.
     pub watch: Option<Watch>,
+    /// For a command inside that looks processes up.
+    pub lookup: Option<Lookup>,
     /// For commands that look at the node: the root of its files.
     pub host: Option<Host>,
     /// The session's target, a PID of the node.
@@ -119,6 +122,7 @@ impl Default for Context {
             destination: None,
             accepts: None,
             watch: None,
+            lookup: None,
             host: None,
             target: None,
             mounts: None,

@@ -17,6 +17,7 @@ mod echo;
 mod env;
 mod file;
 mod find;
+mod free;
 mod grep;
 mod head;
 mod help;
@@ -25,6 +26,8 @@ pub(crate) mod http;
 mod info;
 mod input;
 mod ip;
+mod kill;
+pub mod lookup;
 mod ls;
 mod lsof;
 mod mounts;
@@ -32,7 +35,9 @@ mod nc;
 pub(crate) mod net;
 mod netstat;
 mod ping;
+mod proc;
 pub(crate) mod ps;
+mod pstree;
 mod pwd;
 mod readlink;
 mod rows;
@@ -99,6 +104,8 @@ pub struct Needs {
     pub host: bool,
     /// It is given the target's mountinfo.
     pub mounts: bool,
+    /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
+    pub processes: bool,
     /// It reads or writes files of the node that the operator names.
     pub files: NodeFiles,
 }
@@ -131,6 +138,7 @@ impl Needs {
         netlink: false,
         host: false,
         mounts: false,
+        processes: false,
         files: NodeFiles::None,
     };
     /// It reads stdin.
@@ -195,6 +203,11 @@ pub trait Command: clap::Parser + Sized + 'static {
     /// Whether it reads stdin with these arguments.
     fn reads_stdin(&self) -> bool {
         Self::NEEDS.stdin
+    }
+
+    /// Whether it looks processes up with these arguments.
+    fn reads_processes(&self) -> bool {
+        Self::NEEDS.processes
     }
 
     /// The node's files that its options name (`@host:/path`): opened by the supervisor, reached by
@@ -270,6 +283,7 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
                 stdin: command.reads_stdin(),
                 host_files: command.host_files(),
                 target: command.target(),
+                processes: command.reads_processes(),
             })
         },
         run: run::<C>,
@@ -300,6 +314,8 @@ fn run<C: Command>(matches: &clap::ArgMatches, cx: &mut Context, to: Box<dyn Wri
 pub struct Wants {
     /// The operator's stdin.
     pub stdin: bool,
+    /// Somebody who tells it which processes there are.
+    pub processes: bool,
     /// Files of the node.
     pub host_files: Vec<HostFile>,
     /// Where on the node it writes.

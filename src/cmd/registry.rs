@@ -2,9 +2,9 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, cgroup, copy, df, dns, du, echo, env, file, grep, head, help, history, http, info, ip, ls, lsof,
-    mounts, nc, netstat, ping, ps, pwd, readlink, rows, sleep, sort, stat, sums, tail, targets, tcp, tls,
-    truth, uniq, wc, who,
+    cat, cgroup, copy, df, dns, du, echo, env, file, free, grep, head, help, history, http, info, ip, kill,
+    ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort, stat, sums,
+    tail, targets, tcp, tls, truth, uniq, wc, who,
 };
 
 /// All commands, by name.
@@ -21,6 +21,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<file::FileKind>("file", &[]),
     entry::<super::find::Find>("find", &[]),
     entry::<rows::First>("first", &[]),
+    entry::<free::Free>("free", &[]),
     entry::<copy::Get>("get", &[]),
     entry::<grep::Grep>("grep", &[]),
     entry::<head::Head>("head", &[]),
@@ -29,6 +30,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<http::Http>("http", &[]),
     entry::<info::Info>("info", &[]),
     entry::<ip::Ip>("ip", &[]),
+    entry::<kill::Kill>("kill", &[]),
     entry::<rows::Last>("last", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<lsof::Lsof>("lsof", &["fds"]),
@@ -36,7 +38,9 @@ pub static REGISTRY: &[Entry] = &[
     entry::<nc::Nc>("nc", &["netcat"]),
     entry::<netstat::Netstat>("netstat", &[]),
     entry::<ping::Ping>("ping", &[]),
+    entry::<proc::Proc>("proc", &[]),
     entry::<ps::Ps>("ps", &[]),
+    entry::<pstree::Pstree>("pstree", &[]),
     entry::<copy::Put>("put", &[]),
     entry::<pwd::Pwd>("pwd", &[]),
     entry::<readlink::Readlink>("readlink", &[]),

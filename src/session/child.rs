@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 
 use super::job::{Argument, Job, Redirection, Task};
 use crate::cmd;
+use crate::cmd::lookup::Lookup;
 use crate::enter::fds;
 use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
 use crate::out::{Fault, Format};
@@ -105,6 +106,7 @@ fn perform(job: Job, extra: usize) -> std::result::Result<u8, Fault> {
         Task::Candidates { directory, prefix } => candidates(directory, prefix),
         Task::Write { path, append } => redirect_to(path, *append, job.read_only)
             .and_then(|file| copy(&mut io::stdin(), &mut File::from(file), path)),
+        Task::Processes => Err(Fault::say("that is told outside").with_status(125)),
         Task::Read(path) => {
             redirect_from(path).and_then(|file| copy(&mut File::from(file), &mut io::stdout(), path))
         }
@@ -130,10 +132,14 @@ fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault>
     for redirection in &job.redirections {
         redirect(redirection, job.read_only)?;
     }
-    let files = (0..extra).map(|at| syscall::own_fd(EXTRA + at as RawFd).ok().map(File::from));
-    let host_files = job.host_files.clone().into_iter().zip(files).collect();
+    let mut files = (0..extra).map(|at| syscall::own_fd(EXTRA + at as RawFd).ok().map(File::from));
+    let host_files = job.host_files.clone().into_iter().zip(files.by_ref()).collect();
+    let lookup = match (job.processes, files.next().flatten(), files.next().flatten()) {
+        (true, Some(answers), Some(ask)) => Some(Lookup::new(answers, ask)),
+        _ => None,
+    };
     let (mut cx, _) = job.into_context();
-    cx.host_files = host_files;
+    (cx.host_files, cx.lookup) = (host_files, lookup);
     let status = cmd::execute(entry, args, &mut cx, Box::new(io::stdout()));
     Ok(status.0)
 }

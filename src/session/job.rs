@@ -33,6 +33,8 @@ pub enum Task {
     },
     /// Copy a file to stdout.
     Read(Vec<u8>),
+    /// Outside: tell a command inside which processes there are.
+    Processes,
 }
 
 /// A word of the command line that is expanded inside.
@@ -68,6 +70,8 @@ pub struct Job {
     pub environment: Vec<(OsString, OsString)>,
     /// The node's files that it was given, in the order of their descriptors.
     pub host_files: Vec<HostFile>,
+    /// Whether two pipes follow these, through which it looks processes up.
+    pub processes: bool,
     /// How rows are printed.
     pub format: Format,
     /// How faults are told.
@@ -99,6 +103,7 @@ impl Job {
             redirections: Vec::new(),
             environment: Vec::new(),
             host_files: Vec::new(),
+            processes: false,
             format: Format::Text,
             faults: Format::Text,
             mounts: None,
@@ -141,6 +146,7 @@ impl Job {
             Task::Candidates { directory, prefix } => to.number(3).bytes(directory).bytes(prefix),
             Task::Write { path, append } => to.number(4).bytes(path).number((*append).into()),
             Task::Read(path) => to.number(5).bytes(path),
+            Task::Processes => to.number(6),
         };
         to.number(self.arguments.len() as u64);
         for argument in &self.arguments {
@@ -162,6 +168,7 @@ impl Job {
         for file in &self.host_files {
             to.bytes(file.path.as_bytes()).number(file.write.into());
         }
+        to.number(self.processes.into());
         to.number((self.format == Format::Json).into()).number((self.faults == Format::Json).into());
         to.bytes(self.rows_of.as_bytes()).number(self.tty.into()).number(self.color.into());
         to.number(self.width as u64).number(self.read_only.into()).number(self.mounts.is_some().into());
@@ -182,6 +189,7 @@ impl Job {
             3 => Task::Candidates { directory: from.bytes()?.to_vec(), prefix: from.bytes()?.to_vec() },
             4 => Task::Write { path: from.bytes()?.to_vec(), append: from.flag()? },
             5 => Task::Read(from.bytes()?.to_vec()),
+            6 => Task::Processes,
             _ => return None,
         };
         let arguments = (0..from.number()?).map(|_| decode_argument(from)).collect::<Option<_>>()?;
@@ -198,6 +206,7 @@ impl Job {
         let host_files = (0..from.number()?)
             .map(|_| Some(HostFile { path: text(from)?, write: from.flag()? }))
             .collect::<Option<_>>()?;
+        let processes = from.flag()?;
         let mut format = || Some(if from.flag()? { Format::Json } else { Format::Text });
         let (format, faults) = (format()?, format()?);
         let rows_of = String::from_utf8(from.bytes()?.to_vec()).ok()?;
@@ -210,6 +219,7 @@ impl Job {
             redirections,
             environment,
             host_files,
+            processes,
             format,
             faults,
             mounts,
@@ -256,6 +266,7 @@ mod tests {
             ],
             environment: vec![("A".into(), "b".into())],
             host_files: vec![HostFile { path: "/etc/hosts".into(), write: false }],
+            processes: true,
             faults: Format::Json,
             mounts: Some(b"1".to_vec()),
             rows_of: "ps".into(),

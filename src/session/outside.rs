@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
-use super::job::{Argument, Job};
+use super::job::{Argument, Job, Task};
 use super::spawn::fault;
 use crate::cmd::copy::Destination;
+use crate::cmd::lookup::{self, PidNamespace};
 use crate::cmd::{self, Accepts, Entry, Needs, NodeFiles, Place, Watch};
 use crate::enter::{fds, watch};
 use crate::out::Fault;
@@ -18,6 +19,8 @@ use crate::target::host::Host;
 pub struct Outside<'a> {
     /// The command.
     pub entry: &'static Entry,
+    /// How the PID namespace of the commands' processes is to the target's and the node's.
+    pub pid_namespace: PidNamespace,
     /// What to do.
     pub job: Job,
     /// Its pipes, then what it watches through: one procfs or two, then sockets; the pipe of a copy's progress.
@@ -59,15 +62,17 @@ fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Re
 
 /// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
 pub fn run(given: Outside) -> u8 {
-    let Outside { entry, job, keep, is_clean_too, own, users_files, target, history, .. } = given;
+    let Outside { entry, pid_namespace, job, keep, is_clean_too, own, users_files, target, history, .. } =
+        given;
     super::child::install_panic_hook();
-    let watching = entry.place == Place::Watch;
+    let is_lookup = job.task == Task::Processes;
+    let watching = entry.place == Place::Watch || is_lookup;
     let (mut cx, arguments) = job.into_context();
     (cx.name, cx.history, cx.users_files, cx.accepts) = (entry.name, history, users_files, given.accepts);
     let confined =
         fds::keep_only(keep).map_err(fault("close")).and_then(|()| words(arguments)).and_then(|args| {
-            match (entry.place, entry.needs) {
-                (Place::Watch, _) => watch::confine_watcher()?,
+            match (watching, entry.needs) {
+                (true, _) => watch::confine_watcher()?,
                 (_, Needs { host: true, .. }) => watch::confine_lister(true)?,
                 (_, Needs { files: NodeFiles::Read, .. }) => watch::confine_reader()?,
                 (_, Needs { files: NodeFiles::Write, .. }) => confine_writer(entry, &args, &mut cx)?,
@@ -93,6 +98,9 @@ pub fn run(given: Outside) -> u8 {
         let clean_procfs = if is_clean_too { take() } else { None };
         let target = target.facts.pid_inside;
         cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });
+    }
+    if let (true, Some(watch)) = (is_lookup, &cx.watch) {
+        return lookup::serve(watch, pid_namespace);
     }
     if given.is_metered {
         cx.progress = take().map(std::fs::File::from);

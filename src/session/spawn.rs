@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -16,6 +17,7 @@ use super::progress::Progress;
 use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
+use crate::cmd::lookup::PidNamespace;
 use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
 use crate::enter::Step;
 use crate::enter::fds;
@@ -84,7 +86,7 @@ impl Session {
         let count = commands.len();
         let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
         pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
-        let mut outside = Vec::new();
+        let (mut outside, mut lookups) = (Vec::new(), Vec::new());
         let mut input: Option<OwnedFd> = None;
         for (at, command) in commands.into_iter().enumerate() {
             let wants = self.wants(&command);
@@ -114,11 +116,19 @@ impl Session {
                 [stdin, stdout, stderr],
                 &mut pipeline,
             )?;
-            let extra = self.open_host_files(&wants.host_files, &mut pipeline)?;
+            let mut extra = self.open_host_files(&wants.host_files, &mut pipeline)?;
             job.host_files = wants.host_files;
             if command.entry.place == Place::Inside {
+                if wants.processes {
+                    let (questions, ask) = relay::small_pipe().map_err(fault("pipe"))?;
+                    let (answers, told) = relay::pipe().map_err(fault("pipe"))?;
+                    extra.extend([answers, ask]);
+                    job.processes = true;
+                    let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                    lookups.push((command.entry, [questions, told, stderr]));
+                }
                 // The last one of a one-shot run takes the launcher along.
-                let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty();
+                let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty() && lookups.is_empty();
                 let mut stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
                 stage.auxiliary = command.feeds_partner;
                 pipeline.stages.push(stage);
@@ -128,7 +138,7 @@ impl Session {
             }
         }
         drop(all_errors);
-        if !outside.is_empty() {
+        if !outside.is_empty() || !lookups.is_empty() {
             // Those that watch are told which processes are ours, so all of these must run by now.
             pipeline.wait_started(outcome);
         }
@@ -136,6 +146,12 @@ impl Session {
             let mut stage = self.spawn_outside(entry, job, stdio, accepts, &mut pipeline)?;
             stage.auxiliary = feeds_partner;
             pipeline.stages.insert(place + shift, stage);
+        }
+        for (entry, stdio) in lookups {
+            let mut stage =
+                self.spawn_outside(entry, Job::inner(Task::Processes), stdio, None, &mut pipeline)?;
+            stage.auxiliary = true;
+            pipeline.stages.push(stage);
         }
         Ok(pipeline)
     }
@@ -200,7 +216,10 @@ impl Session {
     fn wants(&self, command: &Prepared) -> Wants {
         let names_node =
             |argument: &Argument| matches!(argument, Argument::Word(word) if contains(word, b"@host:"));
-        if !command.entry.needs.stdin && !command.arguments.iter().any(names_node) {
+        if !command.entry.needs.stdin
+            && !command.entry.needs.processes
+            && !command.arguments.iter().any(names_node)
+        {
             return Wants::default();
         }
         let placeholder = |argument: &Argument| match argument {
@@ -226,6 +245,7 @@ impl Session {
             redirections: Vec::new(),
             environment: self.variables.all().to_vec(),
             host_files: Vec::new(),
+            processes: false,
             format: if self.options.json && !(bytes_only && self.is_prompt) {
                 Format::Json
             } else {
@@ -352,7 +372,7 @@ impl Session {
         accepts: Option<Accepts>,
         pipeline: &mut Pipeline,
     ) -> Result<Stage, Fault> {
-        let watching = entry.place == Place::Watch;
+        let watching = entry.place == Place::Watch || job.task == Task::Processes;
         let mut sockets = Vec::new();
         if watching {
             self.procfs()?;
@@ -375,6 +395,7 @@ impl Session {
         let Some(pid) = syscall::fork().step("fork", entry.name)? else {
             if self.shares_pid_namespace() {
                 own.push(std::process::id() as i32);
+                own.push(nix::unistd::getppid().as_raw());
             }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
             if entry.needs.host {
@@ -387,6 +408,7 @@ impl Session {
             keep.extend(progress.iter().map(AsRawFd::as_raw_fd));
             let status = outside::run(Outside {
                 entry,
+                pid_namespace: self.pid_namespace(),
                 job,
                 keep: &keep,
                 is_clean_too,
@@ -401,6 +423,16 @@ impl Session {
         };
         let pidfd = pidfd_open(pid).map_err(fault("pidfd_open"))?;
         Ok(Stage::outside(entry.name, pid, pidfd))
+    }
+
+    /// The PID namespace of the commands' processes.
+    fn pid_namespace(&self) -> PidNamespace {
+        let own = std::fs::metadata("/proc/self/ns/pid").ok().map(|facts| facts.ino());
+        match () {
+            () if !self.shares_pid_namespace() => PidNamespace::Own,
+            () if own.is_some() && own == self.target.facts.namespace("pid") => PidNamespace::Shared,
+            () => PidNamespace::LeftOut,
+        }
     }
 
     /// The PIDs, in the procfs that is watched, of the processes that are ours.

@@ -15,6 +15,7 @@ pub mod open;
 pub mod passwd;
 pub mod proc;
 pub mod resolv;
+pub mod signal;
 pub mod socket;
 pub mod start;
 pub mod statx;

@@ -10,6 +10,7 @@
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+mod family;
 mod files;
 #[path = "../hostile/mod.rs"]
 mod hostile;
@@ -276,6 +277,7 @@ fn act(mode: &[String]) -> ! {
         "mute" => mute(Ipv4Addr::LOCALHOST, argument),
         "mute-any" => mute(Ipv4Addr::UNSPECIFIED, argument),
         "files" => files::open(),
+        "family" => family::family(&mode[1..]),
         "peer" => probe::peer(),
         name => hostile::become_attacker(name, &mode[1.min(mode.len())..]),
     }

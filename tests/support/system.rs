@@ -30,6 +30,7 @@ unsafe extern "C" {
     pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     pub fn kill(pid: c_int, signal: c_int) -> c_int;
     pub fn pause() -> c_int;
+    pub fn signal(number: c_int, handler: usize) -> usize;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     pub fn dup(fd: c_int) -> c_int;

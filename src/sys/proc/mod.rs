@@ -5,6 +5,7 @@ pub mod fds;
 pub mod files;
 pub mod net;
 pub mod stat;
+pub mod status;
 
 use std::ffi::CStr;
 use std::io::Write;
@@ -17,6 +18,7 @@ use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use procfs_core::{ExplicitSystemInfo, FromBufReadSI, FromRead, KernelStats, Meminfo, Uptime};
 
 pub use stat::Stat;
+pub use status::Status;
 
 /// A procfs. Where it is mounted for others, they may mount anything over what is in it: a second one, mounted for
 /// nobody else, is read in place of that.
@@ -84,6 +86,15 @@ impl<'a> Procfs<'a> {
     pub fn threads(&self, pid: i32) -> nix::Result<Vec<i32>> {
         let mut path = Path::default();
         self.numbers(path.of(pid, "task"))
+    }
+
+    /// How many descriptors a process has open.
+    ///
+    /// # Errors
+    /// What the kernel says to opening or reading `PID/fd`; EACCES without CAP_SYS_PTRACE over the process.
+    pub fn descriptor_count(&self, pid: i32) -> nix::Result<usize> {
+        let mut path = Path::default();
+        self.numbers(path.of(pid, "fd")).map(|all| all.len())
     }
 
     fn numbers(&self, path: &CStr) -> nix::Result<Vec<i32>> {

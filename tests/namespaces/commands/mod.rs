@@ -6,14 +6,18 @@ mod dns;
 mod file;
 mod files;
 mod find;
+mod free;
 mod grep;
 mod head;
 mod ip;
+mod kill;
 mod lsof;
 mod nc;
 mod network;
 mod nginx;
 mod ping;
+mod proc;
+mod pstree;
 mod rows;
 mod sha256sum;
 mod sort;
@@ -29,7 +33,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::live::run;
-use crate::support::{LIMIT, Sandbox, needs_root, sandbox};
+use crate::support::{Builder, LIMIT, Sandbox, needs_root, sandbox};
 
 /// A container that listens on 8080 and answers, with some files.
 pub fn serving() -> Sandbox {
@@ -40,6 +44,18 @@ pub fn serving() -> Sandbox {
         .file("usr/lib/data", "")
         .start();
     assert_eq!(target.next_line(LIMIT).as_deref(), Some("listening"));
+    target
+}
+
+/// Whether the node has a tool; its absence is to be a skip.
+fn has_tool(tool: &str) -> bool {
+    std::process::Command::new(tool).arg("--version").output().is_ok()
+}
+
+/// A container whose first process has children, threads and signals, as these words say.
+fn family(builder: Builder, words: &[&str]) -> Sandbox {
+    let mut target = builder.mode(&[&["family"], words].concat()).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("ready"));
     target
 }
 
@@ -72,6 +88,9 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("ping -c 1 -t 1 -W 1 127.0.0.1", 2),
     // `get /etc - > @host:/tmp/etc.tar` is run with --json last, which it refuses: what is left is empty.
     ("put - /tmp < @host:/tmp/etc.tar", 1),
+    // Nothing is there of this name, or with this PID.
+    ("kill -v -s USR1 nginx", 1),
+    ("kill -0 7", 1),
     // Nothing is shown, and nothing is left.
     ("lsof /etc/hosts", 1),
     ("lsof +D /tmp", 1),
