@@ -371,6 +371,8 @@ fn unknown(name: &str) -> Fault {
         "ss" => Some("netstat -tan"),
         "dig" | "nslookup" | "host" => Some("http -v get URL shows what a name resolves to"),
         "top" | "htop" => Some("ps --sort -%cpu"),
+        "pkill" | "killall" => Some("kill NAME"),
+        "pgrep" | "pidof" => Some("ps -C NAME"),
         "less" | "more" | "vi" | "vim" | "nano" => Some("cat FILE"),
         "sh" | "bash" | "ash" | "zsh" | "busybox" => {
             Some("nsdbg's prompt is the shell here: help lists its commands")
