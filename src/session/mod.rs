@@ -398,6 +398,8 @@ fn unknown(name: &str) -> Fault {
         "nslookup" | "host" | "getent" => Some("dns NAME [TYPE] [@SERVER], or dns --explain NAME"),
         "openssl" | "s_client" | "gnutls-cli" => Some("tls HOST[:PORT]"),
         "top" | "htop" => Some("ps --sort -%cpu"),
+        "pkill" | "killall" => Some("kill NAME"),
+        "pgrep" | "pidof" => Some("ps -C NAME"),
         "less" | "more" | "vi" | "vim" | "nano" => Some("cat FILE"),
         "sh" | "bash" | "ash" | "zsh" | "busybox" => {
             Some("nsdbg's prompt is the shell here: help lists its commands")

@@ -33,7 +33,7 @@ impl Command for Count {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
-        let mut rows = Rows::of_stdin();
+        let mut rows = Rows::of_stdin()?;
         let Some(field) = self.field else {
             let mut count: u64 = 0;
             while rows.next()?.is_some() {

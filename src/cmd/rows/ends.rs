@@ -50,7 +50,7 @@ impl Command for First {
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let mut rows = Rows::of_stdin();
+        let mut rows = Rows::of_stdin()?;
         let mut printer = Printer::new(cx, Vec::new());
         for _ in 0..self.count {
             let Some(row) = rows.next()? else { break };
@@ -79,7 +79,7 @@ impl Command for Last {
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let mut rows = Rows::of_stdin();
+        let mut rows = Rows::of_stdin()?;
         let mut held: VecDeque<(Fields, usize)> = VecDeque::new();
         let mut size = 0;
         while let Some(row) = rows.next()? {

@@ -43,7 +43,7 @@ impl Command for Where {
         };
         let parsed = condition::parse(&self.words, &kind);
         let condition = parsed.map_err(|why| unknown.take().unwrap_or_else(|| Fault::usage(why)))?;
-        let mut rows = Rows::of_stdin();
+        let mut rows = Rows::of_stdin()?;
         let mut printer = Printer::new(cx, Vec::new());
         let mut any = false;
         while let Some(row) = rows.next()? {

@@ -10,7 +10,8 @@ mod select;
 mod sort_by;
 mod value;
 
-use std::io::{BufRead, BufReader, Read, Stdin};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 
 pub use count::Count;
 pub use ends::{First, Last};
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 use super::{Context, Entry, Fault, Result, nearest_of};
 use crate::out::table::{NoRow, Table};
 use crate::out::{Align, Field, Kind, Output};
+use crate::sys::syscall::own_fd;
 
 /// The longest line that is read as a row.
 const MAX_ROW: u64 = 64 << 20;
@@ -32,14 +34,17 @@ type Fields = Map<String, Value>;
 
 /// The rows on stdin, one after the other.
 struct Rows {
-    from: BufReader<Stdin>,
+    from: BufReader<File>,
     line: Vec<u8>,
     number: u64,
 }
 
 impl Rows {
-    fn of_stdin() -> Self {
-        Self { from: BufReader::with_capacity(128 << 10, std::io::stdin()), line: Vec::new(), number: 0 }
+    /// By its descriptor: the standard library's own stdin is the supervisor's, who may have locked it, with what it has
+    /// read of the operator's lines.
+    fn of_stdin() -> Result<Self> {
+        let fd = own_fd(0).map_err(|errno| Fault::errno("read", "standard input", errno))?;
+        Ok(Self { from: BufReader::with_capacity(128 << 10, File::from(fd)), line: Vec::new(), number: 0 })
     }
 
     /// The next row; none at the end.

@@ -30,7 +30,7 @@ impl Command for Select {
         for field in &self.fields {
             check_field(cx, field)?;
         }
-        let mut rows = Rows::of_stdin();
+        let mut rows = Rows::of_stdin()?;
         let mut printer = Printer::new(cx, self.fields);
         while let Some(row) = rows.next()? {
             printer.print(&row, out)?;

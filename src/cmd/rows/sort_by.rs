@@ -58,7 +58,7 @@ impl Command for SortBy {
         if keys.is_empty() {
             return Err(Fault::usage("a field is missing"));
         }
-        let mut rows = Rows::of_stdin();
+        let mut rows = Rows::of_stdin()?;
         let mut all: Vec<Fields> = Vec::new();
         let mut held = 0;
         while let Some(row) = rows.next()? {

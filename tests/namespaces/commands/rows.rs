@@ -53,6 +53,9 @@ fn rows_are_json_where_that_is_asked_for_or_read_from_a_file() {
     let rows = b"{\"a\":1,\"b\":{\"c\":\"x\"}}\n\n{\"a\":2,\"b\":null}\n";
     let ran = run_with_input(target.nsdbg().args(["--", "where", "b.c", "eq", "x"]), rows);
     assert_eq!(ran.ok(), "A  B\n1  {\"c\":\"x\"}\n");
+    // The lines of standard input are the session's, not the filter's.
+    let ran = run_with_input(&mut target.nsdbg(), b"ls / | count\necho on\nps | where pid eq 1 | count\n");
+    assert_eq!(ran.ok(), "7\non\n1\n");
     run_with_input(target.nsdbg().args(["--", "count"]), b"{\"a\":1}\nnothing\n")
         .fails(1, "read line 2: the row is no JSON");
     run_with_input(target.nsdbg().args(["--", "count"]), b"[1]\n").fails(1, "a row is a JSON object");
