@@ -127,6 +127,11 @@ pub fn loopback_up() {
 }
 
 pub fn run(command: &[String]) -> ! {
-    let error = std::process::Command::new(&command[0]).args(&command[1..]).exec();
-    panic!("{}: {error}", command[0]);
+    const ETXTBSY: i32 = 26;
+    loop {
+        let error = std::process::Command::new(&command[0]).args(&command[1..]).exec();
+        // The test that has written the program may have forked meanwhile, and that process may not have exec'd yet.
+        assert!(error.raw_os_error() == Some(ETXTBSY), "{}: {error}", command[0]);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }

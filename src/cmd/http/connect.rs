@@ -77,7 +77,7 @@ pub struct Phases {
 /// What TLS agreed on.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Session {
-    /// `TLSv1_3`.
+    /// `TLSv1.3`.
     pub version: Option<String>,
     /// Cipher suite.
     pub cipher: Option<String>,
@@ -192,7 +192,7 @@ impl Connector {
         sock.phase = None;
         phases.tls = Some(lap());
         let session = Session {
-            version: client.protocol_version().and_then(|v| v.as_str()).map(str::to_owned),
+            version: client.protocol_version().and_then(crate::cmd::net::trust::version_name),
             cipher: client.negotiated_cipher_suite().and_then(|s| s.suite().as_str()).map(str::to_owned),
             alpn: client.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned()),
             verified: store.is_some(),

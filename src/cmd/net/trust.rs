@@ -242,6 +242,11 @@ pub fn client(
         .with_custom_certificate_verifier(verifier))
 }
 
+/// A version of TLS as people write it: `TLSv1.3`.
+pub fn version_name(version: rustls::ProtocolVersion) -> Option<String> {
+    version.as_str().map(|name| name.replace('_', "."))
+}
+
 fn fault(error: &dyn std::fmt::Display) -> Fault {
     Fault::say(format!("tls: {error}")).with_status(status::TLS)
 }

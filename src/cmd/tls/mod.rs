@@ -110,7 +110,7 @@ impl Command for Tls {
         more("host", Kind::Text, "of the connection, as all below: what was asked for, with its port"),
         more("server", Kind::Text, "who answered: address and port"),
         more("sni", Kind::Text, "the name that was sent"),
-        more("protocol", Kind::Text, "TLSv1_2 or TLSv1_3"),
+        more("protocol", Kind::Text, "TLSv1.2 or TLSv1.3"),
         more("cipher", Kind::Text, "cipher suite"),
         more("group", Kind::Text, "how the key was agreed on"),
         more("alpn", Kind::Text, "the protocol inside that was agreed on"),

@@ -14,7 +14,7 @@ use rustls::{ClientConnection, DigitallySignedStruct, SignatureScheme};
 use crate::cmd::Result;
 use crate::cmd::net::Sock;
 use crate::cmd::net::fail::tls_error;
-use crate::cmd::net::trust::{Verifier, client};
+use crate::cmd::net::trust::{Verifier, client, version_name};
 
 /// How much of a server's first words is kept, to tell what it speaks.
 const FIRST_WORDS: usize = 48;
@@ -38,7 +38,7 @@ pub struct Offer {
 pub struct Probe {
     /// The server's certificates as it sent them, its own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// `TLSv1_3`.
+    /// `TLSv1.3`.
     pub protocol: Option<String>,
     /// Cipher suite.
     pub cipher: Option<String>,
@@ -70,7 +70,7 @@ pub fn probe(sock: Sock, offer: &Offer, limit: Instant) -> Result<Probe> {
     match ClientConnection::new(Arc::new(config), offer.name.clone()) {
         Ok(mut connection) => {
             let result = shake(&mut connection, &mut heard, limit);
-            probe.protocol = connection.protocol_version().and_then(|v| v.as_str()).map(str::to_owned);
+            probe.protocol = connection.protocol_version().and_then(version_name);
             probe.cipher =
                 connection.negotiated_cipher_suite().and_then(|s| s.suite().as_str()).map(str::to_owned);
             probe.group = connection

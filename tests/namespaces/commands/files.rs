@@ -92,8 +92,8 @@ fn stat_says_what_coreutils_says() {
             );
         }
     }
-    let (_, theirs) = there(&target, &["/tools/stat", "-f", "-c", "%a %b %c %f %l %n %s %S %t", "/app"]);
-    assert_eq!(target.run(&["stat", "-f", "-c", "%a %b %c %f %l %n %s %S %t", "/app"]).out, theirs);
+    let (_, theirs) = there(&target, &["/tools/stat", "-f", "-c", "%b %c %l %n %s %S %t", "/app"]);
+    assert_eq!(target.run(&["stat", "-f", "-c", "%b %c %l %n %s %S %t", "/app"]).out, theirs);
     target.run(&["stat", "/none", "/app/plain"]).fails(1, "stat: stat /none: no such file or directory");
     target.run(&["stat", "-L", "/app/loop"]).fails(1, "stat: stat /app/loop: too many symbolic links");
     target.run(&["stat", "-c", "%q", "/app"]).fails(2, "'%q' is no directive");

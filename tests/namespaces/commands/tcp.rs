@@ -169,7 +169,7 @@ fn names_and_wrong_words() {
     let (status, rows) = json(&target, &["tcp", "-w", "1", "no.such.name:80", "127.0.0.1:1", "a b:1"]);
     assert_eq!((status, rows.len()), (1, 3));
     assert_eq!(rows[0]["result"], "no-name");
-    assert!(rows[0]["error"].as_str().unwrap().contains("(asked 127.0.0.1)"), "{rows:?}");
+    assert!(rows[0]["error"].as_str().unwrap().contains("(asked 127.0.0.1: "), "{rows:?}");
     assert!(rows[0]["address"].is_null() && rows[0]["time"].is_null());
     assert_eq!((&rows[1]["result"], &rows[1]["error"]), (&"refused".into(), &Value::Null));
     assert_eq!(rows[2]["error"], "that is no name of a host");

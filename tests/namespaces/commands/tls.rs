@@ -157,7 +157,7 @@ fn a_trusted_chain_is_shown_with_what_was_agreed_on() {
     let shown = world.asks(&["web.test:8443", "--alpn", "h2,http/1.1"]).ok();
     for words in [
         "connection   web.test:8443 is 127.0.0.1:8443; name ",
-        "agreed on    TLSv1_3, TLS13_AES_256_GCM_SHA384, X25519, ALPN http/1.1\n",
+        "agreed on    TLSv1.3, TLS13_AES_256_GCM_SHA384, X25519, ALPN http/1.1\n",
         "name sent    web.test\n",
         "\n0  subject   CN=web,O=nsdbg test\n",
         "\n   issuer    CN=test intermediate,O=nsdbg test\n",
@@ -179,7 +179,7 @@ fn a_trusted_chain_is_shown_with_what_was_agreed_on() {
         ("verified", true.into()),
         ("sni", Value::Null),
         ("alpn", Value::Null),
-        ("protocol", "TLSv1_3".into()),
+        ("protocol", "TLSv1.3".into()),
         ("client_certificate", "not asked".into()),
         ("server", "127.0.0.1:8443".into()),
         ("authority", false.into()),

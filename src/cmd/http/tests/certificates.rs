@@ -143,7 +143,7 @@ fn the_container_says_where_its_authorities_are() {
     assert_eq!(result, Ok(Status::OK));
     let object: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(object["tls"]["store"], format!("container {}", mine.file.text()));
-    assert_eq!((&object["tls"]["verified"], &object["tls"]["version"]), (&true.into(), &"TLSv1_3".into()));
+    assert_eq!((&object["tls"]["verified"], &object["tls"]["version"]), (&true.into(), &"TLSv1.3".into()));
     let empty = vec![("SSL_CERT_FILE".into(), "/nonexistent".into())];
     let mut cx = Context::default();
     cx.env = empty;
