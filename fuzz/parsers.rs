@@ -16,6 +16,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::cmd::file::sample::Sample;
 use crate::cmd::http;
 use crate::cmd::http::body::{Body, Unpacked};
 use crate::cmd::http::connect::Override;
@@ -41,6 +42,7 @@ use crate::sys::netlink::{self, diag, route};
 use crate::sys::passwd::Users;
 use crate::sys::proc::{Stat, System, fds, net};
 use crate::sys::resolv::{Config, Hosts, Order};
+use crate::sys::tar;
 use crate::target::cgroup::Cgroup;
 use crate::target::facts::{self, Facts};
 use crate::target::runtime::Runtime;
@@ -55,6 +57,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("certificate", certificate),
     ("directory", directory),
     ("dns", dns),
+    ("file", file),
     ("http_request", http_request),
     ("http_response", http_response),
     ("line", line),
@@ -63,6 +66,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("process", process),
     ("resolver", resolver),
     ("state", state),
+    ("tar", tar),
     ("terminal", terminal),
     ("users", users),
     ("wire", wire),
@@ -279,6 +283,30 @@ pub fn state(bytes: &[u8]) {
         assert!(!pod.name.is_empty() && !pod.namespace.is_empty() && !pod.uid.is_empty());
     }
     assert!(kubelet::container(&text).is_none_or(|(id, _, _)| id.len() == 64));
+}
+
+/// What a file is by its content: ELF, archives, images, keys, text.
+pub fn file(bytes: &[u8]) {
+    let what = crate::cmd::file::kind_of(&Sample::of(bytes));
+    assert!(what.description.len() < 64 << 10);
+}
+
+/// A tree of files as a container sends it.
+pub fn tar(bytes: &[u8]) {
+    let mut reader = tar::Reader::new(bytes);
+    let mut members = 0;
+    while let Ok(Some(member)) = reader.next() {
+        members += 1;
+        assert!(members * 512 <= bytes.len() && member.path.len() <= 64 << 10);
+        let mut length = 0;
+        while let Ok(data) = reader.data() {
+            if data.is_empty() {
+                break;
+            }
+            length += data.len();
+            assert!(length <= bytes.len());
+        }
+    }
 }
 
 /// Answers of a name server.

@@ -15,7 +15,7 @@ mod docs;
 mod du;
 mod echo;
 mod env;
-mod file;
+pub(crate) mod file;
 mod find;
 mod free;
 mod grep;

@@ -129,6 +129,32 @@ fn the_commands_look_into_an_image_from_scratch_and_change_nothing() {
     assert_eq!(container.changes(), before);
 }
 
+// Seen to fail with a command that panics on a root without files.
+#[test]
+fn every_command_runs_as_the_images_own_user_on_a_read_only_root() {
+    needs_root!();
+    let container = container!("every", &["--read-only"]);
+    let before = container.changes();
+    let said = text(&container.run(&["help", "--json"]));
+    let mut count = 0;
+    for command in said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
+        for example in command["examples"].as_array().unwrap() {
+            let line = example["line"].as_str().unwrap();
+            let ran = run(Command::new(NSDBG).args(["--pid", &container.pid, "--timeout", "15", "-c", line]));
+            // A fault of the command is its own status and a message; no other end is one.
+            assert!(ran.status < 124 && !ran.err.contains("internal error"), "{line}: {ran:?}");
+            assert!(ran.status < 3 || !ran.err.is_empty(), "{line}: {ran:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 80, "{count}");
+    container.run(&["ping", "-c", "1", "127.0.0.1"]).fails(2, "--cap-add NET_RAW");
+    let ping = ["--pid", &container.pid, "--cap-add", "NET_RAW", "--", "ping", "-c", "1", "127.0.0.1"];
+    assert!(text(&run(Command::new(NSDBG).args(ping))).contains("1 received"));
+    container.run(&["put", "/etc/hostname", "/here"]).fails(1, "read-only file system");
+    assert_eq!(container.changes(), before);
+}
+
 /// Starts a container so, and compares what a command is inside with what the target is.
 fn same_identity(name: &str, options: &[&str]) -> Result<(), String> {
     let container = Container::start(name, options)?;

@@ -5,7 +5,7 @@ mod elf;
 mod image;
 mod magic;
 mod pem;
-mod sample;
+pub(crate) mod sample;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -61,8 +61,8 @@ pub struct FileKind {
 
 /// What a file is.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct What {
-    description: String,
+pub(crate) struct What {
+    pub(crate) description: String,
     mime: Cow<'static, str>,
     charset: &'static str,
     details: Map<String, Value>,
@@ -226,7 +226,7 @@ fn content(input: Input) -> Result<What> {
 }
 
 /// What the content says.
-fn kind_of(sample: &Sample) -> What {
+pub(crate) fn kind_of(sample: &Sample) -> What {
     if sample.head.is_empty() {
         return What::binary("empty", "inode/x-empty");
     }

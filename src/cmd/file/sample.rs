@@ -50,7 +50,7 @@ impl Sample {
     }
 
     /// Bytes that stand for a file.
-    #[cfg(test)]
+    #[cfg_attr(not(test), allow(dead_code, reason = "tests and fuzz targets have no file"))]
     pub fn of(bytes: &[u8]) -> Self {
         Self { head: bytes.to_vec(), is_whole: true, file: None, left: Cell::new(MORE) }
     }
