@@ -17,7 +17,9 @@ fn table() -> String {
         let names: Vec<String> =
             std::iter::once(&entry.name).chain(entry.aliases).map(|name| format!("`{name}`")).collect();
         let about = entry.about();
-        let _ = writeln!(text, "| {} | {about} | {} | {} |", names.join(", "), entry.replaces, entry.takes);
+        let cell = |text: &str| text.replace('|', "\\|");
+        let (replaces, takes) = (cell(entry.replaces), cell(entry.takes));
+        let _ = writeln!(text, "| {} | {} | {replaces} | {takes} |", names.join(", "), cell(&about));
     }
     let builtins: Vec<String> = BUILTINS.iter().map(|(name, ..)| format!("`{name}`")).collect();
     let _ = writeln!(text, "\nOf the session itself: {}.", builtins.join(", "));
@@ -37,7 +39,8 @@ fn json() -> String {
         let _ = writeln!(text, "\n## {}\n\n{}.\n", entry.name, entry.about());
         text.push_str("| field | kind | what it says |\n| --- | --- | --- |\n");
         for field in entry.fields {
-            let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.kind.name(), field.what);
+            let what = field.what.replace('|', "\\|");
+            let _ = writeln!(text, "| `{}` | {} | {what} |", field.name, field.kind.name());
         }
     }
     text

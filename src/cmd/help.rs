@@ -161,9 +161,10 @@ fn overview() -> String {
         REGISTRY.iter().map(|entry| (entry.name.to_owned(), entry.about())).collect();
     lines.extend(BUILTINS.iter().map(|(name, _, about)| ((*name).to_owned(), (*about).to_owned())));
     lines.sort_unstable();
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut page = String::from("Commands:\n");
     for (name, about) in lines {
-        page.push_str(&format!("  {name:<8}  {about}\n"));
+        page.push_str(&format!("  {name:<width$}  {about}\n"));
     }
     page.push('\n');
     page.push_str(GRAMMAR);
