@@ -215,15 +215,17 @@ fn r14_the_unshare_race_never_yields_capabilities() {
     }
     let crossings = (facts.crossings, joining.crossings);
     println!("{rounds} rounds, {whole} µs each: {counts:?}, crossings: {crossings:?}");
+    // On an emulated machine the moment moves too much to be met often: there it is enough that no round yields more.
+    let is_slow = std::env::var_os("NSDBG_TEST_SLOW").is_some();
     for (what, least) in [
         ((1, Round::Before), rounds / 10),
         ((1, Round::After), rounds / 10),
         ((2, Round::Refused), rounds / 100),
     ] {
         let count = counts.get(&what).copied().unwrap_or(0);
-        assert!(count >= least, "{what:?} is too rare: {counts:?}");
+        assert!(count >= least || is_slow, "{what:?} is too rare: {counts:?}");
     }
-    assert!(crossings.0 >= rounds / 20, "the moment is hit too rarely: {crossings:?}, {counts:?}");
+    assert!(crossings.0 >= rounds / 20 || is_slow, "the moment is hit too rarely: {crossings:?}, {counts:?}");
 }
 
 /// Enters a racer that unshares its user namespace the last of so many times after so many microseconds.
