@@ -287,7 +287,7 @@ pub fn state(bytes: &[u8]) {
 
 /// What a file is by its content: ELF, archives, images, keys, text.
 pub fn file(bytes: &[u8]) {
-    let what = crate::cmd::file::kind_of(&Sample::of(bytes));
+    let what = crate::cmd::file::kind_of(&Sample::of(bytes.to_vec()));
     assert!(what.description.len() < 64 << 10);
 }
 

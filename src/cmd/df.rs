@@ -131,13 +131,12 @@ impl Command for Df {
                 }
             }
         }
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
             for row in &rows {
-                out.json(row).map_err(wrote)?;
+                out.json(row).map_err(Fault::output)?;
             }
         } else if !rows.is_empty() {
-            self.print(&rows, cx.tty, out).map_err(wrote)?;
+            self.print(&rows, cx.tty, out).map_err(Fault::output)?;
         } else if !cx.failed() {
             return Err(Fault::say("no file system is left to show"));
         }

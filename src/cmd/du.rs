@@ -247,12 +247,11 @@ impl Du {
         tty: bool,
         out: &mut Output<NoRow>,
     ) -> Result<()> {
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
             let (path, size) = (Name::from(path), sum.taken);
             return out
                 .json(&Row { path, size, apparent_size: sum.length, files: sum.files, kind })
-                .map_err(wrote);
+                .map_err(Fault::output);
         }
         let amount = match (self.bytes || self.apparent_size, self.inodes) {
             (_, true) => sum.files,
@@ -268,6 +267,6 @@ impl Du {
         };
         let name = if tty { shell_quoted(path).into_bytes() } else { path.to_vec() };
         let end: &[u8] = if self.null { b"\0" } else { b"\n" };
-        out.bytes().write_all(&[amount.as_bytes(), b"\t", &name, end].concat()).map_err(wrote)
+        out.bytes().write_all(&[amount.as_bytes(), b"\t", &name, end].concat()).map_err(Fault::output)
     }
 }

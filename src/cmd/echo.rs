@@ -31,7 +31,7 @@ impl Command for Echo {
         if !self.n {
             line.push(b'\n');
         }
-        out.bytes().write_all(&line).map_err(|e| Fault::io("write", "standard output", &e))?;
+        out.bytes().write_all(&line).map_err(Fault::output)?;
         Ok(Status::OK)
     }
 }

@@ -52,7 +52,7 @@ impl Command for Env {
             } else {
                 out.bytes().write_all(&[name.as_bytes(), b"=", value.as_bytes(), end].concat())
             };
-            written.map_err(|error| Fault::io("write", "standard output", &error))?;
+            written.map_err(Fault::output)?;
         }
         Ok(Status::OK)
     }

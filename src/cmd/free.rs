@@ -97,13 +97,12 @@ impl Command for Free {
         }
         let has_container = container.is_some();
         lines.extend(container);
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
             for line in &lines {
-                out.json(line).map_err(wrote)?;
+                out.json(line).map_err(Fault::output)?;
             }
         } else {
-            out.bytes().write_all(self.table(&lines).as_bytes()).map_err(wrote)?;
+            out.bytes().write_all(self.table(&lines).as_bytes()).map_err(Fault::output)?;
         }
         if !has_container {
             cx.note("no cgroup of the container counts its memory: the numbers are the node's");

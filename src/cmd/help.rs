@@ -119,14 +119,13 @@ impl Command for Help {
         &[Example { line: "help", what: "all commands" }, Example { line: "help ls", what: "one of them" }];
 
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
             let one = match &self.command {
                 Some(name) => Some(find(name).ok_or_else(|| unknown(name))?),
                 None => None,
             };
             for entry in REGISTRY.iter().filter(|entry| one.is_none_or(|one| one.name == entry.name)) {
-                out.json(&page(entry)).map_err(wrote)?;
+                out.json(&page(entry)).map_err(Fault::output)?;
             }
             return Ok(Status::OK);
         }
@@ -138,7 +137,7 @@ impl Command for Help {
                 (None, None) => return Err(unknown(name)),
             },
         };
-        out.bytes().write_all(page.as_bytes()).map_err(wrote)?;
+        out.bytes().write_all(page.as_bytes()).map_err(Fault::output)?;
         Ok(Status::OK)
     }
 

@@ -36,8 +36,7 @@ impl Command for History {
     fn run(self, cx: &mut Context, out: &mut Output<Entry>) -> Result<Status> {
         let begin = cx.history.len().saturating_sub(self.count.unwrap_or(usize::MAX));
         for (at, line) in cx.history.iter().enumerate().skip(begin) {
-            out.row(&Entry { number: at + 1, line: line.clone() })
-                .map_err(|error| Fault::io("write", "standard output", &error))?;
+            out.row(&Entry { number: at + 1, line: line.clone() }).map_err(Fault::output)?;
         }
         Ok(Status::OK)
     }

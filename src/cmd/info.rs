@@ -8,7 +8,7 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::units::elapsed;
 use crate::out::{Field, Kind, Output};
-use crate::sys::capability;
+use crate::sys::{capability, mounts};
 use crate::target::Target;
 use crate::target::container::{self, Container};
 use crate::target::namespace::KINDS;
@@ -103,13 +103,12 @@ impl Command for Info {
         let listing = container::list(cx.host()?)?;
         let found = listing.containers.iter().find(|container| container.processes.contains(&pid));
         let facts = gather(pid, found)?;
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
-            out.json(&facts).map_err(wrote)?;
+            out.json(&facts).map_err(Fault::output)?;
         } else {
             for (name, value) in lines(&facts) {
                 let value = if cx.tty { escape(value.as_bytes()) } else { value };
-                writeln!(out.bytes(), "{name:<14} {value}").map_err(wrote)?;
+                writeln!(out.bytes(), "{name:<14} {value}").map_err(Fault::output)?;
             }
         }
         Ok(Status::OK)
@@ -136,8 +135,8 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
     let field = |name: &str| {
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
-    let mounts = read("mountinfo").unwrap_or_default();
-    let root = mounts.lines().filter_map(root_mount).next_back();
+    let mounts = target.mountinfo().map(|text| mounts::parse(&text)).unwrap_or_default();
+    let root = mounts.into_iter().rfind(|mount| mount.target == b"/");
     let names = |mask: u64| {
         capability::set(mask)
             .into_iter()
@@ -175,9 +174,9 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
         cgroup: read("cgroup")
             .map(|text| crate::target::cgroup::Cgroup::parse(text.as_bytes()).path)
             .unwrap_or_default(),
-        root: root.as_ref().map(|root| root.0.clone()),
-        root_type: root.as_ref().map(|root| root.1.clone()),
-        root_options: root.map(|root| root.2),
+        root: root.as_ref().map(|root| String::from_utf8_lossy(&root.source).into_owned()),
+        root_type: root.as_ref().map(|root| root.kind.clone()),
+        root_options: root.map(|root| root.options),
         seccomp: field("Seccomp").map(|mode| match mode {
             "0" => "none",
             "1" => "strict",
@@ -186,16 +185,6 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
         no_new_privs: field("NoNewPrivs").map(|set| set == "1"),
         label: Some(facts.label.clone()).filter(|label| !label.is_empty()),
     })
-}
-
-/// Source, type and options of the mount at `/`, out of a line of mountinfo.
-fn root_mount(line: &str) -> Option<(String, String, String)> {
-    let (head, tail) = line.split_once(" - ")?;
-    let mut fields = head.split(' ').skip(4);
-    let (point, options) = (fields.next()?, fields.next()?);
-    let mut tail = tail.split(' ');
-    let (kind, source) = (tail.next()?, tail.next()?);
-    (point == "/").then(|| (source.to_owned(), kind.to_owned(), options.to_owned()))
 }
 
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
@@ -246,18 +235,4 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let label = facts.label.as_ref().map(|label| format!(", label {label}")).unwrap_or_default();
     add("confinement", facts.seccomp.map(|seccomp| format!("seccomp {seccomp}{privileges}{label}")));
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_roots_mount_is_found() {
-        let line = "541 398 0:51 / / ro,relatime - overlay overlay rw,lowerdir=/a - b";
-        let wanted = ("overlay".to_owned(), "overlay".to_owned(), "ro,relatime".to_owned());
-        assert_eq!(root_mount(line), Some(wanted));
-        assert_eq!(root_mount("541 398 0:51 / /proc ro - proc proc rw"), None);
-        assert_eq!(root_mount("541"), None);
-    }
 }

@@ -402,10 +402,7 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
     let result = entry.parse(args).and_then(|invocation| {
         if invocation.help {
             let mut to = to;
-            return to
-                .write_all(entry.help().as_bytes())
-                .map(|()| Status::OK)
-                .map_err(|error| Fault::io("write", "standard output", &error));
+            return to.write_all(entry.help().as_bytes()).map(|()| Status::OK).map_err(Fault::output);
         }
         if entry.prints == Prints::Bytes && cx.format == Format::Json {
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));

@@ -137,8 +137,7 @@ impl Command for Mounts {
                 || self.paths.iter().any(|path| mount.is_below(trimmed(path.as_bytes())));
             if is_of_type && has_options && is_below {
                 any = true;
-                out.row(&MountRow::new(mount))
-                    .map_err(|error| Fault::io("write", "standard output", &error))?;
+                out.row(&MountRow::new(mount)).map_err(Fault::output)?;
             }
         }
         // As findmnt: 1 where nothing was found.

@@ -19,9 +19,7 @@ impl Command for Pwd {
 
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let path = nix::unistd::getcwd().map_err(|errno| Fault::errno("getcwd", "", errno))?;
-        out.bytes()
-            .write_all(&[path.as_os_str().as_bytes(), b"\n"].concat())
-            .map_err(|error| Fault::io("write", "standard output", &error))?;
+        out.bytes().write_all(&[path.as_os_str().as_bytes(), b"\n"].concat()).map_err(Fault::output)?;
         Ok(Status::OK)
     }
 

@@ -82,10 +82,7 @@ impl Command for Readlink {
                 Some(exists) => canonical(path, exists),
             };
             match found {
-                Ok(found) => out
-                    .bytes()
-                    .write_all(&[&found, end].concat())
-                    .map_err(|error| Fault::io("write", "standard output", &error))?,
+                Ok(found) => out.bytes().write_all(&[&found, end].concat()).map_err(Fault::output)?,
                 Err(errno) => {
                     status = Status(1);
                     if self.verbose {

@@ -158,7 +158,6 @@ impl Command for Targets {
         for note in &listing.notes {
             cx.note(note);
         }
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         let shown: Vec<&Container> = listing
             .containers
             .iter()
@@ -166,19 +165,19 @@ impl Command for Targets {
             .collect();
         if out.is_json() {
             for container in shown {
-                out.json(&object(container)).map_err(wrote)?;
+                out.json(&object(container)).map_err(Fault::output)?;
             }
             return Ok(Status::OK);
         }
         let columns = if self.wide { [&COLUMNS[..], &WIDE].concat() } else { COLUMNS.to_vec() };
         let mut table = Table::new(&columns, cx.tty);
         for container in shown.iter().filter(|container| self.wide || !container.is_sandbox) {
-            table.row(cells(container, self.wide), out.bytes()).map_err(wrote)?;
+            table.row(cells(container, self.wide), out.bytes()).map_err(Fault::output)?;
             if let Some(note) = &container.note {
                 cx.note(&format!("{}: {note}", container.full_name()));
             }
         }
-        table.finish(out.bytes()).map_err(wrote)?;
+        table.finish(out.bytes()).map_err(Fault::output)?;
         Ok(Status::OK)
     }
 

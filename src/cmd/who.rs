@@ -78,9 +78,7 @@ impl Command for Who {
         let listing = container::list(cx.host()?)?;
         for pid in self.pids {
             match owner(&listing.containers, pid) {
-                Ok(owner) => {
-                    out.row(&owner).map_err(|error| Fault::io("write", "standard output", &error))?
-                }
+                Ok(owner) => out.row(&owner).map_err(Fault::output)?,
                 Err(fault) => cx.report(&fault),
             }
         }

@@ -2,8 +2,6 @@
 //! container's own /proc is missing, hidden, faked or masked. The target's own, where it is proven to be one, is read
 //! first: the kernel has it in its caches, which halves the time that thousands of processes take.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -26,9 +24,6 @@ const ATTRIBUTES: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
 
 /// RESOLVE_CACHED of linux/openat2.h: nothing is asked of a file system, which may never answer.
 const RESOLVE_CACHED: ResolveFlag = ResolveFlag::from_bits_retain(0x20);
-
-/// The most of a target's mountinfo that is read.
-const MOUNTINFO_LIMIT: u64 = 1 << 20;
 
 /// What is watched through.
 #[derive(Debug)]
@@ -98,10 +93,7 @@ fn cached(target: &Target) -> Option<OwnedFd> {
 }
 
 fn mounts(target: &Target) -> Option<String> {
-    let mut bytes = Vec::new();
-    let file = target.open_in_proc(c"mountinfo", OFlag::O_RDONLY).ok()?;
-    File::from(file).take(MOUNTINFO_LIMIT).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    target.mountinfo().map(|text| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Whether a line of mountinfo is of something mounted over a process's directory, or below it.

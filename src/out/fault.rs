@@ -43,6 +43,11 @@ impl Fault {
         Self { op: op.into(), object: object.as_ref().as_bytes().to_vec(), cause, hint: None, status: 1 }
     }
 
+    /// A fault of writing to standard output.
+    pub fn output(error: std::io::Error) -> Self {
+        Self::io("write", "standard output", &error)
+    }
+
     /// A fault of a system call made through nix or libc.
     pub fn errno(op: impl Into<Cow<'static, str>>, object: impl AsRef<OsStr>, errno: Errno) -> Self {
         Self {

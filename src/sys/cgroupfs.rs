@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::mounts;
+
 /// Keys of a file that are kept.
 const KEYS: usize = 256;
 /// Devices that are kept.
@@ -172,43 +174,18 @@ pub struct Hierarchy {
 pub fn hierarchies(text: &[u8]) -> Vec<Hierarchy> {
     let text = String::from_utf8_lossy(text);
     let mut all = Vec::new();
-    for line in text.lines() {
-        let Some((head, tail)) = line.split_once(" - ") else { continue };
-        let head: Vec<&str> = head.split(' ').collect();
-        let tail: Vec<&str> = tail.split(' ').collect();
-        let (Some(root), Some(point), Some(kind)) = (head.get(3), head.get(4), tail.first()) else {
-            continue;
-        };
-        let controllers = match *kind {
+    for mount in mounts::parse(text.as_bytes()) {
+        let controllers = match mount.kind.as_str() {
             "cgroup2" => None,
-            "cgroup" => Some(tail.get(2).unwrap_or(&"").split(',').map(str::to_owned).collect()),
+            "cgroup" => Some(mount.super_options.split(',').map(str::to_owned).collect()),
             _ => continue,
         };
+        let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
         if all.len() < KEYS {
-            all.push(Hierarchy { point: unescape(point), root: unescape(root), controllers });
+            all.push(Hierarchy { point: path(&mount.target), root: path(&mount.root), controllers });
         }
     }
     all
-}
-
-/// Spaces and the like are `\040` there.
-fn unescape(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
-            Some(byte) => {
-                out.push(byte);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The cgroups of a process, `/proc/PID/cgroup`: controllers (none in version 2) and path.

@@ -150,32 +150,41 @@ pub fn kind_name(mode: u32, size: u64) -> &'static str {
     }
 }
 
-/// A mode as `ls -l` shows it: `-rwsr-xr-t`.
-pub fn mode_letters(mode: u32) -> String {
-    let kind = match mode & libc::S_IFMT {
-        libc::S_IFDIR => 'd',
-        libc::S_IFLNK => 'l',
-        libc::S_IFIFO => 'p',
-        libc::S_IFSOCK => 's',
-        libc::S_IFCHR => 'c',
-        libc::S_IFBLK => 'b',
-        libc::S_IFREG => '-',
-        _ => '?',
-    };
-    let mut letters = String::from(kind);
-    for (shift, special, set, unset) in [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')]
-    {
-        let bits = mode >> shift;
-        letters.push(if bits & 4 != 0 { 'r' } else { '-' });
-        letters.push(if bits & 2 != 0 { 'w' } else { '-' });
-        letters.push(match (bits & 1 != 0, mode & special != 0) {
-            (true, true) => set,
-            (false, true) => unset,
-            (true, false) => 'x',
-            (false, false) => '-',
-        });
+/// The letter of a file's type.
+pub fn type_letter(mode: u32) -> u8 {
+    match mode & libc::S_IFMT {
+        libc::S_IFREG => b'-',
+        libc::S_IFDIR => b'd',
+        libc::S_IFLNK => b'l',
+        libc::S_IFCHR => b'c',
+        libc::S_IFBLK => b'b',
+        libc::S_IFIFO => b'p',
+        libc::S_IFSOCK => b's',
+        _ => b'?',
     }
-    letters
+}
+
+/// A mode as `ls -l` shows it: `drwxr-xr-t`.
+pub fn mode_text(mode: u32) -> [u8; 10] {
+    let bit = |mask: u32, letter: u8| if mode & mask != 0 { letter } else { b'-' };
+    let execute = |mask: u32, special: u32, letter: u8| match (mode & mask != 0, mode & special != 0) {
+        (true, true) => letter,
+        (false, true) => letter.to_ascii_uppercase(),
+        (true, false) => b'x',
+        (false, false) => b'-',
+    };
+    [
+        type_letter(mode),
+        bit(0o400, b'r'),
+        bit(0o200, b'w'),
+        execute(0o100, libc::S_ISUID, b's'),
+        bit(0o040, b'r'),
+        bit(0o020, b'w'),
+        execute(0o010, libc::S_ISGID, b's'),
+        bit(0o004, b'r'),
+        bit(0o002, b'w'),
+        execute(0o001, libc::S_ISVTX, b't'),
+    ]
 }
 
 #[cfg(test)]
@@ -183,15 +192,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_have_their_letters() {
-        for (mode, letters) in [
-            (0o100_644, "-rw-r--r--"),
-            (0o104_755, "-rwsr-xr-x"),
-            (0o041_777, "drwxrwxrwt"),
-            (0o042_640, "drw-r-S---"),
-            (0o120_777, "lrwxrwxrwx"),
+    fn modes_read_as_in_coreutils() {
+        for (mode, text) in [
+            (0o100644, "-rw-r--r--"),
+            (0o041777, "drwxrwxrwt"),
+            (0o041776, "drwxrwxrwT"),
+            (0o106755, "-rwsr-sr-x"),
+            (0o106644, "-rwSr-Sr--"),
+            (0o120777, "lrwxrwxrwx"),
+            (0o020600, "crw-------"),
+            (0, "?---------"),
         ] {
-            assert_eq!(mode_letters(mode), letters);
+            assert_eq!(String::from_utf8_lossy(&mode_text(mode)), text);
         }
     }
 

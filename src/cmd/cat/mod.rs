@@ -93,7 +93,7 @@ impl Command for Cat {
         if let Some(shower) = &mut shower {
             let mut rest = Vec::new();
             shower.finish(&mut rest);
-            out.bytes().write_all(&rest).map_err(|error| Fault::io("write", "standard output", &error))?;
+            out.bytes().write_all(&rest).map_err(Fault::output)?;
         }
         Ok(Status::OK)
     }

@@ -90,11 +90,10 @@ impl Command for Cgroup {
         if let (Some((then, at)), Some(now), Some(cpu)) = (before, gatherer.cpu_time(), &mut facts.cpu) {
             cpu.cores = Some(((now - then) / at.elapsed().as_secs_f64().max(1e-3)).max(0.0));
         }
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
-            out.json(&facts).map_err(wrote)?;
+            out.json(&facts).map_err(Fault::output)?;
         } else {
-            out.bytes().write_all(page::page(&facts).as_bytes()).map_err(wrote)?;
+            out.bytes().write_all(page::page(&facts).as_bytes()).map_err(Fault::output)?;
         }
         if facts.paths.iter().all(|of| of.path == "/") {
             cx.note("the target is in the root cgroup: this is the whole node, without limits");

@@ -36,7 +36,7 @@ impl Sample {
         loop {
             if filled == head.len() {
                 if filled >= HEAD {
-                    return Ok(Self { head, is_whole: false, file: Some(input), left: Cell::new(MORE) });
+                    return Ok(Self { is_whole: false, file: Some(input), ..Self::of(head) });
                 }
                 head.resize((filled * 4).min(HEAD), 0);
             }
@@ -46,13 +46,12 @@ impl Sample {
             }
         }
         head.truncate(filled);
-        Ok(Self { head, is_whole: true, file: Some(input), left: Cell::new(MORE) })
+        Ok(Self { file: Some(input), ..Self::of(head) })
     }
 
     /// Bytes that stand for a file.
-    #[cfg_attr(not(test), allow(dead_code, reason = "tests and fuzz targets have no file"))]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self { head: bytes.to_vec(), is_whole: true, file: None, left: Cell::new(MORE) }
+    pub fn of(head: Vec<u8>) -> Self {
+        Self { head, is_whole: true, file: None, left: Cell::new(MORE) }
     }
 
     /// So many bytes at an offset; fewer where the file ends, or where enough was read of it.

@@ -4,7 +4,7 @@ use super::kind_of;
 use super::sample::Sample;
 
 fn told(bytes: &[u8]) -> (String, String) {
-    let what = kind_of(&Sample::of(bytes));
+    let what = kind_of(&Sample::of(bytes.to_vec()));
     (what.description, what.mime.into_owned())
 }
 

@@ -163,7 +163,7 @@ impl Run<'_> {
     fn flush(&mut self) -> Result<()> {
         let written = self.out.bytes().write_all(&self.buffer);
         self.buffer.clear();
-        written.map_err(|error| Fault::io("write", "standard output", &error))
+        written.map_err(Fault::output)
     }
 
     fn holds(

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::expression::Clock;
 use super::file::{File, time};
 use super::format::{Field, Format, Layout, Part};
-use crate::cmd::ls::mode_text;
 use crate::out::{Name, units};
 use crate::sys::passwd::Users;
+use crate::sys::statx::mode_text;
 
 /// A file as a JSON row. What could not be had is null.
 #[derive(Serialize)]

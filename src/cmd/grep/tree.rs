@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
         search.file(name, source, &mut |bytes| {
             let written = out.bytes().write_all(bytes).and_then(|()| out.bytes().flush());
             bytes.clear();
-            written.map_err(|error| Fault::io("write", "standard output", &error))
+            written.map_err(Fault::output)
         })
     }
 
@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
         let buffer = &mut self.search.printer.buffer;
         let written = self.out.bytes().write_all(buffer);
         buffer.clear();
-        written.map_err(|error| Fault::io("write", "standard output", &error))
+        written.map_err(Fault::output)
     }
 
     /// Tells a fault after what was found before it; `-s` says nothing of what is missing or unreadable.
@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.flush()?;
-        self.out.bytes().flush().map_err(|error| Fault::io("write", "standard output", &error))?;
+        self.out.bytes().flush().map_err(Fault::output)?;
         self.cx.report(&fault);
         Ok(())
     }

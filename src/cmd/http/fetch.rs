@@ -178,7 +178,7 @@ impl<'a> Fetch<'a> {
                 body_size: size,
                 redirects: self.redirects,
             };
-            out.json(&report).map_err(|e| Fault::io("write", "standard output", &e))?;
+            out.json(&report).map_err(Fault::output)?;
         }
         if failed {
             let text = format!("{} {}", answer.head.status, answer.head.reason);
@@ -349,9 +349,7 @@ fn print_head(cx: &Context, out: &mut Output<NoRow>, head: &Head) -> Result<()> 
     } else {
         head.raw.clone()
     };
-    out.bytes()
-        .write_all(&shown)
-        .map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))
+    out.bytes().write_all(&shown).map_err(|error| Fault::output(error).with_status(status::WRITE))
 }
 
 /// `--timing`.

@@ -136,7 +136,7 @@ pub fn transfer(body: Unpacked, sink: &mut Sink, terms: &Terms) -> Result<u64> {
         }
     }
     if let Sink::Out(out, _) = sink {
-        out.flush().map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))?;
+        out.flush().map_err(|error| Fault::output(error).with_status(status::WRITE))?;
     }
     Ok(moved)
 }
@@ -152,8 +152,7 @@ fn put(sink: &mut Sink, bytes: &[u8], moved: &mut u64, terms: &Terms) -> Result<
     let now = bytes.get(..fits).unwrap_or_default();
     match sink {
         Sink::Out(out, _) => {
-            out.write_all(now)
-                .map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))?;
+            out.write_all(now).map_err(|error| Fault::output(error).with_status(status::WRITE))?;
         }
         Sink::File(file, name) => {
             file.write_all(now).map_err(|e| Fault::io("write", name, &e).with_status(status::WRITE))?;
@@ -180,7 +179,7 @@ fn spliced(body: &mut Body, sink: &mut Sink, terms: &Terms) -> Result<u64> {
         return Ok(0);
     }
     if let Sink::Out(out, Some(_)) = sink {
-        out.flush().map_err(|e| Fault::io("write", "standard output", &e).with_status(status::WRITE))?;
+        out.flush().map_err(|error| Fault::output(error).with_status(status::WRITE))?;
     }
     let (target, name): (BorrowedFd, OsString) = match &*sink {
         Sink::Out(_, Some(pipe)) => {

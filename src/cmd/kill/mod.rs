@@ -161,7 +161,6 @@ impl Meant {
 impl Kill {
     /// `-l` and `-L`.
     fn signals(&self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         let row = |number: i32| Sent { pid: None, name: None, signal: signal::name(number), number };
         for operand in &self.operands {
             let text = operand.to_string_lossy();
@@ -173,10 +172,10 @@ impl Kill {
             };
             let is_number = text.bytes().all(|b| b.is_ascii_digit());
             if out.is_json() {
-                out.json(&row(number)).map_err(wrote)?;
+                out.json(&row(number)).map_err(Fault::output)?;
             } else {
                 let said = if is_number { signal::name(number) } else { number.to_string() };
-                writeln!(out.bytes(), "{said}").map_err(wrote)?;
+                writeln!(out.bytes(), "{said}").map_err(Fault::output)?;
             }
         }
         if !self.operands.is_empty() {
@@ -184,7 +183,7 @@ impl Kill {
         }
         if out.is_json() {
             for (number, _) in signal::standard() {
-                out.json(&row(number)).map_err(wrote)?;
+                out.json(&row(number)).map_err(Fault::output)?;
             }
             return Ok(Status::OK);
         }
@@ -197,7 +196,7 @@ impl Kill {
             let names: Vec<&str> = signal::standard().map(|(_, name)| name).collect();
             names.chunks(16).map(|line| line.join(" ") + "\n").collect()
         };
-        out.bytes().write_all(text.as_bytes()).map_err(wrote)?;
+        out.bytes().write_all(text.as_bytes()).map_err(Fault::output)?;
         Ok(Status::OK)
     }
 
@@ -261,13 +260,14 @@ impl Kill {
             cx.report(&refused(known, errno));
             return Ok(());
         }
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         let signal = signal::name(number);
         if out.is_json() {
             let name = Some(Name::from(known.comm.as_slice()));
-            out.json(&Sent { pid: Some(known.pid), name, signal: signal.clone(), number }).map_err(wrote)?;
+            out.json(&Sent { pid: Some(known.pid), name, signal: signal.clone(), number })
+                .map_err(Fault::output)?;
         } else if self.verbose {
-            writeln!(out.bytes(), "{} ({}): {signal}", known.pid, escape(&known.comm)).map_err(wrote)?;
+            writeln!(out.bytes(), "{} ({}): {signal}", known.pid, escape(&known.comm))
+                .map_err(Fault::output)?;
         }
         if let Some(why) = without_effect(number, known, namespace) {
             cx.note(&format!("{} ({}) {why}", known.pid, escape(&known.comm)));

@@ -8,6 +8,7 @@ use crate::out::name::escape;
 use crate::out::units;
 use crate::sys::dir::Stat;
 use crate::sys::passwd::Users;
+use crate::sys::statx::{mode_text, type_letter};
 
 /// How the long format is printed.
 pub struct Long<'a> {
@@ -170,7 +171,7 @@ impl Long<'_> {
             to.push(b' ');
         }
         let kind = listing.kind(item);
-        to.push(if kind == 0 { b'?' } else { letter(kind) });
+        to.push(if kind == 0 { b'?' } else { type_letter(kind) });
         to.extend_from_slice(b"????????? ");
         right(to, b"?", widths.nlink);
         to.push(b' ');
@@ -261,42 +262,6 @@ fn is_device(stat: &Stat) -> bool {
     matches!(stat.mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK)
 }
 
-fn letter(mode: u32) -> u8 {
-    match mode & libc::S_IFMT {
-        libc::S_IFREG => b'-',
-        libc::S_IFDIR => b'd',
-        libc::S_IFLNK => b'l',
-        libc::S_IFCHR => b'c',
-        libc::S_IFBLK => b'b',
-        libc::S_IFIFO => b'p',
-        libc::S_IFSOCK => b's',
-        _ => b'?',
-    }
-}
-
-/// `drwxr-xr-t`.
-pub fn mode_text(mode: u32) -> [u8; 10] {
-    let bit = |mask: u32, letter: u8| if mode & mask != 0 { letter } else { b'-' };
-    let execute = |mask: u32, special: u32, letter: u8| match (mode & mask != 0, mode & special != 0) {
-        (true, true) => letter,
-        (false, true) => letter.to_ascii_uppercase(),
-        (true, false) => b'x',
-        (false, false) => b'-',
-    };
-    [
-        letter(mode),
-        bit(0o400, b'r'),
-        bit(0o200, b'w'),
-        execute(0o100, libc::S_ISUID, b's'),
-        bit(0o040, b'r'),
-        bit(0o020, b'w'),
-        execute(0o010, libc::S_ISGID, b's'),
-        bit(0o004, b'r'),
-        bit(0o002, b'w'),
-        execute(0o001, libc::S_ISVTX, b't'),
-    ]
-}
-
 /// Digits of a number.
 pub fn digits(number: u64) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
@@ -331,22 +296,6 @@ pub fn pad(to: &mut Vec<u8>, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modes_read_as_in_coreutils() {
-        for (mode, text) in [
-            (0o100644, "-rw-r--r--"),
-            (0o041777, "drwxrwxrwt"),
-            (0o041776, "drwxrwxrwT"),
-            (0o106755, "-rwsr-sr-x"),
-            (0o106644, "-rwSr-Sr--"),
-            (0o120777, "lrwxrwxrwx"),
-            (0o020600, "crw-------"),
-            (0, "?---------"),
-        ] {
-            assert_eq!(String::from_utf8_lossy(&mode_text(mode)), text);
-        }
-    }
 
     #[test]
     fn old_and_future_times_show_their_year() {

@@ -9,8 +9,6 @@ mod run;
 
 use std::ffi::OsString;
 
-pub use long::mode_text;
-
 use super::{Command, Context, Example, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;

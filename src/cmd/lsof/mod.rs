@@ -200,7 +200,7 @@ impl Command for Lsof {
                 break;
             }
         }
-        written.map_err(|e| Fault::io("write", "standard output", &e))?;
+        written.map_err(Fault::output)?;
         let mut notes = gatherer.sockets.take().map(|sockets| sockets.notes).unwrap_or_default();
         notes.extend(told(&gatherer));
         if deleted.count > 0 && !self.terse {

@@ -51,7 +51,7 @@ pub fn routes(watch: &Watch, v4: bool, v6: bool, out: &mut Output<NoRow>) -> Res
     for family in families {
         let v6 = family == libc::AF_INET6;
         let routes = read_routes(watch, family)?;
-        print_routes(&routes, v6, out).map_err(|e| Fault::io("write", "standard output", &e))?;
+        print_routes(&routes, v6, out).map_err(Fault::output)?;
     }
     Ok(Status::OK)
 }
@@ -168,7 +168,7 @@ pub fn interfaces(watch: &Watch, all: bool, out: &mut Output<NoRow>) -> Result<S
         }
     };
     let shown = links.iter().filter(|link| all || !known || link.flags & libc::IFF_UP as u32 != 0);
-    print_interfaces(shown, known, out).map_err(|e| Fault::io("write", "standard output", &e))?;
+    print_interfaces(shown, known, out).map_err(Fault::output)?;
     Ok(Status::OK)
 }
 

@@ -79,7 +79,7 @@ impl<'a> Printer<'a> {
             }
         }
         let written = self.failed.take().map_or_else(|| self.flush(), Err);
-        written.map_err(|e| Fault::io("write", "standard output", &e))
+        written.map_err(Fault::output)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -84,7 +84,6 @@ impl Command for Proc {
         };
         let pids = if self.pids.is_empty() { vec![watch.target] } else { self.pids };
         let threads = if out.is_json() { read::THREADS } else { page::THREADS };
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         let (mut faults, mut notes) = (Vec::new(), Vec::new());
         let mut shown = 0;
         for pid in pids {
@@ -92,12 +91,12 @@ impl Command for Proc {
                 Err(fault) => faults.push(fault),
                 Ok((facts, lost)) => {
                     if out.is_json() {
-                        out.json(&facts).map_err(wrote)?;
+                        out.json(&facts).map_err(Fault::output)?;
                     } else {
                         if shown > 0 {
-                            writeln!(out.bytes()).map_err(wrote)?;
+                            writeln!(out.bytes()).map_err(Fault::output)?;
                         }
-                        page::write(&facts, out.bytes()).map_err(wrote)?;
+                        page::write(&facts, out.bytes()).map_err(Fault::output)?;
                     }
                     shown += 1;
                     notes.push(lost);

@@ -178,7 +178,7 @@ impl Command for Ps {
         } else {
             print::held(&collector, &pids, &layout, &sorting, self.forest, out)
         }
-        .map_err(|e| Fault::io("write", "standard output", &e))?;
+        .map_err(Fault::output)?;
         for sentence in collector.budget.sentences() {
             cx.note(&sentence);
         }

@@ -96,9 +96,8 @@ impl Command for Pstree {
         let roots = self.roots(&tree, cx)?;
         let only = if self.parents { tree.chain(&roots) } else { None };
         let from = only.as_ref().and_then(|chain| chain.first()).map_or(roots, |first| vec![*first]);
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
-            tree.rows(&from, only.as_deref(), cx, |row| out.json(row)).map_err(wrote)?;
+            tree.rows(&from, only.as_deref(), cx, |row| out.json(row)).map_err(Fault::output)?;
         } else {
             let drawing = Drawing {
                 tree: &tree,
@@ -110,7 +109,7 @@ impl Command for Pstree {
                 width: if cx.tty && !self.long { cx.width } else { draw::LONGEST },
                 only: only.as_deref(),
             };
-            drawing.draw(&from, self.root.is_some(), out.bytes()).map_err(wrote)?;
+            drawing.draw(&from, self.root.is_some(), out.bytes()).map_err(Fault::output)?;
         }
         for sentence in tree.notes() {
             cx.note(sentence);

@@ -32,7 +32,6 @@ impl Command for Count {
     ];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         let mut rows = Rows::of_stdin()?;
         let Some(field) = self.field else {
             let mut count: u64 = 0;
@@ -44,7 +43,7 @@ impl Command for Count {
             } else {
                 writeln!(out.bytes(), "{count}")
             };
-            return written.map(|()| Status::OK).map_err(wrote);
+            return written.map(|()| Status::OK).map_err(Fault::output);
         };
         check_field(cx, &field)?;
         let mut counts: BTreeMap<String, (Value, u64)> = BTreeMap::new();

@@ -121,7 +121,6 @@ impl Printer {
     }
 
     fn print(&mut self, row: &Fields, out: &mut Output<NoRow>) -> Result<()> {
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
             return if self.chosen.is_empty() {
                 out.json(row)
@@ -132,7 +131,7 @@ impl Printer {
                     .map(|name| (name.clone(), lookup(row, name).cloned().unwrap_or(Value::Null)));
                 out.json(&all.collect::<Fields>())
             }
-            .map_err(wrote);
+            .map_err(Fault::output);
         }
         let (table, columns) = match &mut self.table {
             Some(made) => made,
@@ -148,15 +147,13 @@ impl Printer {
             }
         };
         let cells = columns.iter().map(|(name, kind)| value::cell(lookup(row, name), *kind)).collect();
-        table.row(cells, out.bytes()).map_err(wrote)
+        table.row(cells, out.bytes()).map_err(Fault::output)
     }
 
     fn finish(mut self, out: &mut Output<NoRow>) -> Result<()> {
         match &mut self.table {
             None => Ok(()),
-            Some((table, _)) => {
-                table.finish(out.bytes()).map_err(|error| Fault::io("write", "standard output", &error))
-            }
+            Some((table, _)) => table.finish(out.bytes()).map_err(Fault::output),
         }
     }
 

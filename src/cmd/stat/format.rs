@@ -7,7 +7,7 @@ use crate::out::name::shell_quoted;
 use crate::out::units::{self, Utc};
 use crate::sys::mounts::Mount;
 use crate::sys::passwd::Users;
-use crate::sys::statx::{Facts, Space, Time, kind_name, mode_letters};
+use crate::sys::statx::{Facts, Space, Time, kind_name, mode_text};
 
 /// A file that is shown.
 pub struct File<'a> {
@@ -289,7 +289,7 @@ fn of_file(file: &File, directive: &Directive) -> Value {
     let device = |(major, minor): (u32, u32)| libc::makedev(major, minor);
     match directive.letter {
         b'a' => Value::Octal(facts.mode & 0o7777),
-        b'A' => text(&mode_letters(facts.mode)),
+        b'A' => Value::Text(mode_text(facts.mode).to_vec()),
         b'b' => Value::Decimal(facts.blocks),
         b'B' => Value::Decimal(512),
         b'd' => Value::Decimal(device(facts.device)),

@@ -12,7 +12,7 @@ use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Name, Output, units};
 use crate::sys::mounts::{self, Mount};
 use crate::sys::passwd::Users;
-use crate::sys::statx::{self, Facts, Time, kind_name, mode_letters};
+use crate::sys::statx::{self, Facts, Time, kind_name, mode_text};
 
 use format::{File, FileSystem, Format};
 
@@ -175,9 +175,8 @@ impl Stat {
             None
         };
         let users = cx.users();
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
-            return out.json(&row(path, &facts, target, users)).map_err(wrote);
+            return out.json(&row(path, &facts, target, users)).map_err(Fault::output);
         }
         let file = File {
             path: path.as_bytes(),
@@ -190,7 +189,7 @@ impl Stat {
             Some(format) => format.of_file(&file),
             None => page(&file, cx.tty).into_bytes(),
         };
-        out.bytes().write_all(&bytes).map_err(wrote)
+        out.bytes().write_all(&bytes).map_err(Fault::output)
     }
 
     fn of_file_system(
@@ -206,7 +205,6 @@ impl Stat {
         // By the kernel's own name for it, where the file's mount is among the target's.
         let kind = mounts.iter().find(|mount| Some(mount.device) == device).map(|mount| mount.kind.clone());
         let kind = kind.unwrap_or_else(|| format!("UNKNOWN (0x{:x})", space.magic));
-        let wrote = |error: std::io::Error| Fault::io("write", "standard output", &error);
         if out.is_json() {
             return out
                 .json(&FileSystemRow {
@@ -221,14 +219,14 @@ impl Stat {
                     inodes: space.files,
                     inodes_free: space.files_free,
                 })
-                .map_err(wrote);
+                .map_err(Fault::output);
         }
         let file_system = FileSystem { path: path.as_bytes(), space: &space, kind: &kind };
         let bytes = match format {
             Some(format) => format.of_file_system(&file_system),
             None => file_system_page(&file_system, cx.tty).into_bytes(),
         };
-        out.bytes().write_all(&bytes).map_err(wrote)
+        out.bytes().write_all(&bytes).map_err(Fault::output)
     }
 }
 
@@ -289,7 +287,7 @@ fn page(file: &File, tty: bool) -> String {
         facts.inode,
         facts.nlink,
         facts.mode & 0o7777,
-        mode_letters(facts.mode),
+        String::from_utf8_lossy(&mode_text(facts.mode)),
         facts.uid,
         facts.gid,
         format::time(facts.accessed),

@@ -112,7 +112,7 @@ impl Command for Tcp {
             (addresses, *port)
         });
         let mut all_connected = true;
-        let lost = |error: std::io::Error| Fault::io("write", "standard output", &error);
+        let lost = Fault::output;
         probe::all(wanted.collect(), self.timeout, &mut |at, outcomes| {
             let Some((host, port)) = targets.get(at) else { return Ok(()) };
             let row = tested(host, *port, named(host), outcomes);

@@ -66,7 +66,7 @@ pub fn show(cx: &Context, found: &Found, pem: bool, out: &mut Output<NoRow>) -> 
     } else {
         print(cx, found, out.bytes())
     };
-    result.map_err(|error| Fault::io("write", "standard output", &error))
+    result.map_err(Fault::output)
 }
 
 fn print_pem(found: &Found, to: &mut dyn Write) -> io::Result<()> {
