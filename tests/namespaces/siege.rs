@@ -35,12 +35,13 @@ const KEYS: [(&str, &str); 11] = [
 /// addresses alone.
 const LAYOUT: [&str; 3] = ["got maps", "got auxv", "got map_files"];
 
-/// What is held by a process: descriptors, and memory in KiB.
+/// What is held by a process: descriptors, and anonymous memory in KiB. Pages of the image are left out: they come and go
+/// with the page cache, and a share of them (PSS) changes with every other process of the same image.
 fn held(pid: i32) -> (usize, u64) {
     let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let pss = memory.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
-    (fds, pss.unwrap().trim().parse().unwrap())
+    let own = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.trim().strip_suffix(" kB"));
+    (fds, own.unwrap().trim().parse().unwrap())
 }
 
 // Seen to fail where each pipeline leaves a descriptor open in the supervisor.
