@@ -60,6 +60,8 @@ pub struct Context {
     pub target: Option<i32>,
     /// For commands that need it: the target's mountinfo.
     pub mounts: Option<Vec<u8>>,
+    /// For commands that need it: the file of the target's program, as the container names it.
+    pub program: Option<OsString>,
     /// Lines of the session's history, for `history`.
     pub history: Vec<String>,
     /// The contents of the container's passwd and group, where they were read for the command; else they are read
@@ -126,6 +128,7 @@ impl Default for Context {
             host: None,
             target: None,
             mounts: None,
+            program: None,
             history: Vec::new(),
             users_files: None,
             users: OnceCell::new(),

@@ -6,12 +6,13 @@ pub mod context;
 mod registry;
 
 mod cat;
-mod cgroup;
+pub(crate) mod cgroup;
 pub mod copy;
 mod df;
 mod dns;
 #[cfg(test)]
 mod docs;
+pub(crate) mod doctor;
 mod du;
 mod echo;
 mod env;
@@ -104,6 +105,8 @@ pub struct Needs {
     pub host: bool,
     /// It is given the target's mountinfo.
     pub mounts: bool,
+    /// It is told which file the target's program is.
+    pub program: bool,
     /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
     pub processes: bool,
     /// It reads or writes files of the node that the operator names.
@@ -138,6 +141,7 @@ impl Needs {
         netlink: false,
         host: false,
         mounts: false,
+        program: false,
         processes: false,
         files: NodeFiles::None,
     };

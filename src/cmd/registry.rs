@@ -2,7 +2,7 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, cgroup, copy, df, dns, du, echo, env, file, free, grep, head, help, history, http, info, ip, kill,
+    cat, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http, info, ip, kill,
     ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort, stat, sums,
     tail, targets, tcp, tls, truth, uniq, wc, who,
 };
@@ -14,6 +14,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<rows::Count>("count", &[]),
     entry::<df::Df>("df", &[]),
     entry::<dns::Dns>("dns", &["dig"]),
+    entry::<doctor::Doctor>("doctor", &["diagnose"]),
     entry::<du::Du>("du", &[]),
     entry::<echo::Echo>("echo", &[]),
     entry::<env::Env>("env", &[]),
@@ -63,8 +64,13 @@ pub static REGISTRY: &[Entry] = &[
     entry::<who::Who>("who", &[]),
 ];
 
-/// The node's side of commands that copy. The session starts it beside the command of the same name; nobody can name it.
-static PARTNERS: &[Entry] = &[entry::<copy::Receive>("get", &[]), entry::<copy::Send>("put", &[])];
+/// The other side, outside, of commands that are two processes. The session starts it beside the command of the same
+/// name; nobody can name it.
+static PARTNERS: &[Entry] = &[
+    entry::<doctor::Report>("doctor", &[]),
+    entry::<copy::Receive>("get", &[]),
+    entry::<copy::Send>("put", &[]),
+];
 
 /// The other side of a command, where it has one.
 pub fn partner(of: &Entry) -> Option<&'static Entry> {

@@ -1,9 +1,9 @@
-//! Commands that copy between container and node are two processes: this divides what was typed between them.
+//! What was typed for a copy between container and node, divided between its two processes.
 
 use super::job::Argument;
 use super::spawn::Prepared;
 use crate::cmd::copy::copied_name;
-use crate::cmd::{self, Accepts, NodeFiles};
+use crate::cmd::{Accepts, Entry, NodeFiles};
 use crate::out::Fault;
 use crate::shell::Pattern;
 
@@ -11,8 +11,7 @@ use crate::shell::Pattern;
 ///
 /// # Errors
 /// Where a glob names a file of the node, or `-` is one of several.
-pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
-    let Some(partner) = cmd::partner(command.entry) else { return Ok(vec![command]) };
+pub fn divide(command: Prepared, partner: &'static Entry) -> Result<Vec<Prepared>, Fault> {
     let (options, operands) = split(&command.arguments);
     // What is not to be copied, the command itself tells: help, or what is missing.
     if options.contains(&Argument::Word(b"--help".to_vec())) {
@@ -97,6 +96,7 @@ fn accepts(sources: &[Argument]) -> Accepts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd;
     use crate::shell::{Expanded, Variables, expand, parse};
 
     struct Empty;
@@ -128,7 +128,7 @@ mod tests {
             Argument::Word(word) => String::from_utf8_lossy(word).into_owned(),
             Argument::Pattern(_) => "GLOB".to_owned(),
         };
-        let parts = divide(Prepared::new(entry, arguments, Vec::new()))?;
+        let parts = divide(Prepared::new(entry, arguments, Vec::new()), cmd::partner(entry).unwrap())?;
         Ok(parts.iter().map(|part| part.arguments.iter().map(shown).collect::<Vec<_>>().join(" ")).collect())
     }
 

@@ -78,6 +78,8 @@ pub struct Job {
     pub faults: Format,
     /// The target's mountinfo, for a command that needs it.
     pub mounts: Option<Vec<u8>>,
+    /// The file of the target's program, for a command that needs it.
+    pub program: Option<Vec<u8>>,
     /// The command whose rows come in, by name; empty for none.
     pub rows_of: String,
     /// Whether a person reads the output on a terminal.
@@ -107,6 +109,7 @@ impl Job {
             format: Format::Text,
             faults: Format::Text,
             mounts: None,
+            program: None,
             rows_of: String::new(),
             tty: false,
             color: false,
@@ -123,6 +126,7 @@ impl Job {
             format: self.format,
             faults: self.faults,
             mounts: self.mounts,
+            program: self.program.map(OsString::from_vec),
             rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
@@ -175,6 +179,10 @@ impl Job {
         if let Some(mounts) = &self.mounts {
             to.bytes(mounts);
         }
+        to.number(self.program.is_some().into());
+        if let Some(program) = &self.program {
+            to.bytes(program);
+        }
         to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
@@ -212,6 +220,7 @@ impl Job {
         let rows_of = String::from_utf8(from.bytes()?.to_vec()).ok()?;
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
         let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
+        let program = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
@@ -223,6 +232,7 @@ impl Job {
             format,
             faults,
             mounts,
+            program,
             rows_of,
             tty,
             color,
@@ -269,6 +279,7 @@ mod tests {
             processes: true,
             faults: Format::Json,
             mounts: Some(b"1".to_vec()),
+            program: Some(b"/server".to_vec()),
             rows_of: "ps".into(),
             tty: true,
             width: 132,

@@ -4,6 +4,7 @@ mod builtins;
 pub mod child;
 mod complete;
 mod copy;
+mod divide;
 mod held;
 mod history;
 mod identity;

@@ -80,7 +80,7 @@ impl Session {
         outcome: &mut Outcome,
     ) -> Result<Pipeline, Fault> {
         let mut pipeline = Pipeline::default();
-        let divided = commands.into_iter().map(super::copy::divide).collect::<Result<Vec<_>, _>>()?;
+        let divided = commands.into_iter().map(super::divide::divide).collect::<Result<Vec<_>, _>>()?;
         let commands: Vec<Prepared> = divided.into_iter().flatten().collect();
         let sources = sources_of_rows(&commands)?;
         let count = commands.len();
@@ -253,6 +253,7 @@ impl Session {
             },
             faults: if self.options.json { Format::Json } else { Format::Text },
             mounts: if command.entry.needs.mounts { self.target.mountinfo() } else { None },
+            program: if command.entry.needs.program { self.target.program() } else { None },
             rows_of: String::new(),
             tty: to_terminal,
             color: to_terminal && self.terminal.color,

@@ -99,6 +99,16 @@ impl Target {
         Some(bytes)
     }
 
+    /// The file of its program, as it names it itself; none where the kernel does not tell, or the file is gone.
+    pub fn program(&self) -> Option<Vec<u8>> {
+        use std::os::unix::ffi::OsStringExt;
+        let link = |name: &CStr| nix::fcntl::readlinkat(&self.proc, name).ok().map(OsStringExt::into_vec);
+        let (path, root) = (link(c"exe")?, link(c"root")?);
+        // The kernel writes both from the root of the mounts, which a target that called chroot(2) does not see.
+        let path = if root == b"/" { path } else { path.strip_prefix(root.as_slice())?.to_vec() };
+        path.starts_with(b"/").then_some(path)
+    }
+
     /// Opens something in its directory of the node's procfs.
     ///
     /// # Errors

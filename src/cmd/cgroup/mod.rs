@@ -18,6 +18,8 @@ use crate::target::scan;
 use facts::Gatherer;
 use tree::Tree;
 
+pub use facts::Facts;
+
 /// Show what the target's cgroup uses and may use.
 ///
 /// Processor time and throttling, memory and what it is made of, processes, io, and pressure, of cgroups of version 1, 2
@@ -39,6 +41,27 @@ fn seconds(word: &str) -> std::result::Result<Duration, String> {
     } else {
         Err("it is from 0 to 60 seconds".to_owned())
     }
+}
+
+/// Looks for the target's cgroups.
+fn gatherer(cx: &Context) -> Result<Gatherer<'_>> {
+    let pid = cx.target.ok_or_else(|| Fault::say("there is no target"))?;
+    let file = format!("/proc/{pid}/cgroup");
+    let text = scan::cgroup_file(pid).map_err(|errno| Fault::errno("read", &file, errno))?;
+    Ok(Gatherer::new(Tree::find(cx.host()?, &text)?))
+}
+
+fn shown(gatherer: &Gatherer) -> Result<Facts> {
+    let none = "the node's cgroup file systems do not show the target's cgroup";
+    gatherer.facts()?.ok_or_else(|| Fault::say(none))
+}
+
+/// What the target's cgroup uses and may use, for other commands.
+///
+/// # Errors
+/// Where the node's cgroup file systems do not show it.
+pub fn of_target(cx: &Context) -> Result<Facts> {
+    shown(&gatherer(cx)?)
 }
 
 impl Command for Cgroup {
@@ -76,17 +99,12 @@ impl Command for Cgroup {
     ];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let pid = cx.target.ok_or_else(|| Fault::say("there is no target"))?;
-        let file = format!("/proc/{pid}/cgroup");
-        let text = scan::cgroup_file(pid).map_err(|errno| Fault::errno("read", &file, errno))?;
-        let gatherer = Gatherer::new(Tree::find(cx.host()?, &text)?);
+        let gatherer = gatherer(cx)?;
         let before = gatherer.cpu_time().filter(|_| !self.over.is_zero()).map(|time| (time, Instant::now()));
         if before.is_some() {
             std::thread::sleep(self.over);
         }
-        let facts = gatherer.facts()?;
-        let mut facts = facts
-            .ok_or_else(|| Fault::say("the node's cgroup file systems do not show the target's cgroup"))?;
+        let mut facts = shown(&gatherer)?;
         if let (Some((then, at)), Some(now), Some(cpu)) = (before, gatherer.cpu_time(), &mut facts.cpu) {
             cpu.cores = Some(((now - then) / at.elapsed().as_secs_f64().max(1e-3)).max(0.0));
         }

@@ -1,0 +1,3 @@
+//! What the image lacks.
+
+pub mod tmp_dir;

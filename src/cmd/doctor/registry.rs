@@ -1,0 +1,40 @@
+//! Every check, one line each. Their ids are stable.
+
+use super::check::{Check, Group};
+use super::{image, process};
+
+/// All checks, by group.
+pub static CHECKS: &[&Check] = &[&image::tmp_dir::CHECK, &process::pid1_signals::CHECK];
+
+/// The groups, as they are shown.
+pub const GROUPS: [Group; 5] =
+    [Group::Image, Group::Process, Group::Resources, Group::Network, Group::Security];
+
+/// The check of this id.
+pub fn find(id: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.id == id).copied()
+}
+
+/// Whether a word is a check or a group.
+pub fn is_known(word: &str) -> bool {
+    find(word).is_some() || GROUPS.iter().any(|group| group.name() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_questions_are_sentences() {
+        for (at, check) in CHECKS.iter().enumerate() {
+            let plain = check.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            assert!(plain, "{}", check.id);
+            assert!(check.question.ends_with('?') && check.question.len() < 90, "{}", check.question);
+            assert!(CHECKS[..at].iter().all(|other| other.id != check.id), "{} is there twice", check.id);
+            assert!(GROUPS.iter().all(|group| group.name() != check.id), "{} is a group, too", check.id);
+        }
+        let places: Vec<usize> =
+            CHECKS.iter().map(|check| GROUPS.iter().position(|group| *group == check.group).unwrap()).collect();
+        assert!(places.is_sorted(), "the checks of a group stand together");
+    }
+}

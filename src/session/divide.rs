@@ -1,0 +1,33 @@
+//! Commands that are two processes with a pipe between them: one in the container, one outside.
+
+use super::copy;
+use super::job::Argument;
+use super::spawn::Prepared;
+use crate::cmd::{self, NodeFiles};
+use crate::out::Fault;
+
+/// The processes that a command is, in the order of the pipe between them: itself, or it and its partner.
+///
+/// # Errors
+/// Where what was typed can't be divided.
+pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
+    match cmd::partner(command.entry) {
+        None => Ok(vec![command]),
+        Some(partner) if partner.needs.files != NodeFiles::None => copy::divide(command, partner),
+        // Both get all that was typed. Help and the list need one alone.
+        Some(partner) => {
+            let asks_for = |words: &[&[u8]]| {
+                command.arguments.iter().any(|argument| matches!(argument, Argument::Word(word) if words.contains(&word.as_slice())))
+            };
+            if asks_for(&[b"--help", b"--list", b"-l"]) {
+                return Ok(vec![command]);
+            }
+            let own = Prepared::new(command.entry, command.arguments.clone(), Vec::new());
+            let outside = Prepared::new(partner, command.arguments, command.redirects);
+            Ok(vec![
+                Prepared { is_partnered: true, feeds_partner: true, ..own },
+                Prepared { is_partnered: true, ..outside },
+            ])
+        }
+    }
+}
