@@ -108,7 +108,7 @@ impl Command for Df {
         let mut rows = Vec::new();
         if self.files.is_empty() {
             let mut seen = HashSet::new();
-            for mount in visible(&mounts) {
+            for mount in mounts::visible(&mounts) {
                 if !self.wants(&mount.kind) || (!self.all && !seen.insert(mount.device)) {
                     continue;
                 }
@@ -144,24 +144,23 @@ impl Command for Df {
     }
 }
 
-/// The mounts that a path can lead to: of several on one place the last.
-fn visible(mounts: &[Mount]) -> Vec<&Mount> {
-    let mut seen = HashSet::new();
-    let mut last: Vec<&Mount> =
-        mounts.iter().rev().filter(|mount| seen.insert(mount.target.as_slice())).collect();
-    last.reverse();
-    last
-}
-
 /// statfs(2) of what may never answer, in a thread that is left behind then.
 fn space(path: &OsStr) -> Result<Space> {
+    space_within(path, LIMIT)
+}
+
+/// The same within another limit.
+///
+/// # Errors
+/// What the kernel says; that it does not answer.
+pub fn space_within(path: &OsStr, limit: Duration) -> Result<Space> {
     let (sender, receiver) = mpsc::channel();
     let asked = path.to_owned();
     let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
         let _ = sender.send(statx::space(&asked));
     });
     thread.map_err(|error| Fault::io("start a thread for", path, &error))?;
-    match receiver.recv_timeout(LIMIT) {
+    match receiver.recv_timeout(limit) {
         Ok(space) => space.map_err(|errno| Fault::errno("statfs", path, errno)),
         Err(_) => Err(Fault::text("statfs", path, "it does not answer")),
     }
@@ -198,7 +197,6 @@ fn row(mount: &Mount, space: &Space, file: Option<&OsString>) -> Row {
     let bytes = |blocks: u64| blocks.saturating_mul(space.fragment);
     let used = space.blocks.saturating_sub(space.free);
     let files_used = space.files.saturating_sub(space.files_free);
-    let read_only = |options: &str| options.split(',').any(|option| option == "ro");
     Row {
         source: mount.source.clone().into(),
         target: mount.target.clone().into(),
@@ -211,7 +209,7 @@ fn row(mount: &Mount, space: &Space, file: Option<&OsString>) -> Row {
         inodes_used: files_used,
         inodes_free: space.files_free,
         inodes_used_percent: percent(files_used, space.files),
-        read_only: read_only(&mount.options) || read_only(&mount.super_options),
+        read_only: mount.is_read_only(),
         file: file.map(|file| Name::from(file.as_os_str())),
     }
 }

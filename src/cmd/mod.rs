@@ -8,7 +8,7 @@ mod registry;
 mod cat;
 pub(crate) mod cgroup;
 pub mod copy;
-mod df;
+pub(crate) mod df;
 mod dns;
 #[cfg(test)]
 mod docs;
@@ -36,7 +36,7 @@ mod nc;
 pub(crate) mod net;
 mod netstat;
 mod ping;
-mod proc;
+pub(crate) mod proc;
 pub(crate) mod ps;
 mod pstree;
 mod pwd;

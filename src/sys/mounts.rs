@@ -1,5 +1,7 @@
 //! Mounts of a process: its mountinfo, proc_pid_mountinfo(5).
 
+use std::collections::HashSet;
+
 /// The most of a mountinfo that is read.
 pub const LIMIT: u64 = 8 << 20;
 
@@ -31,6 +33,15 @@ pub struct Mount {
 /// Parses mountinfo. Lines that are none are passed over.
 pub fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n').filter_map(line).collect()
+}
+
+/// The mounts that a path can lead to: of several on one place the last.
+pub fn visible(mounts: &[Mount]) -> Vec<&Mount> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<&Mount> =
+        mounts.iter().rev().filter(|mount| seen.insert(mount.target.as_slice())).collect();
+    last.reverse();
+    last
 }
 
 fn line(line: &[u8]) -> Option<Mount> {
@@ -88,6 +99,11 @@ fn unescaped(word: &[u8]) -> Vec<u8> {
 }
 
 impl Mount {
+    /// Whether nothing can be written through it: by its own options or by its file system's.
+    pub fn is_read_only(&self) -> bool {
+        [&self.options, &self.super_options].into_iter().any(|all| all.split(',').any(|option| option == "ro"))
+    }
+
     /// Whether it is mounted at this path or below it.
     pub fn is_below(&self, path: &[u8]) -> bool {
         let path = if path == b"/" { b"" } else { path };

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::cmd::Context;
+use crate::sys::mounts::{self, Mount};
 use crate::sys::passwd::Users;
 
 /// What checks inside are given; shared by their threads.
@@ -15,6 +16,8 @@ pub struct Container {
     pub program: Option<PathBuf>,
     /// The container's users and groups.
     pub users: Users,
+    /// The target's mounts.
+    pub mounts: Vec<Mount>,
     /// Who the target is, as the container counts.
     pub uid: u32,
     /// Its group.
@@ -31,6 +34,7 @@ impl Container {
             env: cx.env.clone(),
             program: cx.program.clone().map(PathBuf::from),
             users: Users::read(),
+            mounts: cx.mounts.as_deref().map(mounts::parse).unwrap_or_default(),
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
             groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),

@@ -13,6 +13,7 @@ mod report;
 
 mod image;
 mod process;
+mod resources;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -95,7 +96,7 @@ struct Listed {
 impl Command for Doctor {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
-    const NEEDS: Needs = Needs { program: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { program: true, mounts: true, ..Needs::NONE };
     const REPLACES: &'static str = "kubectl describe, docker inspect, dive, and guessing";
     const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE; the node's cgroup file systems";
     const FIELDS: &'static [Field] = &[

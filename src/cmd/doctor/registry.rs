@@ -1,10 +1,25 @@
 //! Every check, one line each. Their ids are stable.
 
 use super::check::{Check, Group};
-use super::{image, process};
+use super::{image, process, resources};
 
 /// All checks, by group.
-pub static CHECKS: &[&Check] = &[&image::tmp_dir::CHECK, &process::pid1_signals::CHECK];
+pub static CHECKS: &[&Check] = &[
+    &image::tmp_dir::CHECK,
+    &process::pid1_signals::CHECK,
+    &process::zombies::CHECK,
+    &process::fd_limit::CHECK,
+    &process::deleted_exe::CHECK,
+    &resources::memory_limit::CHECK,
+    &resources::oom_kills::CHECK,
+    &resources::cpu_throttling::CHECK,
+    &resources::pids_limit::CHECK,
+    &resources::disk_space::CHECK,
+    &resources::inodes::CHECK,
+    &resources::deleted_open_files::CHECK,
+    &resources::read_only_paths::CHECK,
+    &resources::shm_size::CHECK,
+];
 
 /// The groups, as they are shown.
 pub const GROUPS: [Group; 5] =

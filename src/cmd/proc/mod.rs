@@ -1,6 +1,6 @@
 //! `proc`.
 
-mod limits;
+pub mod limits;
 mod page;
 mod read;
 

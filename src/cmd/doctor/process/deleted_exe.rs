@@ -1,0 +1,41 @@
+//! `deleted-exe`.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::cmd::doctor::check::{Check, Found, Group, Run};
+use crate::cmd::doctor::facts::Facts;
+use crate::out::Name;
+
+pub const CHECK: Check = Check {
+    id: "deleted-exe",
+    group: Group::Process,
+    question: "Does a process run a program whose file was replaced or removed?",
+    is_slow: false,
+    run: Run::Outside(run),
+};
+
+/// What the kernel writes behind the path of a file that has no name any more.
+const DELETED: &[u8] = b" (deleted)";
+const PROCESSES: usize = 2000;
+
+fn run(facts: &Facts) -> Vec<Found> {
+    let mut found = Vec::new();
+    for process in facts.processes().iter().filter(|process| !process.is_zombie()).take(PROCESSES) {
+        let Ok(link) = facts.link(process.pid, "exe") else { continue };
+        // A file may really be called so: only one without a link is gone.
+        let is_gone = || facts.watch().procfs().facts(process.pid, "exe").is_ok_and(|facts| facts.links == 0);
+        let Some(path) = link.as_bytes().strip_suffix(DELETED).filter(|_| is_gone()) else { continue };
+        let shown = Name::from(path).spelled();
+        let seen = format!("exe {}", Name::from(link.clone().into_vec()).spelled());
+        found.push(match path.strip_prefix(b"/memfd:") {
+            Some(_) => Found::note("it runs a program that never was a file of the image")
+                .about(process.subject())
+                .seen(seen),
+            None => Found::warn(format!("it still runs what {shown} was before it was replaced or removed"))
+                .about(process.subject())
+                .seen(seen)
+                .fix("start the process again, so that it runs what is there now"),
+        });
+    }
+    found
+}

@@ -1,0 +1,45 @@
+//! `disk-space`.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::{percent, writable};
+use crate::cmd::doctor::check::{Check, Found, Group, Run};
+use crate::cmd::doctor::container::Container;
+use crate::out::units::bytes;
+
+pub const CHECK: Check = Check {
+    id: "disk-space",
+    group: Group::Resources,
+    question: "Is a file system that the container writes to nearly full?",
+    is_slow: false,
+    run: Run::Inside(run),
+};
+
+fn run(container: &Container) -> Vec<Found> {
+    let mut found = Vec::new();
+    for (mount, space) in writable(container) {
+        let target = OsStr::from_bytes(&mount.target);
+        let space = match space {
+            Ok(space) if space.blocks == 0 => continue,
+            Ok(space) => space,
+            Err(fault) if fault.raw_errno().is_some() => continue,
+            Err(fault) => {
+                found.push(Found::warn("the file system does not answer").about(target).seen(fault.to_string()));
+                continue;
+            }
+        };
+        let used = space.blocks.saturating_sub(space.free);
+        let share = percent(used, used.saturating_add(space.available)).unwrap_or(0);
+        let size = |blocks: u64| bytes(blocks.saturating_mul(space.fragment));
+        let seen = format!("{} of {} free ({}, {share}% used)", size(space.available), size(space.blocks), mount.kind);
+        let fix = "du -xh -d 2 shows what takes it, doctor deleted-open-files what is deleted but still open; a file system of the node is full for all its containers";
+        found.push(match share {
+            _ if space.available == 0 => Found::fail("nothing more can be written").about(target).seen(seen).fix(fix),
+            95.. => Found::warn("it is nearly full").about(target).seen(seen).fix(fix),
+            90.. => Found::note("it is nearly full").about(target).seen(seen).fix(fix),
+            _ => continue,
+        });
+    }
+    found
+}

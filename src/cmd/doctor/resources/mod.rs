@@ -1,0 +1,59 @@
+//! What is used up.
+
+pub mod cpu_throttling;
+pub mod deleted_open_files;
+pub mod disk_space;
+pub mod inodes;
+pub mod memory_limit;
+pub mod oom_kills;
+pub mod pids_limit;
+pub mod read_only_paths;
+pub mod shm_size;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use crate::cmd::df::space_within;
+use crate::cmd::doctor::container::Container;
+use crate::cmd::doctor::facts::Facts;
+use crate::cmd::{Fault, cgroup};
+use crate::sys::mounts::{self, Mount};
+use crate::sys::statx::Space;
+
+/// How long one file system is waited for.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Kinds that hold no data, or not the container's.
+const PSEUDO: [&str; 14] = [
+    "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "devtmpfs", "securityfs", "debugfs", "tracefs",
+    "bpf", "pstore", "fusectl", "configfs",
+];
+
+/// The file systems that the container can write to, each once, and their space.
+fn writable(container: &Container) -> Vec<(&Mount, Result<Space, Fault>)> {
+    let mut devices = Vec::new();
+    let mut all = Vec::new();
+    for mount in mounts::visible(&container.mounts) {
+        if PSEUDO.contains(&mount.kind.as_str()) || mount.is_read_only() || devices.contains(&mount.device) {
+            continue;
+        }
+        devices.push(mount.device);
+        all.push((mount, space_within(OsStr::from_bytes(&mount.target), LIMIT)));
+    }
+    all
+}
+
+/// What the target's cgroup says; that it is the node's root cgroup, or is not known, as a reason to skip.
+fn cgroup<'a>(facts: &'a Facts) -> Result<&'a cgroup::Facts, String> {
+    let all = facts.cgroup()?;
+    if all.paths.iter().all(|of| of.path == "/") {
+        return Err("the container is in the node's root cgroup".to_owned());
+    }
+    Ok(all)
+}
+
+/// A share in percent, rounded down; none of nothing.
+fn percent(part: u64, whole: u64) -> Option<u64> {
+    (u128::from(part) * 100).checked_div(u128::from(whole)).map(|share| share.min(10_000) as u64)
+}

@@ -1,0 +1,34 @@
+//! `pids-limit`.
+
+use super::{cgroup, percent};
+use crate::cmd::doctor::check::{Check, Found, Group, Run};
+use crate::cmd::doctor::facts::Facts;
+
+pub const CHECK: Check = Check {
+    id: "pids-limit",
+    group: Group::Resources,
+    question: "Has the container nearly as many processes and threads as it may?",
+    is_slow: false,
+    run: Run::Outside(run),
+};
+
+fn run(facts: &Facts) -> Vec<Found> {
+    let pids = match cgroup(facts).map(|all| all.pids.as_ref()) {
+        Ok(Some(pids)) => pids,
+        Ok(None) => return vec![Found::skip("the cgroup has no pids controller")],
+        Err(why) => return vec![Found::skip(why)],
+    };
+    let (Some(current), Some(limit)) = (pids.current, pids.limit) else {
+        return vec![Found::ok("it has no limit of processes")];
+    };
+    let share = percent(current, limit).unwrap_or(0);
+    let refused = pids.limit_events.unwrap_or(0);
+    let seen = format!("{current} of {limit} ({share}%); forks that were refused: {refused}");
+    let fix = "pstree -t shows who has them; raise the limit (docker run --pids-limit, the kubelet's podPidsLimit), or bound the pools";
+    vec![match share {
+        100.. => Found::fail("no further process or thread can be made").seen(seen).fix(fix),
+        90.. => Found::warn("few further processes and threads can be made").seen(seen).fix(fix),
+        _ if refused > 0 => Found::warn("processes or threads were refused to it before").seen(seen).fix(fix),
+        _ => Found::ok("there is room").seen(seen),
+    }]
+}
