@@ -2,9 +2,9 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http, info, ip, kill,
-    ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort, stat, sums,
-    tail, targets, tcp, tls, truth, uniq, wc, who,
+    cat, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http, info, ip,
+    kill, ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort, stat,
+    sums, tail, targets, tcp, tls, truth, uniq, wc, who,
 };
 
 /// All commands, by name.

@@ -17,7 +17,9 @@ pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
         // Both get all that was typed. Help and the list need one alone.
         Some(partner) => {
             let asks_for = |words: &[&[u8]]| {
-                command.arguments.iter().any(|argument| matches!(argument, Argument::Word(word) if words.contains(&word.as_slice())))
+                command.arguments.iter().any(
+                    |argument| matches!(argument, Argument::Word(word) if words.contains(&word.as_slice())),
+                )
             };
             if asks_for(&[b"--help", b"--list", b"-l"]) {
                 return Ok(vec![command]);

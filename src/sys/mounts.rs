@@ -101,7 +101,9 @@ fn unescaped(word: &[u8]) -> Vec<u8> {
 impl Mount {
     /// Whether nothing can be written through it: by its own options or by its file system's.
     pub fn is_read_only(&self) -> bool {
-        [&self.options, &self.super_options].into_iter().any(|all| all.split(',').any(|option| option == "ro"))
+        [&self.options, &self.super_options]
+            .into_iter()
+            .any(|all| all.split(',').any(|option| option == "ro"))
     }
 
     /// Whether it is mounted at this path or below it.

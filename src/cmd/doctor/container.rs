@@ -49,7 +49,9 @@ impl Container {
 
     /// The directories of PATH, or those that programs take without it.
     pub fn search_path(&self) -> Vec<PathBuf> {
-        let path = self.var("PATH").map_or(&b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"[..], OsStr::as_bytes);
+        let path = self
+            .var("PATH")
+            .map_or(&b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"[..], OsStr::as_bytes);
         let mut all: Vec<PathBuf> = Vec::new();
         for part in path.split(|byte| *byte == b':').filter(|part| part.starts_with(b"/")) {
             let part = PathBuf::from(OsStr::from_bytes(part));

@@ -12,8 +12,10 @@ mod registry;
 mod report;
 
 mod image;
+mod network;
 mod process;
 mod resources;
+mod security;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -66,7 +68,8 @@ impl Options {
             });
         }
         let is_named = |check: &Check| {
-            self.checks.is_empty() || self.checks.iter().any(|word| word == check.id || word == check.group.name())
+            self.checks.is_empty()
+                || self.checks.iter().any(|word| word == check.id || word == check.group.name())
         };
         let chosen = registry::CHECKS.iter().copied();
         Ok(chosen.filter(|check| is_named(check) && !(self.fast && check.is_slow)).collect())
@@ -153,9 +156,14 @@ impl Command for Doctor {
 
 fn list(cx: &Context, out: &mut Output<NoRow>) -> Result<Status> {
     let all = registry::CHECKS.iter();
-    let all = all.map(|check| Listed { check: check.id, group: check.group.name(), question: check.question });
+    let all =
+        all.map(|check| Listed { check: check.id, group: check.group.name(), question: check.question });
     if out.is_json() {
-        return all.map(|row| out.json(&row)).collect::<std::io::Result<()>>().map(|()| Status::OK).map_err(Fault::output);
+        return all
+            .map(|row| out.json(&row))
+            .collect::<std::io::Result<()>>()
+            .map(|()| Status::OK)
+            .map_err(Fault::output);
     }
     let columns = [("CHECK", Align::Left), ("GROUP", Align::Left), ("QUESTION", Align::Left)];
     let mut table = Table::new(&columns, cx.tty);

@@ -1,7 +1,7 @@
 //! Every check, one line each. Their ids are stable.
 
 use super::check::{Check, Group};
-use super::{image, process, resources};
+use super::{image, network, process, resources, security};
 
 /// All checks, by group.
 pub static CHECKS: &[&Check] = &[
@@ -19,6 +19,21 @@ pub static CHECKS: &[&Check] = &[
     &resources::deleted_open_files::CHECK,
     &resources::read_only_paths::CHECK,
     &resources::shm_size::CHECK,
+    &network::listeners::CHECK,
+    &network::resolv_conf::CHECK,
+    &network::dns::CHECK,
+    &network::hosts_file::CHECK,
+    &network::default_route::CHECK,
+    &network::interfaces::CHECK,
+    &network::close_wait::CHECK,
+    &network::unanswered_peers::CHECK,
+    &network::local_tls::CHECK,
+    &security::root_user::CHECK,
+    &security::capabilities::CHECK,
+    &security::privileged::CHECK,
+    &security::host_namespaces::CHECK,
+    &security::host_mounts::CHECK,
+    &security::setuid_files::CHECK,
 ];
 
 /// The groups, as they are shown.
@@ -48,8 +63,10 @@ mod tests {
             assert!(CHECKS[..at].iter().all(|other| other.id != check.id), "{} is there twice", check.id);
             assert!(GROUPS.iter().all(|group| group.name() != check.id), "{} is a group, too", check.id);
         }
-        let places: Vec<usize> =
-            CHECKS.iter().map(|check| GROUPS.iter().position(|group| *group == check.group).unwrap()).collect();
+        let places: Vec<usize> = CHECKS
+            .iter()
+            .map(|check| GROUPS.iter().position(|group| *group == check.group).unwrap())
+            .collect();
         assert!(places.is_sorted(), "the checks of a group stand together");
     }
 }

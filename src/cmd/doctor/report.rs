@@ -12,9 +12,9 @@ use super::facts::Facts;
 use super::finding::{self, Finding};
 use super::{Options, registry};
 use crate::cmd::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::out::Output;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
-use crate::out::Output;
 use crate::sys::syscall::own_fd;
 
 /// How long the rows of the process inside are waited for.
@@ -72,7 +72,9 @@ fn inside(chosen: &[&'static Check], end: Instant) -> Result<Vec<Finding>> {
     rows.retain(|row| chosen.iter().any(|check| check.id == row.check));
     let why = match ended {
         Ok(()) => "the process inside ended before it",
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => "it was not answered in time: a file system may hang",
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            "it was not answered in time: a file system may hang"
+        }
         Err(_) => "the process inside said something else",
     };
     for check in chosen.iter().filter(|check| check.is_inside()) {
@@ -92,7 +94,8 @@ struct Until {
 impl Read for Until {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.end.saturating_duration_since(Instant::now()).as_millis();
-        let timeout = PollTimeout::try_from(i32::try_from(left).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX);
+        let timeout =
+            PollTimeout::try_from(i32::try_from(left).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(0) => Err(io::ErrorKind::TimedOut.into()),
             Ok(_) => self.pipe.read(buffer),
@@ -173,7 +176,8 @@ fn write(rows: &[Finding], is_asked: bool, look: Look, to: &mut dyn Write) -> io
         }
     }
     let checks = |verdict: Verdict| {
-        let mut ids: Vec<&str> = rows.iter().filter(|row| row.status == verdict).map(|row| row.check).collect();
+        let mut ids: Vec<&str> =
+            rows.iter().filter(|row| row.status == verdict).map(|row| row.check).collect();
         ids.dedup();
         ids
     };
@@ -220,6 +224,10 @@ mod tests {
         );
         let mut out = Vec::new();
         write(&rows, true, look, &mut out).unwrap();
-        assert!(String::from_utf8(out).unwrap().ends_with("SKIP  tmp-dir       no time\nOK    ca-bundle     142 authorities\n"));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .ends_with("SKIP  tmp-dir       no time\nOK    ca-bundle     142 authorities\n")
+        );
     }
 }

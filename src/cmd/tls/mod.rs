@@ -23,9 +23,12 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 
-use certificate::{Certificate, distinguished_name};
+pub use certificate::Certificate;
+pub use probe::{Offer, probe};
+
+use certificate::distinguished_name;
 use judge::Judgement;
-use probe::{Offer, Probe, probe};
+use probe::Probe;
 
 /// The port of HTTPS.
 const PORT: u16 = 443;

@@ -28,7 +28,10 @@ fn run(container: &Container) -> Vec<Found> {
     let (detail, fix) = match errno {
         nix::errno::Errno::ENOENT => (
             "there is no directory for temporary files",
-            format!("mount a tmpfs or an emptyDir at {0}, or make it in the image: COPY --chmod=1777 an empty directory to {0}", path.display()),
+            format!(
+                "mount a tmpfs or an emptyDir at {0}, or make it in the image: COPY --chmod=1777 an empty directory to {0}",
+                path.display()
+            ),
         ),
         nix::errno::Errno::EROFS => (
             "the directory for temporary files is on a read-only file system",
@@ -39,6 +42,7 @@ fn run(container: &Container) -> Vec<Found> {
             format!("chmod 1777 {} in the image, or mount a tmpfs or an emptyDir there", path.display()),
         ),
     };
-    let seen = format!("{by}; access {} for writing as uid {uid}: {}", path.display(), errno_text(errno as i32));
+    let seen =
+        format!("{by}; access {} for writing as uid {uid}: {}", path.display(), errno_text(errno as i32));
     vec![Found::warn(detail).about(path).seen(seen).fix(fix)]
 }

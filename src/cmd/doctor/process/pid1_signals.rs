@@ -29,7 +29,11 @@ fn run(facts: &Facts) -> Vec<Found> {
     if blocked & TERM != 0 {
         return vec![Found::ok("it blocks SIGTERM to wait for it").about(first.subject())];
     }
-    let cause = if ignored & TERM != 0 { "ignores SIGTERM" } else { "has no handler for SIGTERM, and as PID 1 no default action" };
+    let cause = if ignored & TERM != 0 {
+        "ignores SIGTERM"
+    } else {
+        "has no handler for SIGTERM, and as PID 1 no default action"
+    };
     let detail = format!("it {cause}: stopping the container waits for the grace period and then kills it");
     vec![
         Found::warn(detail)

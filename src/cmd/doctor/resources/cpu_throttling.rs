@@ -27,7 +27,8 @@ fn run(facts: &Facts) -> Vec<Found> {
     };
     let share = throttled as f64 / (periods.max(1)) as f64 * 100.0;
     let waited = cpu.throttled.map(|seconds| format!(", {seconds:.1} s in all")).unwrap_or_default();
-    let seen = format!("limit {limit} cores; throttled in {throttled} of {periods} periods ({share:.0}%){waited}");
+    let seen =
+        format!("limit {limit} cores; throttled in {throttled} of {periods} periods ({share:.0}%){waited}");
     let detail = "it wants more processor time than it may have, and stands still for the rest of a period";
     let fix = "raise the limit (docker run --cpus, resources.limits.cpu), or use fewer threads: GOMAXPROCS, workers, the runtime's pools";
     vec![match share {

@@ -39,13 +39,16 @@ fn run(facts: &Facts) -> Vec<Found> {
         }
         let mut files = held.files;
         files.sort_unstable_by(|one, other| other.cmp(one));
-        let detail = format!("it holds {} in deleted files: the space is free when it closes them", bytes(held.bytes));
+        let detail =
+            format!("it holds {} in deleted files: the space is free when it closes them", bytes(held.bytes));
         let one = if held.bytes >= MUCH { Found::warn(detail) } else { Found::note(detail) };
         let mut one = one.about(process.subject());
         for (size, path) in files.iter().take(5) {
             one = one.seen(format!("{} {path}", bytes(*size)));
         }
-        found.push(one.fix("have the program open its logs again (often SIGHUP or SIGUSR1), or start it again"));
+        found.push(
+            one.fix("have the program open its logs again (often SIGHUP or SIGUSR1), or start it again"),
+        );
     }
     if looked >= DESCRIPTORS {
         found.push(Found::note(format!("only the first {DESCRIPTORS} descriptors were looked at")));

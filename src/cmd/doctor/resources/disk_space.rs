@@ -25,17 +25,26 @@ fn run(container: &Container) -> Vec<Found> {
             Ok(space) => space,
             Err(fault) if fault.raw_errno().is_some() => continue,
             Err(fault) => {
-                found.push(Found::warn("the file system does not answer").about(target).seen(fault.to_string()));
+                found.push(
+                    Found::warn("the file system does not answer").about(target).seen(fault.to_string()),
+                );
                 continue;
             }
         };
         let used = space.blocks.saturating_sub(space.free);
         let share = percent(used, used.saturating_add(space.available)).unwrap_or(0);
         let size = |blocks: u64| bytes(blocks.saturating_mul(space.fragment));
-        let seen = format!("{} of {} free ({}, {share}% used)", size(space.available), size(space.blocks), mount.kind);
+        let seen = format!(
+            "{} of {} free ({}, {share}% used)",
+            size(space.available),
+            size(space.blocks),
+            mount.kind
+        );
         let fix = "du -xh -d 2 shows what takes it, doctor deleted-open-files what is deleted but still open; a file system of the node is full for all its containers";
         found.push(match share {
-            _ if space.available == 0 => Found::fail("nothing more can be written").about(target).seen(seen).fix(fix),
+            _ if space.available == 0 => {
+                Found::fail("nothing more can be written").about(target).seen(seen).fix(fix)
+            }
             95.. => Found::warn("it is nearly full").about(target).seen(seen).fix(fix),
             90.. => Found::note("it is nearly full").about(target).seen(seen).fix(fix),
             _ => continue,

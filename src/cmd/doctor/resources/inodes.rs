@@ -23,11 +23,14 @@ fn run(container: &Container) -> Vec<Found> {
         let used = space.files.saturating_sub(space.files_free);
         // Some file systems do not say how many they can have.
         let Some(share) = percent(used, space.files) else { continue };
-        let seen = format!("{} of {} inodes free ({}, {share}% used)", space.files_free, space.files, mount.kind);
+        let seen =
+            format!("{} of {} inodes free ({}, {share}% used)", space.files_free, space.files, mount.kind);
         let fix = "find -xdev … | wc -l shows where the many small files are; remove them, or give the file system more inodes (nr_inodes= of a tmpfs)";
         let target = OsStr::from_bytes(&mount.target);
         found.push(match share {
-            _ if space.files_free == 0 => Found::fail("no further file can be made").about(target).seen(seen).fix(fix),
+            _ if space.files_free == 0 => {
+                Found::fail("no further file can be made").about(target).seen(seen).fix(fix)
+            }
             95.. => Found::warn("few further files can be made").about(target).seen(seen).fix(fix),
             _ => continue,
         });

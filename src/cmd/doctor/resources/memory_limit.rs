@@ -30,8 +30,10 @@ fn run(facts: &Facts) -> Vec<Found> {
         return vec![Found::skip("the cgroup does not say how much is used")];
     };
     let share = percent(used, limit).unwrap_or(0);
-    let by = memory.limit_set_by.as_deref().filter(|_| memory.is_above).map(|path| format!(", set by {path}"));
-    let seen = format!("working set {} of {}{} ({share}%)", bytes(used), bytes(limit), by.unwrap_or_default());
+    let by =
+        memory.limit_set_by.as_deref().filter(|_| memory.is_above).map(|path| format!(", set by {path}"));
+    let seen =
+        format!("working set {} of {}{} ({share}%)", bytes(used), bytes(limit), by.unwrap_or_default());
     let detail = "soon a process is killed for want of memory";
     let fix = "ps --sort -rss shows who takes it; raise the limit, or mend the leak";
     vec![match share {

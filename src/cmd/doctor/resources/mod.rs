@@ -26,8 +26,20 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Kinds that hold no data, or not the container's.
 const PSEUDO: [&str; 14] = [
-    "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "devtmpfs", "securityfs", "debugfs", "tracefs",
-    "bpf", "pstore", "fusectl", "configfs",
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "devpts",
+    "mqueue",
+    "devtmpfs",
+    "securityfs",
+    "debugfs",
+    "tracefs",
+    "bpf",
+    "pstore",
+    "fusectl",
+    "configfs",
 ];
 
 /// The file systems that the container can write to, each once, and their space.

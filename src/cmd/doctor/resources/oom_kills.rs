@@ -23,13 +23,18 @@ fn run(facts: &Facts) -> Vec<Found> {
         None => vec![Found::skip("the cgroup does not count them")],
         Some(0) => vec![Found::ok("none was killed")],
         Some(count) => {
-            let processes = if count == 1 { "1 process was".to_owned() } else { format!("{count} processes were") };
+            let processes =
+                if count == 1 { "1 process was".to_owned() } else { format!("{count} processes were") };
             let peak = memory.peak.map(|peak| format!(", peak {}", bytes(peak))).unwrap_or_default();
-            let limit = memory.limit.map_or_else(|| "no limit of its own".to_owned(), |l| format!("limit {}", bytes(l)));
+            let limit = memory
+                .limit
+                .map_or_else(|| "no limit of its own".to_owned(), |l| format!("limit {}", bytes(l)));
             vec![
-                Found::warn(format!("{processes} killed since the container was started: what they did is lost"))
-                    .seen(format!("oom_kill {count}, {limit}{peak}"))
-                    .fix("raise the memory limit, or bound what the program holds (heap size, workers, caches)"),
+                Found::warn(format!(
+                    "{processes} killed since the container was started: what they did is lost"
+                ))
+                .seen(format!("oom_kill {count}, {limit}{peak}"))
+                .fix("raise the memory limit, or bound what the program holds (heap size, workers, caches)"),
             ]
         }
     }

@@ -30,13 +30,17 @@ fn run(container: &Container) -> Vec<Found> {
         if access(Path::new(&path), AccessFlags::W_OK) != Err(Errno::EROFS) {
             continue;
         }
-        let seen = format!("{name}: access {} for writing: read-only file system", Path::new(&path).display());
+        let seen =
+            format!("{name}: access {} for writing: read-only file system", Path::new(&path).display());
         // Many a container is meant to be so; temporary files nearly every program writes.
         let one = match name {
             "TMPDIR" => Found::warn("temporary files can't be written: it is on a read-only file system"),
             _ => Found::note("it is on a read-only file system, as may be meant"),
         };
-        let fix = format!("where the program writes there, mount a tmpfs, an emptyDir or a volume at {}", Path::new(&path).display());
+        let fix = format!(
+            "where the program writes there, mount a tmpfs, an emptyDir or a volume at {}",
+            Path::new(&path).display()
+        );
         found.push(one.about(&path).seen(seen).fix(fix));
         told.push(path);
     }

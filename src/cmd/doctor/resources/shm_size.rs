@@ -38,8 +38,13 @@ fn run(container: &Container) -> Vec<Found> {
     let seen = format!("{} of {} used ({share}%)", size(used), size(space.blocks));
     let fix = "make it larger: docker run --shm-size, or an emptyDir with medium: Memory at /dev/shm";
     vec![match share {
-        100.. => Found::fail("it is full: who writes to shared memory gets SIGBUS").about(PATH).seen(seen).fix(fix),
-        90.. => Found::warn("it is nearly full: who writes past its end gets SIGBUS").about(PATH).seen(seen).fix(fix),
+        100.. => {
+            Found::fail("it is full: who writes to shared memory gets SIGBUS").about(PATH).seen(seen).fix(fix)
+        }
+        90.. => Found::warn("it is nearly full: who writes past its end gets SIGBUS")
+            .about(PATH)
+            .seen(seen)
+            .fix(fix),
         _ => Found::ok("there is room").about(PATH).seen(seen),
     }]
 }
