@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::job::{Argument, Redirection};
 use super::run::{Limits, Outcome};
-use super::spawn::{Prepared, Redirect, node_path};
+use super::spawn::{Prepared, Redirect, To, node_path};
 use super::{Session, builtins, unknown};
 use crate::cmd;
 use crate::out::Fault;
@@ -96,7 +96,7 @@ impl Session {
     fn run_prepared(&mut self, commands: Vec<Prepared>, stdin: bool) -> u8 {
         let name = commands.last().map_or("nsdbg", |command| command.entry.name);
         let mut outcome = Outcome::default();
-        let mut pipeline = match self.start(commands, stdin, &mut outcome) {
+        let mut pipeline = match self.start(commands, To::Operator, stdin, &mut outcome) {
             Ok(pipeline) => pipeline,
             Err(fault) => {
                 self.report_of(name, &fault);

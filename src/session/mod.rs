@@ -1,6 +1,7 @@
 //! A session: one target, one plan, and the lines that are run in it.
 
 mod builtins;
+mod checkup;
 pub mod child;
 mod complete;
 mod copy;
@@ -79,6 +80,8 @@ pub struct Session {
     hello: Option<Hello>,
     /// Whether the container was asked for that in vain: then it is not asked unasked again.
     asked_in_vain: bool,
+    /// The doctor's first look, as long as it takes.
+    checkup: Option<checkup::Checkup>,
     procfs: Option<procfs::View>,
     host: Option<Host>,
     inner_limit: Duration,
@@ -119,6 +122,7 @@ impl Session {
             history: Vec::new(),
             hello: None,
             asked_in_vain: false,
+            checkup: None,
             procfs: None,
             host: None,
             inner_limit: INNER_LIMIT,

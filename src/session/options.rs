@@ -40,6 +40,9 @@ pub struct Options {
     /// Fail where the target's security label can't be taken
     #[arg(long)]
     pub strict: bool,
+    /// Open the prompt without the doctor's first look at the container
+    #[arg(long)]
+    pub no_doctor: bool,
     /// Where the node's root is, if nsdbg runs in a container [default: found]
     #[arg(long, value_name = "DIR")]
     pub host_root: Option<PathBuf>,

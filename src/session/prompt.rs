@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::thread;
 
@@ -19,8 +19,9 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::{History, MemHistory};
 use rustyline::validate::Validator;
-use rustyline::{Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, KeyEvent};
+use rustyline::{Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, ExternalPrinter, KeyEvent};
 
+use super::checkup::{Checkup, is_ready};
 use super::{Session, complete, history, terminal};
 use crate::out::Fault;
 use crate::out::name::escape;
@@ -85,6 +86,7 @@ impl Session {
         };
         let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
         let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
+        self.checkup = self.start_checkup();
         let (lines, mut file) = self.open_history();
         self.history.clone_from(&lines);
         let session = Rc::new(RefCell::new(self));
@@ -187,15 +189,19 @@ fn read_line(
     session: &RefCell<Session>,
 ) -> rustyline::Result<String> {
     let target = session.borrow().target.pidfd.try_clone()?;
+    let mut printer = match &session.borrow().checkup {
+        Some(_) => editor.create_external_printer().ok(),
+        None => None,
+    };
+    let mut checkup = session.borrow_mut().checkup.take();
     let mut interrupt = SigSet::empty();
     interrupt.add(Signal::SIGINT);
     let (until, done) = pipe2(OFlag::O_CLOEXEC)?;
-    thread::scope(|scope| {
+    let line = thread::scope(|scope| {
         // Without a thread the end is told after the line.
+        let shared = &mut checkup;
         let _ = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, move || {
-            let mut waits = [target.as_fd(), until.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            while poll(&mut waits, PollTimeout::NONE) == Err(Errno::EINTR) {}
-            if waits[0].any() == Some(true) {
+            if watch(target.as_fd(), until.as_fd(), shared, printer.as_mut()) {
                 // The editor takes it as a reason to return.
                 let _ = kill(Pid::this(), Signal::SIGINT);
             }
@@ -206,7 +212,44 @@ fn read_line(
         interrupt.thread_block()?;
         drop(done);
         line
-    })
+    });
+    session.borrow_mut().checkup = checkup;
+    line
+}
+
+/// Waits for the target's end, which it tells, or until the line is read; and takes what comes of the doctor's first look
+/// meanwhile.
+fn watch(
+    target: BorrowedFd,
+    until: BorrowedFd,
+    checkup: &mut Option<Checkup>,
+    mut printer: Option<&mut impl ExternalPrinter>,
+) -> bool {
+    loop {
+        let mut waits = vec![PollFd::new(target, PollFlags::POLLIN), PollFd::new(until, PollFlags::POLLIN)];
+        waits.extend(checkup.iter().flat_map(Checkup::fds));
+        let limit = checkup.as_ref().map_or(PollTimeout::NONE, |checkup| {
+            PollTimeout::try_from(checkup.left().as_millis() as i32 + 1).unwrap_or(PollTimeout::MAX)
+        });
+        if !matches!(poll(&mut waits, limit), Ok(_) | Err(Errno::EINTR)) {
+            return false;
+        }
+        let ready: Vec<bool> = waits.iter().map(is_ready).collect();
+        drop(waits);
+        match ready.as_slice() {
+            [true, ..] => return true,
+            [_, true, ..] => return false,
+            [_, _, rest @ ..] => checkup.iter_mut().for_each(|checkup| checkup.step(rest)),
+            _ => return false,
+        }
+        if let Some(over) = checkup.take_if(|checkup| checkup.is_over()) {
+            over.end();
+            if let (Some(line), Some(printer)) = (over.line(), printer.as_mut()) {
+                // What can't be shown was not asked for.
+                let _ = printer.print(line);
+            }
+        }
+    }
 }
 
 fn editor(session: &Rc<RefCell<Session>>, lines: &[String]) -> rustyline::Result<Editor<Helper, MemHistory>> {

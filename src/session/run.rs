@@ -54,6 +54,8 @@ pub struct Pipeline {
     pub input: Option<Pump>,
     /// How far a copy is, for a person.
     pub progress: Option<Progress>,
+    /// Whether what still runs when the last stage has ended is ended, too: it has waited for the others long enough.
+    pub ends_with_last: bool,
 }
 
 /// What may end a pipeline early.
@@ -116,6 +118,10 @@ impl Pipeline {
                         .collect();
                     break;
                 }
+            } else if running && self.ends_with_last && self.last_has_ended() {
+                let mut end = Ending::begin(now, &self.stages);
+                end.hurry(now, &self.stages);
+                ending = Some(end);
             } else if deadline.is_some_and(|deadline| now >= deadline) {
                 outcome.timed_out = true;
                 outcome.hindered = self.hindrance();
@@ -158,6 +164,11 @@ impl Pipeline {
                 status => status,
             },
         };
+    }
+
+    /// Whether the stage whose status counts has ended.
+    fn last_has_ended(&self) -> bool {
+        self.stages.iter().rfind(|stage| !stage.auxiliary).is_some_and(|stage| stage.status.is_some())
     }
 
     /// What the target does to a process that still runs.

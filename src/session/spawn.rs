@@ -57,6 +57,15 @@ pub enum Redirect {
     Node(i32, OsString, bool),
 }
 
+/// Who gets what a pipeline prints.
+#[derive(Clone, Copy)]
+pub enum To {
+    /// The operator: standard output, and messages.
+    Operator,
+    /// Nobody yet: so many bytes of its output are kept, and no message.
+    Memory(usize),
+}
+
 /// A fault of a system call that nsdbg itself makes.
 pub fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
     move |errno| Fault::errno(step, "", errno).with_status(125)
@@ -69,13 +78,14 @@ fn empty_input() -> Result<OwnedFd, Fault> {
 }
 
 impl Session {
-    /// Starts a pipeline. `stdin`: whether its first stage may read the operator's.
+    /// Starts a pipeline. `to`: who gets what it prints; `stdin`: whether its first stage may read the operator's.
     ///
     /// # Errors
     /// Where a pipe can't be made, or a file of the node can't be opened. What was started ends with its pipes.
     pub fn start(
         &mut self,
         commands: Vec<Prepared>,
+        to: To,
         stdin: bool,
         outcome: &mut Outcome,
     ) -> Result<Pipeline, Fault> {
@@ -83,9 +93,14 @@ impl Session {
         let divided = commands.into_iter().map(super::divide::divide).collect::<Result<Vec<_>, _>>()?;
         let commands: Vec<Prepared> = divided.into_iter().flatten().collect();
         let sources = sources_of_rows(&commands)?;
+        pipeline.ends_with_last =
+            commands.iter().any(|command| command.is_partnered && command.entry.place == Place::Watch);
         let count = commands.len();
         let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
-        pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
+        pipeline.pumps.push(match to {
+            To::Operator => Pump::of_messages(errors, self.error_sink()?),
+            To::Memory(_) => Pump::new(errors, Sink::Memory(Vec::new(), 0)),
+        });
         let (mut outside, mut lookups) = (Vec::new(), Vec::new());
         let mut input: Option<OwnedFd> = None;
         for (at, command) in commands.into_iter().enumerate() {
@@ -97,13 +112,17 @@ impl Session {
             };
             let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
             if at + 1 == count {
-                let sink = self.output_sink(&command)?;
+                let sink = match to {
+                    To::Operator => self.output_sink(&command)?,
+                    To::Memory(limit) => Sink::Memory(Vec::new(), limit),
+                };
                 pipeline.pumps.push(Pump::new(reader, sink));
             } else {
                 input = Some(reader);
             }
             let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
-            let to_terminal = at + 1 == count && self.shows_to_person(&command);
+            let is_shown = matches!(to, To::Operator) && at + 1 == count;
+            let to_terminal = is_shown && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
             job.rows_of = sources[at].map_or_else(String::new, |entry| entry.name.to_owned());
             if at + 1 < count && sources[at + 1].is_some() {
@@ -440,6 +459,7 @@ impl Session {
     fn own_pids(&self, pipeline: &Pipeline) -> Vec<i32> {
         let mut own: Vec<i32> =
             pipeline.stages.iter().filter_map(Stage::pid_inside).filter_map(innermost_pid).collect();
+        own.extend(self.checkup.iter().flat_map(|checkup| checkup.pids_inside()).filter_map(innermost_pid));
         if self.shares_pid_namespace() {
             own.push(self.launcher.pid);
             own.extend(children_of(self.launcher.pid));
