@@ -6,6 +6,7 @@ pub mod context;
 mod registry;
 
 mod cat;
+mod certs;
 pub(crate) mod cgroup;
 pub mod copy;
 pub(crate) mod df;
@@ -53,8 +54,10 @@ mod text;
 pub(crate) mod tls;
 mod truth;
 mod uniq;
+mod users;
 mod wc;
 mod who;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

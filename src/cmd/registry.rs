@@ -2,14 +2,15 @@
 
 use super::{Entry, entry};
 use super::{
-    cat, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http, info, ip,
-    kill, ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort, stat,
-    sums, tail, targets, tcp, tls, truth, uniq, wc, who,
+    cat, certs, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http,
+    info, ip, kill, ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort,
+    stat, sums, tail, targets, tcp, tls, truth, uniq, users, wc, who, why,
 };
 
 /// All commands, by name.
 pub static REGISTRY: &[Entry] = &[
     entry::<cat::Cat>("cat", &[]),
+    entry::<certs::Certs>("certs", &[]),
     entry::<cgroup::Cgroup>("cgroup", &[]),
     entry::<rows::Count>("count", &[]),
     entry::<df::Df>("df", &[]),
@@ -59,9 +60,11 @@ pub static REGISTRY: &[Entry] = &[
     entry::<tls::Tls>("tls", &[]),
     entry::<truth::True>("true", &[]),
     entry::<uniq::Uniq>("uniq", &[]),
+    entry::<users::ListUsers>("users", &["id"]),
     entry::<wc::Wc>("wc", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),
+    entry::<why::Why>("why", &["namei"]),
 ];
 
 /// The other side, outside, of commands that are two processes. The session starts it beside the command of the same

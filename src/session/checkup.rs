@@ -54,8 +54,10 @@ impl Checkup {
     pub fn step(&mut self, ready: &[bool]) {
         let mut ready = ready.iter().copied();
         let mut is_ready = |has_fd: bool| has_fd && ready.next().unwrap_or(false);
-        let stages: Vec<bool> = self.pipeline.stages.iter().map(|stage| is_ready(stage.poll_fd().is_some())).collect();
-        let pumps: Vec<bool> = self.pipeline.pumps.iter().map(|pump| is_ready(waits_for(pump).is_some())).collect();
+        let stages: Vec<bool> =
+            self.pipeline.stages.iter().map(|stage| is_ready(stage.poll_fd().is_some())).collect();
+        let pumps: Vec<bool> =
+            self.pipeline.pumps.iter().map(|pump| is_ready(waits_for(pump).is_some())).collect();
         for (stage, _) in self.pipeline.stages.iter_mut().zip(stages).filter(|(_, ready)| *ready) {
             stage.step(&mut self.outcome);
         }
@@ -99,7 +101,9 @@ fn waits_for(pump: &Pump) -> Option<PollFd<'_>> {
 fn findings(said: &[u8]) -> usize {
     let is_above = |line: &&[u8]| {
         let row: Option<serde_json::Value> = serde_json::from_slice(line).ok();
-        row.is_some_and(|row| matches!(row.get("status").and_then(|status| status.as_str()), Some("warn" | "fail")))
+        row.is_some_and(|row| {
+            matches!(row.get("status").and_then(|status| status.as_str()), Some("warn" | "fail"))
+        })
     };
     said.split(|byte| *byte == b'\n').filter(is_above).count()
 }

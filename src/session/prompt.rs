@@ -19,7 +19,9 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::{History, MemHistory};
 use rustyline::validate::Validator;
-use rustyline::{Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, ExternalPrinter, KeyEvent};
+use rustyline::{
+    Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, ExternalPrinter, KeyEvent,
+};
 
 use super::checkup::{Checkup, is_ready};
 use super::{Session, complete, history, terminal};

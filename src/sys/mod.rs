@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod netlink;
 pub mod open;
 pub mod passwd;
+pub mod permission;
 pub mod proc;
 pub mod resolv;
 pub mod signal;

@@ -75,6 +75,16 @@ impl Users {
         all
     }
 
+    /// All users, in the order of their lines.
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// All groups, in the order of their lines.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
     /// The user with this id.
     pub fn user(&self, uid: u32) -> Option<&User> {
         self.by_uid.get(&uid).map(|&at| &self.users[at])

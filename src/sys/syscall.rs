@@ -32,6 +32,14 @@ const FSCONFIG_SET_FD: libc::c_uint = 5;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 
+/// The value of an extended attribute, links followed; none where there is none, or it is longer than the buffer.
+pub fn getxattr<'a>(path: &CStr, name: &CStr, value: &'a mut [u8]) -> Option<&'a [u8]> {
+    // SAFETY: both names end with NUL, and `value` is writable for as many bytes as are given.
+    let count =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.get(..usize::try_from(count).ok()?)
+}
+
 fn fd_result(raw: libc::c_long) -> Result<OwnedFd> {
     let fd = Errno::result(raw)?;
     // SAFETY: the kernel has just returned this descriptor; nothing else owns it.

@@ -22,14 +22,11 @@ pub struct Container {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// Its further groups.
-    pub groups: Vec<u32>,
 }
 
 impl Container {
     /// Asks what is not known yet.
     pub fn of(cx: &Context) -> Self {
-        let groups = nix::unistd::getgroups().unwrap_or_default();
         Self {
             env: cx.env.clone(),
             program: cx.program.clone().map(PathBuf::from),
@@ -37,7 +34,6 @@ impl Container {
             mounts: cx.mounts.as_deref().map(mounts::parse).unwrap_or_default(),
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
-            groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
         }
     }
 

@@ -5,9 +5,7 @@ use std::cell::{OnceCell, RefCell};
 use crate::cmd::cgroup;
 use crate::cmd::{Context, Watch};
 use crate::sys::idmap::IdMap;
-use crate::sys::mounts::{self, Mount};
 use crate::sys::netlink::{self, diag};
-use crate::sys::passwd::Users;
 use crate::sys::proc::{Reader, Stat, Status};
 
 /// Processes that are looked at; of more the rest is left out, and said.
@@ -46,7 +44,6 @@ pub struct Facts<'a> {
     watch: &'a Watch,
     reader: RefCell<Reader<'a>>,
     processes: OnceCell<Vec<Process>>,
-    mounts: OnceCell<Vec<Mount>>,
     cgroup: OnceCell<Result<cgroup::Facts, String>>,
     tcp: OnceCell<Vec<Socket>>,
 }
@@ -60,7 +57,6 @@ impl<'a> Facts<'a> {
             watch,
             reader: RefCell::new(watch.procfs().reader()),
             processes: OnceCell::new(),
-            mounts: OnceCell::new(),
             cgroup: OnceCell::new(),
             tcp: OnceCell::new(),
         })
@@ -74,16 +70,6 @@ impl<'a> Facts<'a> {
     /// What it is watched through.
     pub fn watch(&self) -> &'a Watch {
         self.watch
-    }
-
-    /// What the session knows.
-    pub fn context(&self) -> &'a Context {
-        self.cx
-    }
-
-    /// The container's users and groups.
-    pub fn users(&self) -> &Users {
-        self.cx.users()
     }
 
     /// `/proc/PID/NAME`, bounded; none where the process is gone or the kernel refuses it.
@@ -138,18 +124,6 @@ impl<'a> Facts<'a> {
     /// One of them.
     pub fn process(&self, pid: i32) -> Option<&Process> {
         self.processes().iter().find(|process| process.pid == pid)
-    }
-
-    /// The target's mounts.
-    pub fn mounts(&self) -> &[Mount] {
-        self.mounts.get_or_init(|| self.cx.mounts.as_deref().map(mounts::parse).unwrap_or_default())
-    }
-
-    /// The mount that shows a path.
-    pub fn mount_of(&self, path: &[u8]) -> Option<&Mount> {
-        let below = self.mounts().iter().filter(|mount| mount.holds(path));
-        // Of those at the same place the last one covers the others.
-        below.max_by_key(|mount| mount.target.len())
     }
 
     /// What the target's cgroup uses and may use.

@@ -5,7 +5,12 @@ use super::{image, network, process, resources, security};
 
 /// All checks, by group.
 pub static CHECKS: &[&Check] = &[
+    &image::ca_bundle::CHECK,
     &image::tmp_dir::CHECK,
+    &image::home_dir::CHECK,
+    &image::passwd_entry::CHECK,
+    &image::group_entry::CHECK,
+    &image::timezone_data::CHECK,
     &process::pid1_signals::CHECK,
     &process::zombies::CHECK,
     &process::fd_limit::CHECK,

@@ -31,14 +31,16 @@ pub struct Report {
 impl Command for Report {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
-    const NEEDS: Needs =
-        Needs { stdin: true, users: true, netlink: true, host: true, mounts: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { stdin: true, netlink: true, host: true, ..Needs::NONE };
     const EXAMPLES: &'static [Example] = &[];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let end = Instant::now() + LIMIT;
         // Wrong words are told by the process inside.
-        let Ok(chosen) = self.options.chosen() else { return Ok(Status::USAGE) };
+        let Ok(chosen) = self.options.chosen() else {
+            inside(&[], end)?;
+            return Ok(Status::USAGE);
+        };
         let facts = Facts::of(cx).ok_or_else(|| Fault::say("there is no procfs of the container"))?;
         let mut rows = Vec::new();
         for check in &chosen {

@@ -19,7 +19,7 @@ use crate::cmd::{Context, Fault, Result};
 use crate::sys::open::{Refused, read_bounded};
 
 /// Larger bundles are not read.
-const MAX_BUNDLE: usize = 8 << 20;
+pub const MAX_BUNDLE: usize = 8 << 20;
 /// The most files of a directory that are read.
 const MAX_FILES: usize = 1000;
 
@@ -52,12 +52,20 @@ pub struct Store {
     pub source: String,
     /// How many were broken and are left out.
     pub broken: usize,
+    /// What was there and could not be read.
+    pub notes: Vec<String>,
 }
 
 impl Store {
     /// One that trusts nobody.
     pub fn empty() -> Self {
-        Self { roots: RootCertStore::empty(), own: HashSet::new(), source: String::new(), broken: 0 }
+        Self {
+            roots: RootCertStore::empty(),
+            own: HashSet::new(),
+            source: String::new(),
+            broken: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Adds the certificates of a PEM bundle.
@@ -138,16 +146,23 @@ impl Store {
         Ok(store)
     }
 
+    /// As [`Store::found_by`], with the session's variables; what could not be read is told.
+    pub fn of_container(cx: &Context) -> Self {
+        let store = Self::found_by(|name| cx.var(name));
+        store.notes.iter().for_each(|note| cx.note(note));
+        store
+    }
+
     /// SSL_CERT_FILE and SSL_CERT_DIR where the target has them, as OpenSSL and Go do; else the first bundle that
     /// there is; else the directory.
-    pub fn of_container(cx: &Context) -> Self {
-        let file = cx.var("SSL_CERT_FILE").filter(|value| !value.is_empty());
-        let folders = cx.var("SSL_CERT_DIR").filter(|value| !value.is_empty());
+    pub fn found_by<'a>(var: impl Fn(&str) -> Option<&'a OsStr>) -> Self {
+        let file = var("SSL_CERT_FILE").filter(|value| !value.is_empty());
+        let folders = var("SSL_CERT_DIR").filter(|value| !value.is_empty());
         let mut store = Self::empty();
         let mut sources: Vec<OsString> = Vec::new();
         if file.is_some() || folders.is_some() {
             if let Some(file) = file {
-                store.bundle(cx, file, true, &mut sources);
+                store.bundle(file, true, &mut sources);
             }
             for folder in folders.into_iter().flat_map(|list| list.as_bytes().split(|b| *b == b':')).take(16)
             {
@@ -155,7 +170,7 @@ impl Store {
             }
         } else {
             for place in BUNDLES {
-                store.bundle(cx, OsStr::new(place), false, &mut sources);
+                store.bundle(OsStr::new(place), false, &mut sources);
                 if !store.roots.is_empty() {
                     break;
                 }
@@ -169,7 +184,7 @@ impl Store {
         store
     }
 
-    fn bundle(&mut self, cx: &Context, path: &OsStr, asked: bool, sources: &mut Vec<OsString>) {
+    fn bundle(&mut self, path: &OsStr, asked: bool, sources: &mut Vec<OsString>) {
         match read_bounded(path, MAX_BUNDLE) {
             Ok(pem) => {
                 let before = self.roots.len();
@@ -179,9 +194,9 @@ impl Store {
                 }
             }
             Err(Refused::Io(error)) if !asked && error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(Refused::Io(error)) => cx.note(&Fault::io("open", path, &error).to_string()),
+            Err(Refused::Io(error)) => self.notes.push(Fault::io("open", path, &error).to_string()),
             Err(Refused::Kind(kind)) => {
-                cx.note(&Fault::text("open", path, format!("it is {kind}")).to_string())
+                self.notes.push(Fault::text("open", path, format!("it is {kind}")).to_string())
             }
         }
     }
@@ -208,6 +223,11 @@ impl Store {
         if self.roots.len() > before {
             sources.push(path.to_owned());
         }
+    }
+
+    /// The certificates of the authorities, in DER, in no order; none of those that nsdbg was built with.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.own.iter().map(Vec::as_slice)
     }
 
     /// How many authorities there are.

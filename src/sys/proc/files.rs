@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::fdinfo::FdInfo;
 use super::{Path, Procfs, Reader};
+use crate::sys::syscall::getxattr;
 
 /// The longest path that the kernel writes, PATH_MAX.
 const PATH_MAX: usize = 4096;
@@ -180,16 +181,7 @@ impl Descriptors {
     pub fn protocol(&self, fd: u32) -> Option<String> {
         let path = std::ffi::CString::new(format!("/proc/self/fd/{}/{fd}", self.links.as_raw_fd())).ok()?;
         let mut value = [0u8; 64];
-        // SAFETY: both names end with NUL, and `value` is writable for as many bytes as are given.
-        let count = unsafe {
-            libc::getxattr(
-                path.as_ptr(),
-                c"system.sockprotoname".as_ptr(),
-                value.as_mut_ptr().cast(),
-                value.len(),
-            )
-        };
-        let name = value.get(..usize::try_from(count).ok()?)?;
+        let name = getxattr(&path, c"system.sockprotoname", &mut value)?;
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(str::to_owned)
     }

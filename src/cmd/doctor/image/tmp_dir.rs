@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::AccessFlags;
 
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
 use crate::out::fault::errno_text;
+use crate::sys::permission::ask;
 
 pub const CHECK: Check = Check {
     id: "tmp-dir",
@@ -21,7 +22,7 @@ fn run(container: &Container) -> Vec<Found> {
     let named = container.var("TMPDIR");
     let path = named.map_or(Path::new("/tmp"), Path::new);
     let by = if named.is_some() { "TMPDIR" } else { "no TMPDIR" };
-    let Err(errno) = access(path, AccessFlags::W_OK | AccessFlags::X_OK) else {
+    let Err(errno) = ask(path.as_os_str(), AccessFlags::W_OK | AccessFlags::X_OK) else {
         return vec![Found::ok("it can be written to").about(path)];
     };
     let uid = container.uid;

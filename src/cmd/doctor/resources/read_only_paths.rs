@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::AccessFlags;
 
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
+use crate::sys::permission::ask;
 
 pub const CHECK: Check = Check {
     id: "read-only-paths",
@@ -27,7 +28,7 @@ fn run(container: &Container) -> Vec<Found> {
     let mut told: Vec<OsString> = Vec::new();
     for (name, path) in places {
         let Some(path) = path.filter(|path| !told.contains(path)) else { continue };
-        if access(Path::new(&path), AccessFlags::W_OK) != Err(Errno::EROFS) {
+        if ask(path.as_os_str(), AccessFlags::W_OK) != Err(Errno::EROFS) {
             continue;
         }
         let seen =
