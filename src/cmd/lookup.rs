@@ -2,7 +2,7 @@
 //!
 //! The command asks as often as it wants: so it can look a process up, open a pidfd, and look again, which tells that the
 //! pidfd is of the process that it found. The container's /proc has no part in it. Who takes the command's process over
-//! can ask too, for PIDs, names and start times of its own PID namespace, and for nothing else.
+//! can ask too, for PIDs, names, start times and programs of its own PID namespace, and for nothing else.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -51,6 +51,8 @@ pub struct Known {
     pub comm: Vec<u8>,
     /// The last part of its first argument's path.
     pub program: Vec<u8>,
+    /// The file of its program; empty where it was not asked for by PID, or the kernel does not tell.
+    pub exe: Vec<u8>,
 }
 
 /// One answer.
@@ -151,6 +153,8 @@ fn known(pid: i32, with_signals: bool, reader: &mut Reader) -> Option<Known> {
         }
         known.ignored = status.mask("SigIgn").unwrap_or(0);
         known.caught = status.mask("SigCgt").unwrap_or(0);
+        let link = reader.link(pid, "exe").map(std::os::unix::ffi::OsStringExt::into_vec);
+        known.exe = link.ok().filter(|path: &Vec<u8>| path.len() < PROGRAM_LIMIT).unwrap_or_default();
     } else if !matches!(stat.state, b'Z' | b'X') && !stat.is_kernel() {
         known.program = program(reader.read(pid, "cmdline", PROGRAM_LIMIT).unwrap_or_default());
     }
@@ -185,6 +189,8 @@ fn write_answer(answer: &Answer, to: &mut impl Write) -> io::Result<()> {
         to.write_all(&[known.state, known.comm.len() as u8, known.program.len() as u8])?;
         to.write_all(&known.comm)?;
         to.write_all(&known.program)?;
+        to.write_all(&(known.exe.len() as u16).to_le_bytes())?;
+        to.write_all(&known.exe)?;
     }
     Ok(())
 }
@@ -208,12 +214,15 @@ fn read_known(from: &mut impl Read) -> io::Result<Known> {
     let mut long = || array(from).map(u64::from_le_bytes);
     let (start, ignored, caught) = (long()?, long()?, long()?);
     let [state, comm, program] = array(from)?;
-    let mut text = |length: u8| {
-        let mut bytes = vec![0; usize::from(length)];
+    let mut text = |length: usize| {
+        let mut bytes = vec![0; length];
         from.read_exact(&mut bytes).map(|()| bytes)
     };
-    let (comm, program) = (text(comm)?, text(program)?);
-    Ok(Known { pid, group, state, start, ignored, caught, comm, program })
+    let (comm, program) = (text(comm.into())?, text(program.into())?);
+    let exe = u16::from_le_bytes(array(from)?);
+    let mut exe = vec![0; usize::from(exe)];
+    from.read_exact(&mut exe)?;
+    Ok(Known { pid, group, state, start, ignored, caught, comm, program, exe })
 }
 
 fn array<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
@@ -236,6 +245,7 @@ mod tests {
             caught: 1 << 63,
             comm: b"a\n\xff".to_vec(),
             program: Vec::new(),
+            exe: b"/bin/a".to_vec(),
         };
         let answer = Answer {
             namespace: PidNamespace::LeftOut,

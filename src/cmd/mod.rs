@@ -29,6 +29,8 @@ mod info;
 mod input;
 mod ip;
 mod kill;
+mod ldd;
+pub(crate) mod loader;
 pub mod lookup;
 mod ls;
 mod lsof;

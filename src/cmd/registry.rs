@@ -3,8 +3,8 @@
 use super::{Entry, entry};
 use super::{
     cat, certs, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http,
-    info, ip, kill, ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep, sort,
-    stat, sums, tail, targets, tcp, tls, truth, uniq, users, wc, who, why,
+    info, ip, kill, ldd, ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep,
+    sort, stat, sums, tail, targets, tcp, tls, truth, uniq, users, wc, who, why,
 };
 
 /// All commands, by name.
@@ -34,6 +34,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<ip::Ip>("ip", &[]),
     entry::<kill::Kill>("kill", &[]),
     entry::<rows::Last>("last", &[]),
+    entry::<ldd::Ldd>("ldd", &[]),
     entry::<ls::Ls>("ls", &[]),
     entry::<lsof::Lsof>("lsof", &["fds"]),
     entry::<mounts::Mounts>("mounts", &["mount", "findmnt"]),

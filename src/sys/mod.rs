@@ -5,6 +5,7 @@ pub mod capability;
 pub mod cgroupfs;
 pub mod dir;
 pub mod dns;
+pub mod elf;
 pub mod fnmatch;
 pub mod icmp;
 pub mod idmap;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../broken/mod.rs"]
+mod broken;
 mod commands;
 mod confined;
 mod ends;

@@ -104,20 +104,30 @@ impl<'a> Facts<'a> {
         Some((map("uid_map")?.inside(uid), map("gid_map")?.inside(gid)))
     }
 
-    /// The container's processes, by PID, without nsdbg's own; bounded.
+    /// The container's processes, by PID, without nsdbg's own; bounded. Where it has the node's PID namespace, those in
+    /// its mount namespace, and the zombies that they have not reaped.
     pub fn processes(&self) -> &[Process] {
         self.processes.get_or_init(|| {
             let pids = self.watch.procfs().pids().unwrap_or_default();
             let own = &self.watch.own;
-            let mut reader = self.reader.borrow_mut();
-            pids.into_iter()
+            let mut all: Vec<Process> = pids
+                .into_iter()
                 .filter(|pid| !own.contains(pid))
                 .take(PROCESSES)
                 .filter_map(|pid| {
-                    let stat = Stat::parse(reader.read(pid, "stat", 4096).ok()?)?;
+                    let stat = Stat::parse(self.reader.borrow_mut().read(pid, "stat", 4096).ok()?)?;
                     (!stat.is_kernel()).then_some(Process { pid, stat })
                 })
-                .collect()
+                .collect();
+            if self.shares("pid") {
+                let mounts = self.link(self.target(), "ns/mnt").ok();
+                let is_inside = |pid: i32| mounts.is_some() && self.link(pid, "ns/mnt").ok() == mounts;
+                let inside: Vec<i32> = all.iter().map(|one| one.pid).filter(|pid| is_inside(*pid)).collect();
+                all.retain(|one| {
+                    inside.contains(&one.pid) || (one.is_zombie() && inside.contains(&one.stat.ppid))
+                });
+            }
+            all
         })
     }
 

@@ -159,11 +159,8 @@ fn list(cx: &Context, out: &mut Output<NoRow>) -> Result<Status> {
     let all =
         all.map(|check| Listed { check: check.id, group: check.group.name(), question: check.question });
     if out.is_json() {
-        return all
-            .map(|row| out.json(&row))
-            .collect::<std::io::Result<()>>()
-            .map(|()| Status::OK)
-            .map_err(Fault::output);
+        let mut all = all;
+        return all.try_for_each(|row| out.json(&row)).map(|()| Status::OK).map_err(Fault::output);
     }
     let columns = [("CHECK", Align::Left), ("GROUP", Align::Left), ("QUESTION", Align::Left)];
     let mut table = Table::new(&columns, cx.tty);

@@ -17,6 +17,8 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::sys::syscall::own_fd;
 
+/// How many rows of one check are shown to who has not asked for it.
+const SHOWN: usize = 4;
 /// How long the rows of the process inside are waited for.
 const LIMIT: Duration = Duration::from_millis(1900);
 
@@ -164,7 +166,20 @@ fn write(rows: &[Finding], is_asked: bool, look: Look, to: &mut dyn Write) -> io
     let width = rows.iter().filter(shown).map(|row| row.check.len()).max().unwrap_or(0);
     // Under the sentences.
     let indent = 4 + 2 + width + 2;
+    // Of one check and status so many are told, unless it was asked for.
+    let (mut before, mut count) = (None, 0);
     for row in rows.iter().filter(shown) {
+        let kind = Some((row.status, row.check));
+        count = if before == kind { count + 1 } else { 1 };
+        before = kind;
+        if count > SHOWN && !is_asked {
+            let all = rows.iter().filter(|other| Some((other.status, other.check)) == kind).count();
+            if count == SHOWN + 1 {
+                let text = format!("and {} more: doctor {} shows them", all - SHOWN, row.check);
+                look.lines(&" ".repeat(indent), &text, indent, to)?;
+            }
+            continue;
+        }
         let subject = row.subject.as_deref().map(|subject| format!("{}: ", look.text(subject)));
         let sentence = format!("{}{}", subject.unwrap_or_default(), look.text(&row.detail));
         let head = format!("{}  {:width$}  ", look.status(row.status), row.check);

@@ -1,5 +1,6 @@
 //! `deleted-exe`.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
@@ -19,7 +20,8 @@ const DELETED: &[u8] = b" (deleted)";
 const PROCESSES: usize = 2000;
 
 fn run(facts: &Facts) -> Vec<Found> {
-    let mut found = Vec::new();
+    // Of many processes of one program one is told.
+    let mut by_path: BTreeMap<Vec<u8>, (Found, usize)> = BTreeMap::new();
     for process in facts.processes().iter().filter(|process| !process.is_zombie()).take(PROCESSES) {
         let Ok(link) = facts.link(process.pid, "exe") else { continue };
         // A file may really be called so: only one without a link is gone.
@@ -27,7 +29,11 @@ fn run(facts: &Facts) -> Vec<Found> {
         let Some(path) = link.as_bytes().strip_suffix(DELETED).filter(|_| is_gone()) else { continue };
         let shown = Name::from(path).spelled();
         let seen = format!("exe {}", Name::from(link.clone().into_vec()).spelled());
-        found.push(match path.strip_prefix(b"/memfd:") {
+        if let Some((_, more)) = by_path.get_mut(path) {
+            *more += 1;
+            continue;
+        }
+        let found = match path.strip_prefix(b"/memfd:") {
             Some(_) => Found::note("it runs a program that never was a file of the image")
                 .about(process.subject())
                 .seen(seen),
@@ -35,7 +41,12 @@ fn run(facts: &Facts) -> Vec<Found> {
                 .about(process.subject())
                 .seen(seen)
                 .fix("start the process again, so that it runs what is there now"),
-        });
+        };
+        by_path.insert(path.to_vec(), (found, 0));
     }
-    found
+    let with_more = |(found, more): (Found, usize)| match more {
+        0 => found,
+        more => found.seen(format!("and {more} more processes")),
+    };
+    by_path.into_values().map(with_more).collect()
 }
