@@ -1,6 +1,8 @@
 //! What is typed after `nsdbg`: options, target, command.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -8,7 +10,6 @@ use crate::out::{Fault, name::shell_quoted};
 use crate::session::Options;
 use crate::target::filter::Filter;
 use crate::target::selector::Selector;
-use std::os::unix::ffi::OsStrExt;
 
 /// Look into a running container that has no shell, no libc and no tools.
 ///
@@ -45,6 +46,12 @@ struct Cli {
     /// With --all: how many containers at once
     #[arg(long, value_name = "N", requires = "all", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     max: u16,
+    /// Sleep until SIGTERM: what the container of a DaemonSet runs
+    #[arg(long, conflicts_with_all = ["pid", "target", "list", "who", "all", "line", "command"])]
+    idle: bool,
+    /// With --idle: print what sessions send to this socket by --audit unix:PATH
+    #[arg(long, value_name = "PATH", requires = "idle")]
+    serve_audit: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Filters")]
     filter: Filter,
     #[command(flatten, next_help_heading = "Session")]
@@ -72,6 +79,8 @@ pub enum Asked {
     Node(Box<Options>, &'static str, Vec<OsString>),
     /// Nothing that names a target.
     Nothing(Box<Options>),
+    /// To sleep, and to receive lines for the audit at this socket.
+    Idle(Option<PathBuf>),
     /// To print a text: help or version.
     Print(String),
 }
@@ -91,6 +100,9 @@ pub fn parse(args: &[OsString]) -> Result<Asked, Fault> {
     };
     if !cli.rest.is_empty() {
         return Err(missing_dashes(args).unwrap_or_else(|| Fault::usage("a target is one word")));
+    }
+    if cli.idle {
+        return Ok(Asked::Idle(cli.serve_audit));
     }
     let options = Box::new(cli.options);
     if cli.list {
@@ -144,7 +156,10 @@ fn list_arguments(text: Option<String>, wide: bool, filter: &Filter) -> Vec<OsSt
 }
 
 /// Options that take the word after them.
-const WITH_VALUE: [&str; 14] = [
+const WITH_VALUE: [&str; 17] = [
+    "--audit",
+    "--reason",
+    "--serve-audit",
     "--pid",
     "-c",
     "--timeout",

@@ -5,6 +5,7 @@
 mod cli;
 mod cmd;
 mod enter;
+mod idle;
 mod out;
 #[cfg(test)]
 #[path = "../fuzz/parsers.rs"]
@@ -76,6 +77,11 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             .with_status(125));
     }
     match asked {
+        Asked::Idle(socket) => {
+            // There is nothing to launch.
+            drop(launcher);
+            idle::run(socket.as_deref())
+        }
         Asked::Run(options, wanted) => {
             let target = find(&options, &wanted)?;
             Ok(Session::open(target, launcher, *options, startup)?.run())

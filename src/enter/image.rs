@@ -25,7 +25,7 @@ use crate::sys::syscall::{self, MOUNT_ATTR_RDONLY};
 pub const STARTUP_FD: RawFd = 3;
 
 /// The variables of the operator that nsdbg itself wants. One string: it is read before pointers are relocated.
-pub const WANTED: &str = "TERM COLORTERM NO_COLOR HOME XDG_STATE_HOME COLUMNS LINES";
+pub const WANTED: &str = "TERM COLORTERM NO_COLOR HOME XDG_STATE_HOME COLUMNS LINES NSDBG_AUDIT NSDBG_REASON NSDBG_REQUIRE_REASON SUDO_USER SSH_CONNECTION";
 
 /// What the operator typed, and what is kept of the environment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

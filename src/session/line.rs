@@ -18,6 +18,10 @@ const KILLED: u8 = 128 + libc::SIGKILL as u8;
 impl Session {
     /// Runs a line and returns its status. `stdin`: whether its first command may read the operator's stdin.
     pub(super) fn run_line(&mut self, line: &[u8], stdin: bool) -> u8 {
+        self.audited(line, |session| session.run_parsed(line, stdin))
+    }
+
+    fn run_parsed(&mut self, line: &[u8], stdin: bool) -> u8 {
         let line = match shell::parse(line) {
             Ok(line) => line,
             Err(syntax) => {

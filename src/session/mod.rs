@@ -1,5 +1,6 @@
 //! A session: one target, one plan, and the lines that are run in it.
 
+pub mod audit;
 mod builtins;
 mod checkup;
 pub mod child;
@@ -23,7 +24,7 @@ mod stage;
 mod terminal;
 mod variables;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -38,6 +39,7 @@ use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
 use crate::enter::{fds, procfs, watch};
+use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::target::Target;
@@ -80,6 +82,8 @@ pub struct Session {
     hello: Option<Hello>,
     /// Whether the container was asked for that in vain: then it is not asked unasked again.
     asked_in_vain: bool,
+    /// Where commands are written down.
+    audit: Option<audit::Audit>,
     /// The doctor's first look, as long as it takes.
     checkup: Option<checkup::Checkup>,
     procfs: Option<procfs::View>,
@@ -111,6 +115,7 @@ impl Session {
         let signals = SignalFd::with_flags(&interrupt, flags).map_err(failed("signalfd"))?;
         let terminal = Terminal::open(&startup);
         let variables = Variables::new(target.facts.environment.clone());
+        let audit = audit::Audit::open(&options, &startup)?;
         let mut session = Self {
             plan: Plan::default(),
             target,
@@ -122,6 +127,7 @@ impl Session {
             history: Vec::new(),
             hello: None,
             asked_in_vain: false,
+            audit,
             checkup: None,
             procfs: None,
             host: None,
@@ -195,11 +201,16 @@ impl Session {
     pub fn run(mut self) -> u8 {
         if let Some((name, args)) = split_command(&mut self.options.command) {
             self.is_one_shot = true;
-            self.run_command(&name, args)
+            let command = command_line(&name, &args);
+            self.audited(&command, |session| session.run_command(&name, args))
         } else if let Some(line) = self.options.line.take() {
             self.run_line(line.as_bytes(), true)
         } else if self.terminal.stdin {
             self.is_prompt = true;
+            if let Err(fault) = self.audit_session("open") {
+                self.report(&fault);
+                return 125;
+            }
             self.prompt()
         } else {
             self.run_lines()
@@ -374,6 +385,12 @@ pub fn node_command(
     // What is read from here on, others may have written.
     watch::confine_lister(false)?;
     Ok(cmd::execute(entry, arguments, &mut cx, Box::new(std::io::stdout())).0)
+}
+
+/// A command as it would be typed.
+fn command_line(name: &OsStr, args: &[OsString]) -> Vec<u8> {
+    let words = std::iter::once(name).chain(args.iter().map(OsString::as_os_str));
+    words.map(|word| shell_quoted(word.as_bytes())).collect::<Vec<_>>().join(" ").into_bytes()
 }
 
 fn split_command(command: &mut Vec<OsString>) -> Option<(OsString, Vec<OsString>)> {

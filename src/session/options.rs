@@ -40,6 +40,15 @@ pub struct Options {
     /// Fail where the target's security label can't be taken
     #[arg(long)]
     pub strict: bool,
+    /// Write each command down before and after it is run: to a file, syslog, or unix:SOCKET [env: NSDBG_AUDIT]
+    #[arg(long, value_name = "WHERE", value_parser = super::audit::parse)]
+    pub audit: Option<super::audit::To>,
+    /// Why, for the audit [env: NSDBG_REASON]
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Do nothing without a reason [env: NSDBG_REQUIRE_REASON]
+    #[arg(long)]
+    pub require_reason: bool,
     /// Open the prompt without the doctor's first look at the container
     #[arg(long)]
     pub no_doctor: bool,

@@ -137,6 +137,11 @@ impl Session {
             }
         };
         terminal::put_back();
+        let ended = session.borrow_mut().audit_session("close");
+        if let Err(fault) = ended {
+            session.borrow().report(&fault);
+            return 125;
+        }
         status
     }
 

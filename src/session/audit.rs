@@ -1,0 +1,261 @@
+//! The audit: who had which command run where, as JSON Lines, one before it is run and one after. What can't be written
+//! down is not run.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::{Options, Session};
+use crate::enter::image::Startup;
+use crate::out::{Fault, Name, units};
+use crate::sys::open::read_bounded;
+use crate::sys::passwd::{self, Users};
+use crate::target::cgroup::Cgroup;
+use crate::target::{Target, scan};
+
+/// Where the node's programs send what is to be logged.
+const SYSLOG: &str = "/dev/log";
+/// LOG_AUTHPRIV and LOG_INFO, syslog(3).
+const PRIORITY: u32 = 10 << 3 | 6;
+/// As much of a command as is written: a datagram must be whole.
+const COMMAND: usize = 32 << 10;
+/// How long a receiver may keep a command from being run.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// Appended to a file of the node.
+    File(PathBuf),
+    /// The node's syslog.
+    Syslog,
+    /// A socket, as `nsdbg --idle` serves one.
+    Socket(PathBuf),
+}
+
+/// Reads `syslog`, `unix:PATH` or a path.
+pub fn parse(text: &str) -> Result<To, String> {
+    match (text, text.strip_prefix("unix:")) {
+        ("", _) | (_, Some("")) => Err("it is syslog, unix:PATH, or the path of a file".to_owned()),
+        ("syslog", _) => Ok(To::Syslog),
+        (_, Some(path)) => Ok(To::Socket(path.into())),
+        (path, None) => Ok(To::File(path.into())),
+    }
+}
+
+/// An open audit.
+pub struct Audit {
+    sink: Sink,
+    object: PathBuf,
+    /// Tells the lines of one session from those of others.
+    session: String,
+    user: Value,
+    reason: Option<String>,
+}
+
+enum Sink {
+    File(File),
+    Datagrams(UnixDatagram, Vec<u8>),
+}
+
+impl Audit {
+    /// Opens what the options or the node's environment ask for; none where that is nothing.
+    ///
+    /// # Errors
+    /// 2 where a reason is asked for and not given; 125 where it can't be opened.
+    pub fn open(options: &Options, startup: &Startup) -> Result<Option<Self>, Fault> {
+        let of_environment = |name: &str| startup.var(name).map(|value| value.to_string_lossy().into_owned());
+        let reason = options.reason.clone().or_else(|| of_environment("NSDBG_REASON"));
+        let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+        let is_required = options.require_reason
+            || of_environment("NSDBG_REQUIRE_REASON").is_some_and(|value| value != "0");
+        if is_required && reason.is_none() {
+            return Err(Fault::usage("a reason is required here").with_hint("--reason TEXT"));
+        }
+        let to = match (&options.audit, of_environment("NSDBG_AUDIT")) {
+            (Some(to), _) => to.clone(),
+            (None, Some(text)) => {
+                parse(&text).map_err(|cause| Fault::text("NSDBG_AUDIT", text, cause).with_status(2))?
+            }
+            (None, None) => return Ok(None),
+        };
+        let object = match &to {
+            To::File(path) | To::Socket(path) => path.clone(),
+            To::Syslog => SYSLOG.into(),
+        };
+        let fault = |error: io::Error| Fault::io("open audit", &object, &error).with_status(125);
+        let sink = match &to {
+            To::File(path) => Sink::File(file(path).map_err(fault)?),
+            To::Socket(path) => Sink::Datagrams(connect(path).map_err(fault)?, Vec::new()),
+            To::Syslog => {
+                let head = format!("<{PRIORITY}>nsdbg[{}]: ", std::process::id());
+                Sink::Datagrams(connect(Path::new(SYSLOG)).map_err(fault)?, head.into_bytes())
+            }
+        };
+        let session = format!("{:016x}", RandomState::new().build_hasher().finish());
+        Ok(Some(Self { sink, object, session, user: user(startup), reason }))
+    }
+
+    /// Writes one line.
+    ///
+    /// # Errors
+    /// 125, naming what it could not be written to.
+    fn write(&mut self, mut line: Value) -> Result<(), Fault> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = units::rfc3339(now.as_secs() as i64, now.subsec_millis() * 1_000_000);
+        if let Value::Object(fields) = &mut line {
+            fields.insert("time".to_owned(), time.into());
+            fields.insert("session".to_owned(), self.session.as_str().into());
+            fields.insert("user".to_owned(), self.user.clone());
+            fields.insert("reason".to_owned(), self.reason.clone().into());
+        }
+        let mut bytes = line.to_string().into_bytes();
+        let written = match &mut self.sink {
+            Sink::File(file) => {
+                bytes.push(b'\n');
+                // One call, so that lines of several sessions do not mix; and on the disk before it is run.
+                whole(file, &bytes).and_then(|()| file.sync_data().or_else(is_no_disk))
+            }
+            Sink::Datagrams(socket, head) => {
+                let datagram = [head, &bytes[..]].concat();
+                socket.send(&datagram).map(drop)
+            }
+        };
+        written.map_err(|error| {
+            // A receiver that takes nothing for so long is as good as none.
+            let error = match error.kind() {
+                io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+                _ => error,
+            };
+            Fault::io("write audit", &self.object, &error).with_status(125)
+        })
+    }
+}
+
+/// A file that is made for root alone, and no link.
+fn file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = options.append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    // Nobody reads a FIFO for ever, and a device keeps nothing.
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+/// A line that is written in part is none.
+fn whole(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    match file.write(bytes)? {
+        count if count == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// What has nothing behind it to be synchronized with.
+fn is_no_disk(error: io::Error) -> io::Result<()> {
+    if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) }
+}
+
+/// Who it is, as far as the node knows: the login that the kernel keeps, and what sudo and sshd say.
+fn user(startup: &Startup) -> Value {
+    let login =
+        std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|id| id.trim().parse::<u32>().ok());
+    let login = login.filter(|id| *id != u32::MAX);
+    let passwd = read_bounded(Path::new("/etc/passwd").as_os_str(), passwd::LIMIT).unwrap_or_default();
+    let users = Users::parse(&passwd, b"");
+    let name = login.and_then(|id| users.user(id).map(|user| user.name.clone()));
+    let variable = |name: &str| startup.var(name).map(|value| Name::from(value).spelled());
+    let terminal =
+        nix::unistd::ttyname(std::io::stdin()).ok().map(|path| path.to_string_lossy().into_owned());
+    json!({
+        "login_uid": login,
+        "login": name,
+        "sudo_user": variable("SUDO_USER"),
+        "ssh_connection": variable("SSH_CONNECTION"),
+        "terminal": terminal,
+    })
+}
+
+/// The target, by what stays when its PID is somebody else's.
+fn target(target: &Target) -> Value {
+    let cgroup = scan::cgroup_file(target.pid).map(|file| Cgroup::parse(&file)).unwrap_or_default();
+    json!({
+        "pid": target.pid,
+        "name": target.title,
+        "command": target.facts.name,
+        "container": cgroup.id,
+        "pod_uid": cgroup.pod_uid,
+        "runtime": cgroup.runtime.map(|runtime| runtime.name()),
+        "started": target.facts.start_time,
+    })
+}
+
+impl Session {
+    /// Runs something that is written down before and after.
+    pub(super) fn audited(&mut self, command: &[u8], run: impl FnOnce(&mut Self) -> u8) -> u8 {
+        if self.audit.is_none() {
+            return run(self);
+        }
+        let cut = command.get(..COMMAND).unwrap_or(command);
+        let shown = Name::from(cut).spelled();
+        let mut line = json!({
+            "event": "begin",
+            "target": target(&self.target),
+            "uid": self.plan.uid,
+            "command": shown,
+            "is_cut": cut.len() < command.len(),
+            "status": null,
+            "duration": null,
+        });
+        if let Err(fault) = self.write_audit(line.clone()) {
+            self.report(&fault.with_hint("nothing is run that can't be written down"));
+            return 125;
+        }
+        let begun = Instant::now();
+        let status = run(self);
+        line["event"] = "end".into();
+        line["status"] = status.into();
+        line["duration"] = begun.elapsed().as_secs_f64().into();
+        match self.write_audit(line) {
+            Ok(()) => status,
+            Err(fault) => {
+                self.report(&fault);
+                125
+            }
+        }
+    }
+
+    /// Writes that a session with a prompt, or of several lines, begins or ends.
+    pub(super) fn audit_session(&mut self, event: &'static str) -> Result<(), Fault> {
+        let line = json!({ "event": event, "target": target(&self.target), "uid": self.plan.uid });
+        self.write_audit(line)
+    }
+
+    fn write_audit(&mut self, line: Value) -> Result<(), Fault> {
+        self.audit.as_mut().map_or(Ok(()), |audit| audit.write(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_goes() {
+        assert_eq!(parse("syslog"), Ok(To::Syslog));
+        assert_eq!(parse("unix:/run/a"), Ok(To::Socket("/run/a".into())));
+        assert_eq!(parse("/var/log/nsdbg"), Ok(To::File("/var/log/nsdbg".into())));
+        assert!(parse("").is_err() && parse("unix:").is_err());
+    }
+}
