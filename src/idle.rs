@@ -25,7 +25,7 @@ const LINE: usize = 64 << 10;
 /// # Errors
 /// 125 where signals or the socket can't be had.
 pub fn run(socket: Option<&Path>) -> Result<u8, Fault> {
-    let fault = |step: &'static str| move |errno| Fault::errno(step, "", errno).with_status(125);
+    let fault = |step: &'static str| move |errno| Fault::of(step, errno).with_status(125);
     let mut wanted = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
         wanted.add(signal);
