@@ -15,13 +15,17 @@ use super::Fault;
 /// File systems that refuse by rules of their own, which the capability does not lift.
 const OTHER_RULES: [FsType; 3] = [PROC_SUPER_MAGIC, FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC];
 
+/// Operations whose object may be an address.
+const ON_ADDRESSES: [&str; 4] = ["ask", "bind", "connect", "send"];
+
 /// The fault of a process inside, with a hint where it lacks CAP_DAC_OVERRIDE and that would have let it pass.
 pub fn explain(fault: Fault) -> Fault {
     let is_denied = fault.raw_errno() == Some(libc::EACCES) && fault.hint.is_none();
-    match &fault.object {
-        Some(path)
-            if is_denied && lacks_override() && is_refused_by_mode(Path::new(OsStr::from_bytes(path))) =>
-        {
+    let path = fault.object.as_deref().map(|object| Path::new(OsStr::from_bytes(object)));
+    // An address that a route prohibits is denied, too; it is no name in the working directory.
+    let is_of_file = |path: &Path| path.is_absolute() || !ON_ADDRESSES.contains(&fault.op.as_ref());
+    match path {
+        Some(path) if is_denied && lacks_override() && is_of_file(path) && is_refused_by_mode(path) => {
             fault.with_hint("--cap-add DAC_OVERRIDE")
         }
         _ => fault,

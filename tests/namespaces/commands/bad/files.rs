@@ -38,7 +38,7 @@ fn refused(takes: Takes, bad: &str) -> Option<(Option<&'static str>, &'static st
     let cause = match (bad, takes) {
         ("none", _) => ABSENT,
         ("few/x", _) => "not a directory",
-        ("locked/x", Finds) => ABSENT,
+        ("locked/x", Finds) => return None,
         ("locked/x", _) => DENIED,
         ("broken", Looks | LooksAndReads) | ("loop", Looks | LooksAndReads) => return None,
         ("broken", _) => ABSENT,

@@ -70,6 +70,7 @@ fn what_can_not_be_reached_is_told_with_its_cause() {
     needs_root!();
     let target = sandbox().file("etc/hosts", "127.0.0.1 localhost\n").start();
     script(&target, "ip link set lo up; echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range");
+    script(&target, "ip route add prohibit 10.63.0.0/16");
     covers(&target, LINES.into_iter(), OTHERS);
     let nobody = "no name server answered (asked 127.0.0.1: connection refused for no.test)";
     let no_name = format!("resolve no.test: {nobody}");
@@ -99,6 +100,19 @@ fn what_can_not_be_reached_is_told_with_its_cause() {
                 (7, "connect [2001:db8::1]:1: network is unreachable"),
                 (7, "connect [2001:db8::1]:1: network is unreachable"),
                 (7, "connect [2001:db8::1]:1: network is unreachable"),
+            ],
+        ),
+        // A route that prohibits: as with a file, the kernel denies permission, and no capability would help.
+        (
+            "10.63.0.1",
+            [
+                (2, "connect 10.63.0.1: permission denied"),
+                (1, "unreachable: a route of the container says prohibited"),
+                (1, "connect 10.63.0.1 port 1: permission denied"),
+                (9, "ask 10.63.0.1#53: permission denied"),
+                (7, "connect 10.63.0.1:1: permission denied"),
+                (7, "connect 10.63.0.1:1: permission denied"),
+                (7, "connect 10.63.0.1:1: permission denied"),
             ],
         ),
         (
