@@ -63,7 +63,7 @@ const WORDS: &[(&str, i32, &str)] = &[
     ("who ''", 2, "invalid value '' for '<PIDS>...': cannot parse integer from empty string"),
 ];
 
-// Seen to fail with messages that leave an empty operand out: `open: no such file or directory`.
+// Seen to fail with an empty operand left out of messages, and with `who` left out of WORDS.
 #[test]
 fn an_empty_word_is_shown_as_one() {
     needs_root!();
@@ -126,7 +126,7 @@ const EMPTY: &[(&str, i32, &str, &str)] = &[
     ("where a", 1, "", ""),
 ];
 
-// Seen to fail with `:; <FILES>` in the sentence, and with a count that prints nothing where there is no row.
+// Seen to fail with `:; <FILES>` in the sentence.
 #[test]
 fn a_command_alone_says_what_is_missing_or_takes_empty_input() {
     needs_root!();

@@ -103,7 +103,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("reads rows on standard input alone", "count first last select sort-by where"),
 ];
 
-// Seen to fail with `refusal` that calls a directory a socket, without `denied::explain`, and with `nc` left out of ROWS.
+// Seen to fail with `refusal` that calls a directory a socket, and without `denied::explain`.
 #[test]
 fn each_bad_file_is_named_and_the_others_are_taken() {
     needs_root!();
@@ -133,7 +133,8 @@ fn each_bad_file_is_named_and_the_others_are_taken() {
     fs::remove_dir_all(node).unwrap();
 }
 
-// Seen to fail with `File::open` in place of `node_input`: then the FIFO held nsdbg up, and the directory was told twice.
+// Seen to fail with `File::open` in place of `node_input`: a directory was told twice, and a FIFO held nsdbg
+// up.
 #[test]
 fn bad_files_of_the_node_are_named_too() {
     needs_root!();
@@ -179,7 +180,7 @@ fn bad_files_of_the_node_are_named_too() {
     target.line("echo x > @host:/dev/null").ok();
 }
 
-// Seen to fail without `denied::explain` for redirections.
+// Seen to fail without `denied::explain` in `child::run`.
 #[test]
 fn bad_files_behind_redirections_are_named() {
     needs_root!();

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde_json::Value;
 
 use super::super::family;
+use super::super::network::script;
 use super::*;
 use crate::live::run_with_input;
 
@@ -69,7 +70,7 @@ fn files_have_one_row_each_under_json() {
     fs::remove_dir_all(node).unwrap();
 }
 
-// Seen to fail with the newline escaped in `ls`, and left as it is in `wc`.
+// Seen to fail with `wc` that shows a newline as it is.
 #[test]
 fn files_are_shown_in_a_pipe_as_the_tools_of_the_same_names_do() {
     needs_root!();
@@ -110,7 +111,7 @@ fn files_are_shown_in_a_pipe_as_the_tools_of_the_same_names_do() {
     }
 }
 
-// Seen to fail with messages that show a path as it is.
+// Seen to fail with faults that show a path as it is.
 #[test]
 fn a_message_about_such_a_file_is_one_line() {
     needs_root!();
@@ -166,10 +167,36 @@ fn a_process_has_one_row_whatever_its_name_is() {
     }
 }
 
+// Seen to fail with tables whose cells hold newlines.
+#[test]
+fn a_row_is_a_line_whatever_its_fields_hold() {
+    needs_root!();
+    let target = sandbox().variable("NAME", "x\ny").file("etc/hosts", "").start();
+    let rows = b"{\"a\":\"x\\ny\",\"b\\nc\":1}\n";
+    for (line, shown) in [
+        ("first", "A     B\\nC\nx\\ny     1\n"),
+        ("last", "A     B\\nC\nx\\ny     1\n"),
+        ("where a", "A     B\\nC\nx\\ny     1\n"),
+        ("sort-by a", "A     B\\nC\nx\\ny     1\n"),
+        ("select a", "A\nx\\ny\n"),
+        ("count a", "A     COUNT\nx\\ny      1\n"),
+    ] {
+        assert_eq!(run_with_input(target.nsdbg().arg("--").args(words(line)), rows).ok(), shown, "{line}");
+    }
+    let ran = target.run(&["tcp", "x\ny:1"]);
+    assert!(ran.text().lines().count() == 2 && ran.text().contains("\nx\\ny "), "{ran:?}");
+    let rows = target.run(&["env", "--json"]).ok();
+    assert!(rows.lines().any(|row| row == "{\"name\":\"NAME\",\"value\":\"x\\ny\"}"), "{rows}");
+    script(&target, "ip link add $(printf 'v\\377') type bridge");
+    let rows = target.run(&["ip", "link", "--json"]).ok();
+    let last: Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+    assert_eq!(last["interface"], "$'v\\xff'");
+}
+
 /// Words that nobody wants.
 const STRANGE: [&[u8]; 5] = [b"\xff\xfe", b"a\nb", b"\x1b[8m", b"\0x01".split_at(1).1, b"%s$(x)`y`"];
 
-// Seen to fail with a panic of `free` on a word that is not UTF-8.
+// Seen to fail with words that messages about options show as they came.
 #[test]
 fn every_command_takes_any_word_or_refuses_it_in_a_line() {
     needs_root!();

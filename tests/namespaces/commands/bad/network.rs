@@ -64,7 +64,8 @@ fn asks(pid: i32, line: &str, host: &str) -> (i32, String) {
     (ran.status, format!("{}: {}", text("result"), text("error")))
 }
 
-// Seen to fail with `dns @HOST` that asks for a name with a blank in it.
+// Seen to fail with `look_up` that asks for a name with a newline, and with a file's hint for an address that a route
+// prohibits.
 #[test]
 fn what_can_not_be_reached_is_told_with_its_cause() {
     needs_root!();
@@ -164,7 +165,7 @@ fn what_can_not_be_reached_is_told_with_its_cause() {
     assert!(ran.status == 1 && ran.text().contains(is_no_name), "{ran:?}");
 }
 
-// Seen to fail without the limit on waiting for an answer by UDP.
+// Seen to fail with ten seconds in place of the one of resolv.conf.
 #[test]
 fn a_name_server_that_hangs_or_lies_ends_each_command_within_its_limit() {
     needs_root!();

@@ -34,7 +34,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("named by the node's number, which does not come round here", "who"),
 ];
 
-// Seen to fail with ENOENT that is told as a fault by `ps`.
+// Seen to fail with `pstree` that gives up at a process that is gone.
 #[test]
 fn processes_that_end_meanwhile_are_no_fault() {
     needs_root!();
@@ -58,7 +58,7 @@ fn processes_that_end_meanwhile_are_no_fault() {
 /// The highest PID that there can be; nobody has it.
 const LAST: i32 = (1 << 22) - 1;
 
-// Seen to fail with `kill` that is silent about a name that nobody has.
+// Seen to fail with `kill` that is silent about who is not there.
 #[test]
 fn a_process_that_went_is_named() {
     needs_root!();
@@ -94,7 +94,24 @@ fn a_process_that_went_is_named() {
     }
 }
 
-// Seen to fail without the hints of `nc` and of `denied::explain`.
+const CAPABLE: &[(&str, &str)] = &[
+    (
+        "opens files as cat does: files.rs has its hint",
+        "head tail wc uniq sha1sum sha256sum sha512sum file http tls",
+    ),
+    ("looks at files as stat does: files.rs has its hint", "readlink du df"),
+    (
+        "what it takes is nsdbg's own, without which it enters nothing",
+        "cgroup free info lsof netstat proc ps pstree",
+    ),
+    ("what it takes is nsdbg's own, without which it enters nothing", "targets who"),
+    (
+        "takes none",
+        "count dns echo env false first help history ip last mounts pwd select sleep sort-by tcp true where",
+    ),
+];
+
+// Seen to fail without the hint of `nc`, and without `denied::explain`.
 #[test]
 fn a_missing_capability_is_named_with_the_option_that_gives_it() {
     needs_root!();
@@ -103,8 +120,8 @@ fn a_missing_capability_is_named_with_the_option_that_gives_it() {
     let denied = |operation: &str, path: &str| {
         format!("{operation} {path}: permission denied (--cap-add DAC_OVERRIDE)")
     };
-    let few = target.root.join("data/few");
-    for (line, status, said, option) in [
+    let put = format!("put {} /data/put", target.root.join("data/few").display());
+    let rows = [
         (
             "ping -c 1 127.0.0.1",
             2,
@@ -122,8 +139,10 @@ fn a_missing_capability_is_named_with_the_option_that_gives_it() {
         ("grep -r one /data/locked", 2, denied("open", "/data/locked"), "DAC_OVERRIDE"),
         ("get /data/secret -", 1, denied("open", "/data/secret"), "DAC_OVERRIDE"),
         ("sort -o /data/sorted /data/few", 2, denied("open", "/data/sorted"), "DAC_OVERRIDE"),
-        (&format!("put {} /data/put", few.display()), 1, denied("create", "/data/put"), "DAC_OVERRIDE"),
-    ] {
+        (&put, 1, denied("create", "/data/put"), "DAC_OVERRIDE"),
+    ];
+    covers(&target, rows.iter().map(|row| row.0).chain(["kill"]), CAPABLE);
+    for (line, status, said, option) in rows {
         let said = format!("{}: {said}\n", command(line));
         is(line, &target.run(&words(line)), status, &said);
         if !option.is_empty() {
