@@ -13,6 +13,7 @@ use crate::target::host::Host;
 
 use super::Result;
 use super::copy::Destination;
+use super::denied;
 use super::lookup::Lookup;
 
 /// Which names the node's side of a copy takes from a container.
@@ -71,6 +72,8 @@ pub struct Context {
     pub(crate) users: OnceCell<Users>,
     /// Whether a fault was reported.
     pub(crate) failed: bool,
+    /// Whether it runs in the container, where the operator's options give it capabilities, and none was hinted at yet.
+    pub(crate) may_hint: bool,
 }
 
 /// A file of the node that an option names: `@host:/path`.
@@ -133,6 +136,7 @@ impl Default for Context {
             users_files: None,
             users: OnceCell::new(),
             failed: false,
+            may_hint: false,
         }
     }
 }
@@ -141,6 +145,9 @@ impl Context {
     /// Says a fault on stderr and goes on; the status becomes 1 unless the command says otherwise.
     pub fn report(&mut self, fault: &Fault) {
         self.failed = true;
+        let fault = if self.may_hint { denied::explain(fault.clone()) } else { fault.clone() };
+        // Once: a tree may have thousands of such files.
+        self.may_hint &= fault.hint.is_none();
         let line = match self.faults {
             Format::Text => fault.line(self.name),
             Format::Json => fault.json(self.name).to_string(),

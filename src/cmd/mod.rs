@@ -9,6 +9,7 @@ mod cat;
 mod certs;
 pub(crate) mod cgroup;
 pub mod copy;
+pub mod denied;
 pub(crate) mod df;
 mod dns;
 #[cfg(test)]
@@ -65,11 +66,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::ArgAction;
+use clap::error::ContextValue;
 
 pub use context::{Accepts, Context, HostFile, Watch};
 pub use help::{BUILTINS, spellings};
+pub use input::refusal;
 pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
 
+use crate::out::name::escape;
 use crate::out::{Fault, Field, Format, Output, Row};
 
 /// The exit status of a command.
@@ -437,16 +441,27 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
 
 /// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
 pub fn sentence(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let mut parts = Vec::new();
+    let mut text = error.to_string();
+    for (_, value) in error.context() {
+        if let ContextValue::String(typed) = value {
+            text = text.replace(typed, &escape(typed.as_bytes()));
+        }
+    }
+    let mut sentence = String::new();
     for line in text.lines() {
         let line = line.trim();
         if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
         }
         if !line.is_empty() {
-            parts.push(line.strip_prefix("error: ").unwrap_or(line).to_owned());
+            // A list follows a colon.
+            sentence.push_str(match sentence.as_bytes().last() {
+                None => "",
+                Some(b':') => " ",
+                Some(_) => "; ",
+            });
+            sentence.push_str(line.strip_prefix("error: ").unwrap_or(line));
         }
     }
-    parts.join("; ")
+    sentence
 }

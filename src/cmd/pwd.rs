@@ -18,7 +18,7 @@ impl Command for Pwd {
     const EXAMPLES: &'static [Example] = &[Example { line: "pwd", what: "where the target's program works" }];
 
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let path = nix::unistd::getcwd().map_err(|errno| Fault::errno("getcwd", "", errno))?;
+        let path = nix::unistd::getcwd().map_err(|errno| Fault::of("getcwd", errno))?;
         out.bytes().write_all(&[path.as_os_str().as_bytes(), b"\n"].concat()).map_err(Fault::output)?;
         Ok(Status::OK)
     }

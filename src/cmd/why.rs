@@ -192,7 +192,7 @@ impl Walk<'_> {
         }
         let mut whole = Vec::new();
         if !path.as_bytes().starts_with(b"/") {
-            let cwd = nix::unistd::getcwd().map_err(|errno| Fault::errno("getcwd", "", errno))?;
+            let cwd = nix::unistd::getcwd().map_err(|errno| Fault::of("getcwd", errno))?;
             whole = cwd.into_os_string().into_vec();
             whole.truncate(if whole == b"/" { 0 } else { whole.len() });
         }

@@ -42,7 +42,8 @@ impl Failure {
 impl From<Failure> for crate::out::Fault {
     fn from(failure: Failure) -> Self {
         let no_pid = failure.step == "fork" && failure.errno == Errno::EAGAIN;
-        let fault = Self::errno(failure.step, failure.object, failure.errno).with_status(125);
+        let fault = Self::of(failure.step, failure.errno).with_status(125);
+        let fault = if failure.object.is_empty() { fault } else { fault.on(failure.object) };
         if no_pid { fault.with_hint(NO_PID) } else { fault }
     }
 }

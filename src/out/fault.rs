@@ -14,8 +14,9 @@ use super::name::{Name, escape};
 pub struct Fault {
     /// The operation that failed, a verb or the name of a system call: `open`, `connect`.
     pub op: Cow<'static, str>,
-    /// What it was done to, as raw bytes: a path, an address. May be empty.
-    pub object: Vec<u8>,
+    /// What it was done to, as raw bytes: a path, an address; none where there is no such thing. An empty one was
+    /// typed.
+    pub object: Option<Vec<u8>>,
     /// Why.
     pub cause: Cause,
     /// A command or option to type that would help.
@@ -34,13 +35,21 @@ pub enum Cause {
 }
 
 impl Fault {
+    /// A fault of an operation that has no object.
+    pub fn of(op: impl Into<Cow<'static, str>>, cause: impl Into<Cause>) -> Self {
+        Self { op: op.into(), object: None, cause: cause.into(), hint: None, status: 1 }
+    }
+
+    /// The same fault of an operation on this.
+    #[must_use]
+    pub fn on(mut self, object: impl AsRef<OsStr>) -> Self {
+        self.object = Some(object.as_ref().as_bytes().to_vec());
+        self
+    }
+
     /// A fault of a system call. An `io::Error` without an errno keeps its text.
     pub fn io(op: impl Into<Cow<'static, str>>, object: impl AsRef<OsStr>, error: &std::io::Error) -> Self {
-        let cause = match error.raw_os_error() {
-            Some(errno) => Cause::Errno(errno),
-            None => Cause::Text(error.to_string().into()),
-        };
-        Self { op: op.into(), object: object.as_ref().as_bytes().to_vec(), cause, hint: None, status: 1 }
+        Self::of(op, error).on(object)
     }
 
     /// A fault of writing to standard output.
@@ -50,13 +59,7 @@ impl Fault {
 
     /// A fault of a system call made through nix or libc.
     pub fn errno(op: impl Into<Cow<'static, str>>, object: impl AsRef<OsStr>, errno: Errno) -> Self {
-        Self {
-            op: op.into(),
-            object: object.as_ref().as_bytes().to_vec(),
-            cause: Cause::Errno(errno as i32),
-            hint: None,
-            status: 1,
-        }
+        Self::of(op, errno).on(object)
     }
 
     /// A fault that we found ourselves.
@@ -65,18 +68,12 @@ impl Fault {
         object: impl AsRef<OsStr>,
         cause: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            op: op.into(),
-            object: object.as_ref().as_bytes().to_vec(),
-            cause: Cause::Text(cause.into()),
-            hint: None,
-            status: 1,
-        }
+        Self::of(op, Cause::Text(cause.into())).on(object)
     }
 
     /// A sentence alone, without operation or object.
     pub fn say(cause: impl Into<Cow<'static, str>>) -> Self {
-        Self::text("", "", cause)
+        Self::of("", Cause::Text(cause.into()))
     }
 
     /// Wrong use: exit status 2.
@@ -116,7 +113,7 @@ impl Fault {
         serde_json::json!({
             "command": command,
             "op": self.op,
-            "path": Name::from(self.object.clone()),
+            "path": Name::from(self.object.clone().unwrap_or_default()),
             "errno": self.raw_errno(),
             "error": self.cause.to_string(),
             "hint": self.hint,
@@ -126,17 +123,48 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = match (self.op.is_empty(), self.object.is_empty()) {
-            (true, true) => String::new(),
-            (false, true) => format!("{}: ", self.op),
-            (true, false) => format!("{}: ", escape(&self.object)),
-            (false, false) => format!("{} {}: ", self.op, escape(&self.object)),
+        let object = self.object.as_deref().map(|object| match object {
+            [] => "''".to_owned(),
+            bytes => escape(bytes),
+        });
+        let head = match (self.op.as_ref(), object) {
+            ("", None) => String::new(),
+            (op, None) => format!("{op}: "),
+            ("", Some(object)) => format!("{object}: "),
+            (op, Some(object)) => format!("{op} {object}: "),
         };
         write!(f, "{head}{}", self.cause)?;
         match &self.hint {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<Errno> for Cause {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno as i32)
+    }
+}
+
+impl From<&std::io::Error> for Cause {
+    fn from(error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(errno) => Self::Errno(errno),
+            None => Self::Text(error.to_string().into()),
+        }
+    }
+}
+
+impl From<&'static str> for Cause {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
     }
 }
 
@@ -179,6 +207,8 @@ mod tests {
         let fault = Fault::errno("open", "/etc/shadow", Errno::EACCES).with_hint("--root");
         assert_eq!(fault.line("ls"), "ls: open /etc/shadow: permission denied (--root)");
         assert_eq!(Fault::say("no such thing").line(""), "no such thing");
+        assert_eq!(Fault::errno("open", "", Errno::ENOENT).to_string(), "open '': no such file or directory");
+        assert_eq!(Fault::of("poll", Errno::EINVAL).to_string(), "poll: invalid argument");
         assert_eq!(errno_text(libc::EIO), "I/O error");
     }
 

@@ -54,7 +54,7 @@ pub struct Table {
 
 impl Table {
     /// A table with these columns. Empty `headers` print no header line. `escape` is for a terminal: control
-    /// characters in cells are shown, not sent.
+    /// characters in cells are shown, not sent. In a pipe they are sent, but in cells that would end the line.
     pub fn new(columns: &[(&str, Align)], escape: bool) -> Self {
         let mut table = Self {
             aligns: columns.iter().map(|c| c.1).collect(),
@@ -64,20 +64,23 @@ impl Table {
             escape,
         };
         if columns.iter().any(|c| !c.0.is_empty()) {
-            table.hold(columns.iter().map(|c| c.0.to_owned()).collect());
+            table.hold(columns.iter().map(|c| table.shown(c.0.to_owned())).collect());
         }
         table
     }
 
     /// Adds a line.
     pub fn row(&mut self, cells: Vec<String>, to: &mut dyn Write) -> io::Result<()> {
-        let cells =
-            if self.escape { cells.into_iter().map(|cell| escape(cell.as_bytes())).collect() } else { cells };
+        let cells = cells.into_iter().map(|cell| self.shown(cell)).collect::<Vec<_>>();
         if self.streaming {
             return self.print(&cells, to);
         }
         self.hold(cells);
         if self.held.len() > SAMPLE { self.finish(to) } else { Ok(()) }
+    }
+
+    fn shown(&self, cell: String) -> String {
+        if self.escape || cell.contains(['\n', '\r']) { escape(cell.as_bytes()) } else { cell }
     }
 
     /// Prints what is held back. To be called after the last row.

@@ -11,8 +11,8 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::job::{Argument, Job, Redirection, Task};
-use crate::cmd;
 use crate::cmd::lookup::Lookup;
+use crate::cmd::{self, denied, refusal};
 use crate::enter::fds;
 use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
 use crate::out::{Fault, Format};
@@ -52,6 +52,7 @@ pub fn run(extra: usize) -> u8 {
     match perform(job, extra).inspect(flush) {
         Ok(status) => status,
         Err(fault) => {
+            let fault = denied::explain(fault);
             let line = match format {
                 Format::Text => fault.line(&name),
                 Format::Json => fault.json(&name).to_string(),
@@ -139,7 +140,7 @@ fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault>
         _ => None,
     };
     let (mut cx, _) = job.into_context();
-    (cx.host_files, cx.lookup) = (host_files, lookup);
+    (cx.host_files, cx.lookup, cx.may_hint) = (host_files, lookup, true);
     let status = cmd::execute(entry, args, &mut cx, Box::new(io::stdout()));
     Ok(status.0)
 }
@@ -188,16 +189,12 @@ fn redirect(redirection: &Redirection, read_only: bool) -> std::result::Result<(
         0 => redirect_from(&name)?,
         _ => redirect_to(&name, redirection.append, read_only)?,
     };
-    syscall::dup_to(file.as_raw_fd(), redirection.number).map_err(|errno| Fault::errno("dup2", "", errno))
+    syscall::dup_to(file.as_raw_fd(), redirection.number).map_err(|errno| Fault::of("dup2", errno))
 }
 
 fn redirect_from(path: &[u8]) -> std::result::Result<OwnedFd, Fault> {
     let path = OsStr::from_bytes(path);
-    match open::regular(path) {
-        Ok((file, _)) => Ok(file.into()),
-        Err(open::Refused::Io(error)) => Err(Fault::io("open", path, &error)),
-        Err(open::Refused::Kind(kind)) => Err(Fault::text("open", path, kind)),
-    }
+    open::regular(path).map(|(file, _)| file.into()).map_err(|refused| refusal(path, refused))
 }
 
 /// Opens for writing, where the session may.
@@ -206,11 +203,7 @@ fn redirect_to(path: &[u8], append: bool, read_only: bool) -> std::result::Resul
     if read_only {
         return Err(Fault::text("open", path, "the session is --read-only"));
     }
-    match open::to_write(path, append) {
-        Ok(file) => Ok(file.into()),
-        Err(open::Refused::Io(error)) => Err(Fault::io("open", path, &error)),
-        Err(open::Refused::Kind(kind)) => Err(Fault::text("open", path, kind)),
-    }
+    open::to_write(path, append).map(OwnedFd::from).map_err(|refused| refusal(path, refused))
 }
 
 /// Four fields, each ended by NUL: directory, uid and gid as the container counts, then passwd and group whole.
@@ -222,7 +215,7 @@ fn hello() -> std::result::Result<(), Fault> {
     message.extend_from_slice(format!("\0{uid}\0{gid}\0{}\0", passwd.len()).as_bytes());
     message.extend_from_slice(&passwd);
     message.extend_from_slice(&group);
-    io::stdout().write_all(&message).map_err(|error| Fault::io("write", "", &error))
+    io::stdout().write_all(&message).map_err(|error| Fault::of("write", &error))
 }
 
 /// Opens a directory, sends it through the descriptor after the directory's, and prints its path.
@@ -235,7 +228,7 @@ fn directory(path: &OsStr) -> std::result::Result<(), Fault> {
     let socket = syscall::own_fd(EXTRA).map_err(|errno| fault("send", errno))?;
     fds::send(std::os::fd::AsFd::as_fd(&socket), b"d", &[fd.as_raw_fd()])
         .map_err(|errno| fault("send", errno))?;
-    io::stdout().write_all(&absolute).map_err(|error| Fault::io("write", "", &error))
+    io::stdout().write_all(&absolute).map_err(|error| Fault::of("write", &error))
 }
 
 /// Prints the names in a directory that begin with a prefix, each after `d` or `f` and ended by NUL.
@@ -263,5 +256,5 @@ fn candidates(directory: &[u8], prefix: &[u8]) -> std::result::Result<(), Fault>
             break;
         }
     }
-    io::stdout().write_all(&message).map_err(|error| Fault::io("write", "", &error))
+    io::stdout().write_all(&message).map_err(|error| Fault::of("write", &error))
 }

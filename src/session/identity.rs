@@ -38,7 +38,7 @@ pub fn decide(
     users: impl FnOnce() -> Result<Users, Fault>,
 ) -> Result<Identity, Fault> {
     let facts = &target.facts;
-    let own = capability::own().map_err(|errno| Fault::errno("capget", "", errno).with_status(125))?;
+    let own = capability::own().map_err(|errno| Fault::of("capget", errno).with_status(125))?;
     let mut plan = Plan {
         uid: facts.uid,
         gid: facts.gid,
@@ -62,7 +62,7 @@ pub fn decide(
     let held = if plan.joins("user") { capability::known() } else { own & capability::known() };
     if added & !held != 0 {
         let cause = format!("nsdbg does not hold it itself: {}", capability::names(added & !held));
-        return Err(Fault::text("--cap-add", "", cause).with_status(125));
+        return Err(Fault::of("--cap-add", cause).with_status(125));
     }
     plan.capabilities |= added;
     let mut notes = Vec::new();

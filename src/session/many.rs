@@ -78,7 +78,7 @@ pub fn run(
 }
 
 fn fault(step: &'static str) -> impl Fn(Errno) -> Fault {
-    move |errno| Fault::errno(step, "", errno).with_status(125)
+    move |errno| Fault::of(step, errno).with_status(125)
 }
 
 fn wait(running: &[Running]) -> Result<(), Fault> {

@@ -109,7 +109,7 @@ impl Session {
     ) -> Result<Self, Fault> {
         let mut interrupt = SigSet::empty();
         interrupt.add(Signal::SIGINT);
-        let failed = |step: &'static str| move |errno| Fault::errno(step, "", errno).with_status(125);
+        let failed = |step: &'static str| move |errno| Fault::of(step, errno).with_status(125);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&interrupt), None).map_err(failed("sigprocmask"))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&interrupt, flags).map_err(failed("signalfd"))?;
@@ -345,13 +345,13 @@ impl Session {
 
     /// Changes the session's directory: a process inside opens it and sends it back.
     fn change_directory(&mut self, path: &[u8]) -> Result<Vec<u8>, Fault> {
-        let (ours, theirs) = fds::channel().map_err(|errno| Fault::errno("socketpair", "", errno))?;
+        let (ours, theirs) = fds::channel().map_err(|errno| Fault::of("socketpair", errno))?;
         let directory = self.run_inner(Task::Directory(path.to_vec()), 1 << 16, Some(theirs))?;
-        let (_, mut sent) = fds::receive(ours.as_fd()).map_err(|errno| Fault::errno("receive", "", errno))?;
+        let (_, mut sent) = fds::receive(ours.as_fd()).map_err(|errno| Fault::of("receive", errno))?;
         let fd = sent.pop().ok_or_else(|| Fault::say("no directory was sent"))?;
         // It comes from inside: only what can neither be read nor written through is held.
         let flags = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)
-            .map_err(|errno| Fault::errno("fcntl", "", errno))?;
+            .map_err(|errno| Fault::of("fcntl", errno))?;
         if flags & libc::O_PATH == 0 {
             return Err(Fault::say("what was sent is no directory"));
         }

@@ -130,7 +130,7 @@ impl Pipeline {
             for stage in &mut self.stages {
                 if stage.entering_until().is_some_and(|until| now >= until) {
                     let cause = "it did not end within its limit";
-                    outcome.failure.get_or_insert(Fault::text("enter", "", cause).with_status(125));
+                    outcome.failure.get_or_insert(Fault::of("enter", cause).with_status(125));
                     stage.status = Some(125);
                 }
             }

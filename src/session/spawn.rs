@@ -18,12 +18,13 @@ use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::lookup::PidNamespace;
-use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants, refusal};
 use crate::enter::Step;
 use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
+use crate::sys::open;
 use crate::sys::syscall::{self, pidfd_open};
 
 /// A command that is ready to be started.
@@ -68,7 +69,7 @@ pub enum To {
 
 /// A fault of a system call that nsdbg itself makes.
 pub fn fault(step: &'static str) -> impl Fn(nix::errno::Errno) -> Fault {
-    move |errno| Fault::errno(step, "", errno).with_status(125)
+    move |errno| Fault::of(step, errno).with_status(125)
 }
 
 /// A pipe whose other end is closed already: reads nothing. Not the node's /dev/null, which a target that takes the
@@ -120,7 +121,7 @@ impl Session {
             } else {
                 input = Some(reader);
             }
-            let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
+            let stderr = all_errors.try_clone().map_err(|e| Fault::of("dup", &e).with_status(125))?;
             let is_shown = matches!(to, To::Operator) && at + 1 == count;
             let to_terminal = is_shown && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
@@ -143,7 +144,7 @@ impl Session {
                     let (answers, told) = relay::pipe().map_err(fault("pipe"))?;
                     extra.extend([answers, ask]);
                     job.processes = true;
-                    let stderr = all_errors.try_clone().map_err(|e| Fault::io("dup", "", &e))?;
+                    let stderr = all_errors.try_clone().map_err(|e| Fault::of("dup", &e))?;
                     lookups.push((command.entry, [questions, told, stderr]));
                 }
                 // The last one of a one-shot run takes the launcher along.
@@ -299,7 +300,7 @@ impl Session {
                     job.redirections.push(redirection)
                 }
                 Redirect::Inside(Redirection { path: None, .. }) => {
-                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::io("dup", "", &e).with_status(125))?;
+                    stdio[2] = stdio[1].try_clone().map_err(|e| Fault::of("dup", &e).with_status(125))?;
                 }
                 Redirect::Inside(Redirection { number, path: Some(path), append }) => {
                     let Argument::Word(path) = path else {
@@ -328,9 +329,8 @@ impl Session {
                 Redirect::Node(number, path, append) => {
                     let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
                     if number == 0 {
-                        let file = std::fs::File::open(&path).map_err(|e| Fault::io("open", &path, &e))?;
                         stdio[0] = reader;
-                        pipeline.pumps.push(Pump::new(file.into(), Sink::Descriptor(writer)));
+                        pipeline.pumps.push(Pump::new(node_input(&path)?, Sink::Descriptor(writer)));
                     } else {
                         let file = node_output(&path, append)?;
                         stdio[number as usize] = writer;
@@ -354,8 +354,7 @@ impl Session {
                 pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(node_output(path, false)?)));
                 ends.push(writer);
             } else {
-                let file = std::fs::File::open(path).map_err(|e| Fault::io("open", path, &e))?;
-                pipeline.pumps.push(Pump::new(file.into(), Sink::Descriptor(writer)));
+                pipeline.pumps.push(Pump::new(node_input(path)?, Sink::Descriptor(writer)));
                 ends.push(reader);
             }
         }
@@ -495,15 +494,13 @@ impl Session {
     }
 }
 
+/// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its Ctrl-C.
+fn node_input(path: &OsStr) -> Result<OwnedFd, Fault> {
+    open::regular(path).map(|(file, _)| file.into()).map_err(|refused| refusal(path, refused))
+}
+
 fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .append(append)
-        .truncate(!append)
-        .open(path)
-        .map(OwnedFd::from)
-        .map_err(|error| Fault::io("open", path, &error))
+    open::to_write(path, append).map(OwnedFd::from).map_err(|refused| refusal(path, refused))
 }
 
 /// For each command of a pipeline the one whose rows it is given: none for those that do not work on rows, and for a

@@ -137,7 +137,7 @@ impl Stage {
                             None => "the worker ended before the command ran",
                             Some(_) => "the worker ended before the command did",
                         };
-                        outcome.failure.get_or_insert(Fault::text("enter", "", cause).with_status(125));
+                        outcome.failure.get_or_insert(Fault::of("enter", cause).with_status(125));
                         self.status = Some(125);
                     }
                 }

@@ -40,9 +40,8 @@ pub fn receive(
         let path = [&destination.shown[..], name].concat();
         return Err(Fault::errno("open", OsString::from_vec(path), Errno::ENOENT));
     }
-    interrupt::watch().map_err(|errno| Fault::errno("sigaction", "", errno))?;
-    let stdin =
-        std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Fault::io("dup", "", &error))?;
+    interrupt::watch().map_err(|errno| Fault::of("sigaction", errno))?;
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?;
     let meter = Meter::new(cx.progress.take());
     let mut receiver = Receiver {
         cx,

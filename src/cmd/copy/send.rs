@@ -44,7 +44,7 @@ pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<S
         meter: Meter::new(cx.progress.take()),
         cx,
         options,
-        to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::io("dup", "", &error))?,
+        to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?,
         is_pipe,
         pending: Vec::with_capacity(2 * BUFFER),
         small: vec![0; SMALL + 1],

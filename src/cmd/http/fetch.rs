@@ -88,8 +88,7 @@ impl<'a> Fetch<'a> {
     pub fn new(http: &'a Http, cx: &mut Context) -> Result<Self> {
         let began = Instant::now();
         let (method, text) = http.what()?;
-        let url = Url::parse(text.as_bytes())
-            .map_err(|why| Fault::usage(format!("URL {}: {why}", escape(text.as_bytes()))))?;
+        let url = Url::parse(text.as_bytes()).map_err(|why| Fault::text("URL", text, why).with_status(2))?;
         let headers = http.header.iter().map(|word| Header::parse(word)).collect::<Result<_>>()?;
         let user = match (&http.user, &url.user) {
             (Some(user), _) if !user.as_bytes().contains(&b':') => {

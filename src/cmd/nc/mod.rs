@@ -143,7 +143,7 @@ impl Nc {
         }
         cx.writes("bind", path)?;
         // The socket's file is removed even where Ctrl-C ends it.
-        let signals = Signals::hold().map_err(|errno| Fault::errno("signalfd", "", errno))?;
+        let signals = Signals::hold().map_err(|errno| Fault::of("signalfd", errno))?;
         let listener = Listener::unix(path).map_err(|errno| Fault::errno("bind", path, errno))?;
         self.listen(cx, relay, &listener, Some(&signals))
     }
@@ -157,6 +157,7 @@ impl Nc {
             ([host, list], _, _) => (Some(host.as_str()), ports(list)?),
             ([host], true, Some(port)) => (Some(host.as_str()), vec![port]),
             ([list], true, None) => (None, ports(list)?),
+            ([host], ..) if host.is_empty() => return Err(Fault::usage("the host is empty")),
             ([host], ..) => {
                 let host = escape(host.as_bytes());
                 return Err(Fault::usage(format!("the port of {host} is missing: nc {host} PORT")));
@@ -172,8 +173,7 @@ impl Nc {
         if self.listen {
             let [port] = list[..] else { return Err(Fault::usage("-l takes one port")) };
             let address = with_port(addresses[0], port);
-            let listener = Listener::inet(address, self.udp)
-                .map_err(|errno| Fault::errno("bind", address.to_string(), errno))?;
+            let listener = Listener::inet(address, self.udp).map_err(|errno| not_bound(address, errno))?;
             return self.listen(cx, relay, &listener, None);
         }
         let source = match &self.source {
@@ -224,7 +224,12 @@ impl Nc {
                     Some(with_port(source, own.unwrap_or(0)))
                 }
             };
-            match open::connect(to, from, self.udp, self.until()) {
+            let bound = match (open::bound(to, from, self.udp), from) {
+                // It is as much for the other addresses.
+                (Err(Errno::EACCES), Some(from)) => return Err(not_bound(from, Errno::EACCES)),
+                (bound, _) => bound.map_err(std::io::Error::from),
+            };
+            match bound.and_then(|socket| open::connect(socket, to, self.until())) {
                 Ok(socket) => return Ok((socket, to)),
                 Err(error) => {
                     let words = match error.raw_os_error() {
@@ -291,6 +296,13 @@ impl Nc {
         // Where stderr is gone there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "{words}");
     }
+}
+
+/// Why a socket got no address. Ports below net.ipv4.ip_unprivileged_port_start, which is 1024 where nobody changed it,
+/// take CAP_NET_BIND_SERVICE.
+fn not_bound(address: SocketAddr, errno: Errno) -> Fault {
+    let fault = Fault::errno("bind", address.to_string(), errno);
+    if errno == Errno::EACCES { fault.with_hint("--cap-add NET_BIND_SERVICE") } else { fault }
 }
 
 /// Whether nothing says that a port of UDP is closed.

@@ -26,21 +26,24 @@ fn inet(address: SocketAddr, udp: bool) -> nix::Result<OwnedFd> {
     socket(family, if udp { SockType::Datagram } else { SockType::Stream }, FLAGS, None)
 }
 
-/// A connection, from an address and port where they are given.
+/// A socket to connect to an address, with an address and port of its own where they are given.
 ///
 /// # Errors
-/// `TimedOut` where `until` came first, else the kernel's.
-pub fn connect(
-    to: SocketAddr,
-    from: Option<SocketAddr>,
-    udp: bool,
-    until: Option<Instant>,
-) -> io::Result<OwnedFd> {
+/// As bind(2).
+pub fn bound(to: SocketAddr, from: Option<SocketAddr>, udp: bool) -> nix::Result<OwnedFd> {
     let socket = inet(to, udp)?;
     if let Some(from) = from {
         setsockopt(&socket, ReuseAddr, &true)?;
         bind(socket.as_raw_fd(), &SockaddrStorage::from(from))?;
     }
+    Ok(socket)
+}
+
+/// Connects a socket.
+///
+/// # Errors
+/// `TimedOut` where `until` came first, else the kernel's.
+pub fn connect(socket: OwnedFd, to: SocketAddr, until: Option<Instant>) -> io::Result<OwnedFd> {
     match connect_to(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) => return Ok(socket),
         Err(Errno::EINPROGRESS | Errno::EINTR) => {}

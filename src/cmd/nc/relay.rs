@@ -166,7 +166,7 @@ impl<'a> Relay<'a> {
             polled.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
             match poll(&mut polled, timeout(until.map(|until| until.saturating_duration_since(now)))) {
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Fault::errno("poll", "", errno)),
+                Err(errno) => return Err(Fault::of("poll", errno)),
             }
             let came = |at: usize| polled.get(at).and_then(PollFd::revents).is_some_and(|e| !e.is_empty());
             let (in_ready, out_ready) = (has_inward && came(0), has_outward && came(usize::from(has_inward)));
@@ -177,7 +177,7 @@ impl<'a> Relay<'a> {
             if out_ready {
                 moved |=
                     output.step(net, self.stdout, limits.is_datagram).map_err(|failed| match failed {
-                        Failed::Read(errno) => Fault::errno("receive", "", errno),
+                        Failed::Read(errno) => Fault::of("receive", errno),
                         Failed::Write(errno) => Fault::errno("write", "standard output", errno),
                     })?;
             }
@@ -191,7 +191,7 @@ impl<'a> Relay<'a> {
                         self.input.pending = 0..0;
                         self.input.is_over = true;
                     }
-                    Err(Failed::Write(errno)) => return Err(Fault::errno("send", "", errno)),
+                    Err(Failed::Write(errno)) => return Err(Fault::of("send", errno)),
                     Err(Failed::Read(errno)) => return Err(Fault::errno("read", "standard input", errno)),
                 }
             }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::fail::status;
 use crate::cmd::{Fault, Result};
 use crate::out::fault::errno_text;
+use crate::out::name::escape;
 use crate::sys::dns::{Asked, Client, Kind, Outcome, code_name};
 use crate::sys::open::Refused;
 use crate::sys::resolv::{Config, Hosts, Order, Source, localhost, passed_over};
@@ -47,6 +48,11 @@ impl Names {
     /// # Errors
     /// 6 where there are none, 28 where the time was up.
     pub fn look_up(&self, host: &str, families: Families, limit: Instant) -> Result<Vec<IpAddr>> {
+        if host.is_empty() || host.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) {
+            return Err(
+                Fault::text("resolve", host, "that is no name of a host").with_status(status::RESOLVE)
+            );
+        }
         let wanted = |ip: &IpAddr| families.take(ip);
         let mut asked = Vec::new();
         for source in &self.order.0 {
@@ -146,6 +152,7 @@ fn who_was_asked(asked: &[Asked]) -> String {
         .iter()
         .map(|(server, what, names)| {
             let server = if server.port() == 53 { server.ip().to_string() } else { server.to_string() };
+            let names: Vec<String> = names.iter().map(|name| escape(name.as_bytes())).collect();
             format!("{server}: {what} for {}", names.join(", "))
         })
         .collect();

@@ -117,7 +117,7 @@ impl Command for Ping {
         socket::udp(with_port(to, NO_PORT))
             .map_err(|error| failed(Fault::io("connect", to.ip().to_string(), &error)))?;
         let echo = Echo::open(to, self.ttl)?;
-        let signals = Signals::hold().map_err(|errno| failed(Fault::errno("signalfd", "", errno)))?;
+        let signals = Signals::hold().map_err(|errno| failed(Fault::of("signalfd", errno)))?;
         let run = Run { options: &self, to, echo, tally: Tally::default(), signals };
         run.run(cx, out)
     }
@@ -188,7 +188,7 @@ impl Run<'_> {
             ];
             match poll(&mut polled, timeout(left)) {
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Fault::errno("poll", "", errno).with_status(FAILED)),
+                Err(errno) => return Err(Fault::of("poll", errno).with_status(FAILED)),
             }
             self.hear(out)?;
             self.tell_silence(options.wait, out)?;

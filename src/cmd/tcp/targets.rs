@@ -20,6 +20,9 @@ pub fn parse(operands: &[OsString]) -> Result<Vec<(String, u16)>> {
     let mut has_ports = true;
     for operand in operands {
         let word = operand.to_str().ok_or_else(|| Fault::usage("a host is text"))?;
+        if word.is_empty() {
+            return Err(Fault::usage("the host is empty"));
+        }
         let looks_like_ports = word.bytes().all(|b| b.is_ascii_digit() || matches!(b, b',' | b'-'));
         let (own, list) = match (&host, looks_like_ports) {
             (Some(host), true) => (host.clone(), ports(word)?),

@@ -244,8 +244,8 @@ impl Tls {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             return Ok((ip.to_string(), PORT));
         }
-        let (host, port) =
-            host_and_port(self.host.as_bytes()).map_err(|why| Fault::usage(format!("{}: {why}", shown())))?;
+        let (host, port) = host_and_port(self.host.as_bytes())
+            .map_err(|why| Fault::text("", &self.host, why).with_status(2))?;
         Ok((host, port.unwrap_or(PORT)))
     }
 

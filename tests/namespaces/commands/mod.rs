@@ -1,5 +1,6 @@
 //! The commands, one file each, and what holds for all of them.
 
+mod bad;
 mod cgroup;
 mod copy;
 mod dns;
