@@ -188,7 +188,7 @@ impl Walk<'_> {
     /// Goes through the path as path_resolution(7) says, and tells what each component needs.
     fn walk(&mut self, path: &OsStr, what: What) -> Result<End> {
         if path.is_empty() {
-            return Err(Fault::errno("walk", path, Errno::ENOENT).with_status(2));
+            return Err(Fault::errno("walk", path, Errno::ENOENT));
         }
         let mut whole = Vec::new();
         if !path.as_bytes().starts_with(b"/") {

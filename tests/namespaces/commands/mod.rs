@@ -98,6 +98,13 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("lsof +L1", 1),
     ("lsof -t -c nginx", 1),
     ("ps | where user eq root and not command has kworker", 1),
+    ("ldd 1 | where status ne found", 1),
+    ("certs | where subject has ISRG", 1),
+    ("certs /etc/ssl/server.pem", 1),
+    // It has no certificate authorities, and its PID 1 no handler for SIGTERM.
+    ("doctor", 3),
+    ("doctor image network", 3),
+    ("doctor -v pid1-signals", 1),
 ];
 
 // Seen to fail with an example that names an option that there is not, and with a field that is not documented.
