@@ -64,7 +64,7 @@ fn r21_a_resolvers_file_that_is_a_fifo_holds_nobody_up() {
     }
 }
 
-// Seen to fail without O_NONBLOCK, with the look at an O_PATH descriptor.
+// Seen to fail without O_NONBLOCK, with the look at an O_PATH descriptor; and without the second look.
 #[test]
 fn r21_a_file_swapped_for_a_trap_while_it_is_opened_holds_nobody_up() {
     needs_root!();
