@@ -93,7 +93,11 @@ impl Stage {
         match &mut self.process {
             Process::Outside { pid, .. } => match reap(*pid) {
                 Ok(status) => self.status = status,
-                Err(_) => self.status = Some(125),
+                Err(errno) => {
+                    let fault = Fault::errno("waitpid", &self.name, errno).with_status(125);
+                    outcome.failure.get_or_insert(fault);
+                    self.status = Some(125);
+                }
             },
             Process::Inside { report, orders, pid, .. } => {
                 let heard = if orders.is_some() {

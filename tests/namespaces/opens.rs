@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,38 +15,12 @@ use rustls::pki_types::PrivateKeyDer;
 
 use crate::live::{run, wait};
 use crate::prompt::Prompt;
-use crate::support::{NSDBG, Sandbox, helper, needs_root, new_directory, sandbox, skip};
+use crate::support::{LIMIT, NSDBG, Sandbox, helper, needs_root, new_directory, sandbox, skip};
 
 const CALLS: &str = "trace=open,openat,openat2,creat,execve,execveat,connect,uselib,setns,chroot,clone,clone3,fork,\
                      vfork,open_by_handle_at,open_tree";
 const PORT: u16 = 8443;
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// Files that a program's libraries would load or read unasked.
-const BAIT: [&str; 22] = [
-    "etc/ld.so.preload",
-    "etc/ld.so.cache",
-    "etc/ld.so.conf",
-    "etc/localtime",
-    "etc/timezone",
-    "etc/terminfo/x/xterm",
-    "usr/share/terminfo/x/xterm",
-    "lib/terminfo/x/xterm",
-    "usr/share/zoneinfo/UTC",
-    "etc/ssl/openssl.cnf",
-    "etc/gai.conf",
-    "etc/host.conf",
-    "etc/services",
-    "etc/protocols",
-    "etc/inputrc",
-    "app/.inputrc",
-    "usr/lib/locale/locale-archive",
-    "usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
-    "usr/lib/debug/nsdbg.debug",
-    "lib/x86_64-linux-gnu/libnss_files.so.2",
-    "lib/x86_64-linux-gnu/libnss_evil.so.2",
-    "app/.netrc",
-];
 
 /// What any run does on the node.
 const OUTSIDE: [&str; 15] = [
@@ -187,28 +160,30 @@ fn told(line: &str) -> Option<String> {
     Some(format!("{call} {whole}"))
 }
 
-/// A container full of bait, with a name server and a web server.
+/// A container whose root has filled it with bait, with a name server and a web server.
 fn baited() -> Sandbox {
     let mut builder = sandbox()
+        .user(0, 0)
+        .mode(&["plant"])
         .file("etc/resolv.conf", "nameserver 127.0.0.1\n")
         .file("etc/hosts", "127.0.0.9 other.test\n")
-        .file("etc/nsswitch.conf", "passwd: evil\ngroup: evil\nhosts: files dns\n")
         .file("data/file", "x");
-    for path in BAIT {
-        builder = builder.file(path, "/lib/x86_64-linux-gnu/libnss_evil.so.2\n");
-    }
     for (name, value) in VARIABLES {
         builder = builder.variable(name, value);
     }
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let target = builder.file(&BUNDLE[1..], issuer.pem()).start();
-    fs::create_dir_all(target.root.join("var/run/nscd")).unwrap();
-    // Held for as long as the test runs.
-    std::mem::forget(UnixListener::bind(target.root.join("var/run/nscd/socket")).unwrap());
+    let mut target = builder.file(&BUNDLE[1..], issuer.pem()).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("planted"));
     serve(&target, &issuer);
     target
+}
+
+/// Asserts that the planter was told of nobody who took the bait, and that it would have been.
+fn assert_untouched(target: &mut Sandbox) {
+    target.run(&["cat", "/etc/localtime"]).ok();
+    assert_eq!(target.lines(Duration::from_millis(300)), ["opened /etc/localtime"]);
 }
 
 /// Answers `web.test` and serves it, in the target's network namespace.
@@ -267,7 +242,7 @@ fn r19_no_file_of_the_container_is_configuration() {
     if Command::new("strace").arg("-V").output().is_err() {
         skip!("no strace: apt-get install strace");
     }
-    let target = baited();
+    let mut target = baited();
     let url = format!("https://web.test:{PORT}/");
     let bundle = format!("open {BUNDLE}");
     let [names, web] = [53, PORT].map(|port| {
@@ -301,7 +276,7 @@ fn r19_no_file_of_the_container_is_configuration() {
     for (words, expected, inside, outside) in [
         (&["http", "get", &url][..], "hello\n", &peers[..], &[][..]),
         (&["ls", "-l", "/data"], "file", &listing, &[]),
-        (&["ps", "-ef"], "sleep", &USERS, &watched),
+        (&["ps", "-ef"], "-- plant", &USERS, &watched),
         (&["netstat", "-a"], "Active", &USERS, &sockets),
     ] {
         let to = new_directory("strace");
@@ -311,6 +286,7 @@ fn r19_no_file_of_the_container_is_configuration() {
         Seen::read(&to).only(&words.join(" "), inside, outside);
         fs::remove_dir_all(to).unwrap();
     }
+    assert_untouched(&mut target);
 }
 
 // Seen to fail with localtime_r(3) in every command, and with a look at the node's /etc/inputrc.
@@ -320,16 +296,16 @@ fn r19_nor_at_the_prompt() {
     if Command::new("strace").arg("-V").output().is_err() {
         skip!("no strace: apt-get install strace");
     }
-    let target = baited();
+    let mut target = baited();
     let to = new_directory("strace");
     let mut prompt = Prompt::of(strace(&to, &target));
-    prompt.sees("web");
+    prompt.sees("root");
     prompt.type_in(b"cat /etc/pa\t");
     prompt.sees("/etc/passwd");
     prompt.type_in(b"\r");
     prompt.sees("web:x:65532");
     prompt.type_in(b"cd /data\r");
-    prompt.sees("web:/data$ ");
+    prompt.sees("root:/data# ");
     prompt.type_in(b"ls -l\r");
     prompt.sees("file");
     let left = (0..30).any(|_| {
@@ -341,6 +317,7 @@ fn r19_nor_at_the_prompt() {
     let inside = [&USERS[..], &["open /etc/", "open /data", "open /data/."]].concat();
     Seen::read(&to).only("the prompt", &inside, &["open /dev/tty", &history]);
     fs::remove_dir_all(to).unwrap();
+    assert_untouched(&mut target);
 }
 
 // Seen to fail without the hook in outside_main, with RUST_BACKTRACE set there. Inside: see `inject`.

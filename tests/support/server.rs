@@ -32,6 +32,7 @@ fn main() {
     let rest: Vec<String> = args.collect();
     match mode.as_str() {
         "box" => make_box(&rest),
+        "http" => hostile::become_attacker(&mode, &rest),
         "serve" => serve(Ipv4Addr::UNSPECIFIED, &rest[0], "hello from a container without a shell\n"),
         "sleep" => act(&[]),
         "filter" => start::filter(&rest),
@@ -242,6 +243,7 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
     }
     let serving = match settings.get("fuse") {
         "silent" => Some(Serving::Silence),
+        "unread" => Some(Serving::Nothing),
         "endless" => Some(Serving::Endless),
         _ => None,
     };
