@@ -147,7 +147,7 @@ fn by(target: &Sandbox) -> (String, String) {
     (row["by"].as_str().unwrap().to_owned(), row["path"].as_str().unwrap().to_owned())
 }
 
-// Seen to fail with a loader that is looked for in PATH's file system alone, and without the libc's name.
+// Seen to fail with a loader that is taken to be there.
 #[test]
 fn a_loader_that_is_not_there_is_told_and_then_it_is_there() {
     needs_root!();
