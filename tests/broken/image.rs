@@ -96,16 +96,20 @@ fn with_script(path: &'static str, text: &str) -> Builder {
     })
 }
 
+// Seen to fail with a fix that names a place where nobody looks.
 #[test]
 fn a_container_without_authorities_is_told_and_has_them_after_the_fix() {
     needs_root!();
     let target = sandbox().start();
     let row = says(&target, "ca-bundle", "warn", "");
+    assert_eq!(doctor(&target, &["ca-bundle"]).status, 1);
     put(&target, word(fix(&row), "/etc/"), AUTHORITY);
+    assert_eq!(doctor(&target, &["ca-bundle"]).status, 0);
     let row = says(&target, "ca-bundle", "ok", "/etc/ssl/certs/ca-certificates.crt");
     assert_eq!(row["detail"], "1 authorities");
 }
 
+// Seen to fail with the fix for images that have none.
 #[test]
 fn a_variable_that_names_no_authorities_is_told_though_the_image_has_some() {
     needs_root!();
@@ -274,8 +278,7 @@ fn a_group_without_a_line_has_one_after_the_fix() {
     is_well(&target, "group-entry");
 }
 
-// Seen to fail with each of: posix zones looked for as files, Etc/UTC looked for, links not followed, directories taken
-// for zones.
+// Seen to fail with each of: posix zones looked for as files, Etc/UTC looked for, directories taken for zones.
 #[test]
 fn a_time_zone_that_is_not_there_is_told() {
     needs_root!();
@@ -296,6 +299,7 @@ fn a_time_zone_that_is_not_there_is_told() {
     is_well(&target.start(), "timezone-data");
 }
 
+// Seen to fail with links that are not followed.
 #[test]
 fn a_dangling_localtime_is_told_and_mended() {
     needs_root!();
@@ -339,7 +343,7 @@ fn an_interpreter_that_env_does_not_find_is_told() {
     says(&target.start(), "script-interpreter", "fail", "/opt/tool");
 }
 
-// Seen to fail with env, or perl, that is not among those which images leave out.
+// Seen to fail with env, or sh, that is not among those which images leave out.
 #[test]
 fn scripts_for_a_shell_in_an_image_without_one_are_a_note() {
     needs_root!();

@@ -1,6 +1,8 @@
 //! The loader and the libraries of programs: what doctor and ldd say of C programs, and what the loaders themselves do
 //! with them.
 
+#![cfg(target_arch = "x86_64")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -169,6 +171,7 @@ fn a_loader_that_is_not_there_is_told_and_then_it_is_there() {
     is_well(&target.start());
 }
 
+// Seen to fail with every loader taken for glibc's.
 #[test]
 fn musls_loader_is_told_as_such() {
     needs_root!();
@@ -184,6 +187,7 @@ fn musls_loader_is_told_as_such() {
     is_well(&target);
 }
 
+// Seen to fail with programs that are passed over.
 #[test]
 fn a_library_that_is_not_there_is_told_and_found_when_it_is_copied() {
     needs_root!();
@@ -347,7 +351,7 @@ fn one_library_that_many_programs_lack_is_one_row() {
         }
     });
     let report = doctor(&target.start(), &["shared-libraries"]);
-    assert_eq!(report.rows.len(), 1, "{:#?}", report.rows);
+    assert_eq!((report.rows.len(), report.status), (1, 3), "{:#?}", report.rows);
     assert!(
         report.rows[0]["detail"].as_str().unwrap().contains("(and 3 more programs)"),
         "{:#?}",
@@ -405,7 +409,7 @@ impl Drop for Sleeping {
     }
 }
 
-// Seen to fail with libraries of libraries left out, and with the cache's order turned round.
+// Seen to fail with libraries of libraries left out.
 #[test]
 fn ldd_agrees_with_glibcs_loader() {
     needs_root!();
