@@ -24,6 +24,7 @@ use crate::cmd::http::head::{self, Head, MAX_HEAD};
 use crate::cmd::http::request::{Header, Request};
 use crate::cmd::http::stream::{Conn, Stream};
 use crate::cmd::http::url::Url;
+use crate::cmd::loader::Cache;
 use crate::cmd::net::trust::{Store, Trusted, Verifier, is_authority};
 use crate::cmd::net::{Sock, seconds};
 use crate::cmd::ps::collect;
@@ -37,6 +38,7 @@ use crate::out::name::{Name, dollar_quoted, escape, is_unprintable, shell_quoted
 use crate::shell::{self, Directory, Expanded, Pattern, Piece, Variables};
 use crate::sys::dns::query::Reply;
 use crate::sys::dns::{Kind, Query};
+use crate::sys::elf::Object;
 use crate::sys::idmap::IdMap;
 use crate::sys::netlink::{self, diag, route};
 use crate::sys::passwd::Users;
@@ -57,6 +59,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("certificate", certificate),
     ("directory", directory),
     ("dns", dns),
+    ("elf", elf),
     ("file", file),
     ("http_request", http_request),
     ("http_response", http_response),
@@ -283,6 +286,23 @@ pub fn state(bytes: &[u8]) {
         assert!(!pod.name.is_empty() && !pod.namespace.is_empty() && !pod.uid.is_empty());
     }
     assert!(kubelet::container(&text).is_none_or(|(id, _, _)| id.len() == 64));
+}
+
+/// What a dynamic loader reads: an ELF file, or ldconfig's cache.
+pub fn elf(bytes: &[u8]) {
+    if let Some(object) = Object::read(&bytes) {
+        let paths = [&object.interpreter, &object.soname, &object.rpath, &object.runpath];
+        let all = object.needed.iter().chain(paths.into_iter().flatten()).chain(&object.defined);
+        let wanted: Vec<_> = object.wanted.iter().flat_map(|wanted| &wanted.versions).collect();
+        assert!(object.needed.len() <= 512 && object.defined.len() <= 4096 && wanted.len() <= 4096);
+        let is_whole = |text: &Vec<u8>| text.len() < bytes.len().min(4096) && !text.contains(&0);
+        assert!(all.chain(wanted).all(is_whole), "{object:?}");
+    }
+    if let Some(cache) = Cache::parse(bytes) {
+        let paths = cache.paths(b"libc.so.6");
+        assert!(paths.iter().map(Vec::len).sum::<usize>() <= bytes.len() * 4);
+        assert!(paths.iter().all(|path| !path.contains(&0)));
+    }
 }
 
 /// What a file is by its content: ELF, archives, images, keys, text.

@@ -189,6 +189,12 @@ impl Builder {
         self
     }
 
+    /// The root as this makes it, before anything runs in it.
+    pub fn prepared(self, how: impl FnOnce(&Path)) -> Self {
+        how(&self.root);
+        self
+    }
+
     /// The server's program under this name too.
     pub fn program(self, path: &str) -> Self {
         fs::copy(helper(), self.root.join(path)).unwrap();
