@@ -322,7 +322,7 @@ fn r19_nor_at_the_prompt() {
     }
     let target = baited();
     let to = new_directory("strace");
-    let mut prompt = Prompt::of(strace(&to, &target));
+    let mut prompt = Prompt::with_doctor(strace(&to, &target));
     prompt.sees("web");
     prompt.type_in(b"cat /etc/pa\t");
     prompt.sees("/etc/passwd");

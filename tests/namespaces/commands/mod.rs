@@ -13,7 +13,7 @@ mod ip;
 mod kill;
 mod lsof;
 mod nc;
-mod network;
+pub mod network;
 mod nginx;
 mod ping;
 mod proc;
@@ -24,7 +24,7 @@ mod sort;
 mod tail;
 mod tcp;
 mod text;
-mod tls;
+pub mod tls;
 mod uniq;
 mod wc;
 
