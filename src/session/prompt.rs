@@ -109,6 +109,7 @@ impl Session {
         let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
         let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
         self.checkup = self.start_checkup();
+        terminal::ignore_interrupts();
         let (lines, mut file) = self.open_history();
         self.history.clone_from(&lines);
         let session = Rc::new(RefCell::new(self));
@@ -279,6 +280,8 @@ fn interruptible(
         Ok((line, waiting.ok().and_then(|waiting| waiting.join().ok().flatten())))
     })?;
     session.borrow_mut().checkup = checkup;
+    // One that the editor did not hear is not for the command that was typed.
+    while news.is_some() && matches!(session.borrow().signals.read_signal(), Ok(Some(_))) {}
     Ok((line, news))
 }
 

@@ -89,7 +89,8 @@ fn a_line_above_the_prompt_counts_what_is_above_a_note() {
 }
 
 // Seen to fail with the editor's external printer: a line that came at once was taken one key at a time. And without the
-// line that is given back to it, with a cursor that is at the end again, and with one signal alone.
+// line that is given back to it, with a cursor that is at the end again, with one signal alone, and with a signal that
+// the next command takes for its own.
 #[test]
 fn what_is_typed_meanwhile_is_kept() {
     needs_root!();
@@ -100,6 +101,17 @@ fn what_is_typed_meanwhile_is_kept() {
         prompt.type_in(b"echo at o''nce\r");
         prompt.sees("\nat once\r\n");
         prompt.sees("findings: doctor shows them");
+    }
+    // A line that ends as the other one comes is run, once, and not interrupted.
+    let quick = started(plain(), &["family"]);
+    for pause in (0..80).step_by(2) {
+        let mut prompt = looked_at(&quick);
+        prompt.sees(READS);
+        std::thread::sleep(Duration::from_millis(pause));
+        prompt.type_in(b"echo w''hole | cat\r");
+        prompt.sees("\nwhole\r\n");
+        prompt.type_in(b"exit\r");
+        assert_eq!(wait(&mut prompt.nsdbg, LIMIT), Some(0));
     }
     // A part of it before the line comes, and the cursor within.
     let mut prompt = looked_at(&target);
