@@ -29,7 +29,8 @@ fn detail(report: &Report, check: &str, status: &str, subject: &str) -> String {
     report.says(check, status, subject)["detail"].as_str().unwrap().to_owned()
 }
 
-// Seen to fail with a backlog that counts as full where it is as long as listen(2) was told.
+// Seen to fail with a backlog that counts as full where it is as long as listen(2) was told, and where local-tls
+// connects though connections wait.
 #[test]
 fn listeners() {
     needs_root!();
@@ -70,7 +71,7 @@ fn resolving(lines: &str) -> Builder {
     plain().file("etc/resolv.conf", lines)
 }
 
-// Seen to fail without the look at what kind of file it is.
+// Seen to fail with a FIFO that is a warning, and with dns asking where no server is named.
 #[test]
 fn resolv_conf() {
     needs_root!();
@@ -253,7 +254,7 @@ fn default_route_and_interfaces() {
     has("interfaces", "fail", "lo", "the loopback interface is down");
 }
 
-// Seen to fail with connections that a client has left open counted for each of its ports.
+// Seen to fail without those that are clients'.
 #[test]
 fn close_wait() {
     needs_root!();
@@ -276,7 +277,7 @@ fn close_wait() {
     }
 }
 
-// Seen to fail with the first SYN taken for one that was sent again.
+// Seen to fail where no SYN counts as sent again.
 #[test]
 fn unanswered_peers() {
     needs_root!();
@@ -303,7 +304,7 @@ fn unanswered_peers() {
     report.nothing_else_is_broken(&[]);
 }
 
-// Seen to fail with the name of the subject taken for one of the certificate's names.
+// Seen to fail without the look at the names.
 #[test]
 fn local_tls() {
     needs_root!();

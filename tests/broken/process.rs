@@ -6,7 +6,7 @@ use super::doctor;
 use super::inside::{first, plain, started};
 use crate::support::{LIMIT, Sandbox, needs_root, signal};
 
-// Seen to fail with the masks of signals read as decimal numbers.
+// Seen to fail with the bit of the next signal.
 #[test]
 fn pid1_signals() {
     needs_root!();
@@ -31,7 +31,7 @@ fn pid1_signals() {
     assert!(crate::live::is_alive(target.pid));
 }
 
-// Seen to fail with a parent of zombies taken for a zombie.
+// Seen to fail without the look at who the parent is.
 #[test]
 fn zombies() {
     needs_root!();

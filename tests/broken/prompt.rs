@@ -52,7 +52,7 @@ fn findings(target: &Sandbox) -> usize {
     rows.iter().filter(|row| ["warn", "fail"].contains(&row["status"].as_str().unwrap())).count()
 }
 
-// Seen to fail with notes counted, and with a line where nothing is found.
+// Seen to fail with notes counted.
 #[test]
 fn a_line_above_the_prompt_counts_what_is_above_a_note() {
     needs_root!();
@@ -207,21 +207,22 @@ fn the_first_look_does_not_show_itself_and_leaves_nothing() {
     assert!(within(LIMIT, || descendants(prompt.nsdbg.id() as i32).len() == 1));
 }
 
-// Seen to fail with a first look that is waited for until every process of it has ended.
+// Not seen to fail: each of its limits has a test of its own.
 #[test]
 fn a_target_that_hinders_it_gets_no_more_than_a_missing_line() {
     needs_root!();
     // CAP_SYS_PTRACE, CAP_KILL, and those that reading takes.
     const MANY: u64 = 1 << 19 | 1 << 1 | 1 << 2 | 1 << 5;
-    for mode in [&["hold", "0"][..], &["hold", "64"], &["stop"], &["kill"], &["seize"]] {
+    for (mode, times) in [(&["hold", "64"][..], 1), (&["stop"], 2), (&["kill"], 3), (&["seize"], 3)] {
         let mut target = plain().user(0, 0).caps(MANY).mode(mode).start();
         assert!(target.next_line(LIMIT).is_some());
         target.say("");
         let mut all = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..times {
             let begun = Instant::now();
             let mut prompt = looked_at(&target);
             prompt.sees_within(LIMIT, READS);
+            println!("{mode:?}: the prompt is there after {:?}", begun.elapsed());
             // The container's users are asked for first, for at most five seconds and two to end it.
             assert!(begun.elapsed() < patient(Duration::from_secs(9)), "{mode:?}: {:?}", begun.elapsed());
             prompt.type_in(b"history\r");
@@ -305,7 +306,7 @@ fn checks_are_listed_and_chosen() {
     assert!(slow.contains(&"dns".to_owned()) && slow.len() < 6, "{slow:?}");
 }
 
-// Seen to fail with the status of the process inside.
+// Seen to fail with the status of success.
 #[test]
 fn the_status_is_the_worst_verdict() {
     needs_root!();
@@ -362,7 +363,7 @@ fn its_rows_go_where_others_go() {
     assert!(ran.text().starts_with("WARN") && ran.text().lines().count() == 1, "{ran:?}");
 }
 
-// Seen to fail without a limit on the wait for the process inside.
+// Not seen to fail: what ends a command has tests of its own.
 #[test]
 fn time_limits_and_ctrl_c_end_it() {
     needs_root!();
@@ -399,7 +400,7 @@ fn time_limits_and_ctrl_c_end_it() {
     prompt.sees("\non\r\n");
 }
 
-// Seen to fail with rows that do not say whose they are.
+// Not seen to fail: it is as with other commands.
 #[test]
 fn all_containers_are_looked_at() {
     needs_root!();
@@ -421,7 +422,7 @@ fn all_containers_are_looked_at() {
     assert!(ran.text().lines().any(|line| line.starts_with("solo-2: WARN  zombies")), "{ran:?}");
 }
 
-// Seen to fail with a report of the process inside that is believed of checks outside.
+// Not seen to fail: it is as with other commands.
 #[test]
 fn it_works_as_others_do_with_options_of_nsdbg() {
     needs_root!();

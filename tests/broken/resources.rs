@@ -58,7 +58,7 @@ fn memory_limit() {
     drop(target);
 }
 
-// Seen to fail with the number of times that the limit was reached.
+// Seen to fail with a count that is taken for none.
 #[test]
 fn oom_kills() {
     needs_root!();
@@ -78,7 +78,7 @@ fn oom_kills() {
     drop(target);
 }
 
-// Seen to fail with a share of the time, not of the periods.
+// Seen to fail with more periods wanted before a share counts.
 #[test]
 fn cpu_throttling() {
     needs_root!();
@@ -149,7 +149,7 @@ fn fill(target: &Sandbox, at: &str, pages: usize) {
     fs::write(seen(target, at).join("full"), vec![1; pages * 4096]).unwrap();
 }
 
-// Seen to fail with what only root may write counted as free.
+// Seen to fail with mounts looked at that are read-only.
 #[test]
 fn disk_space() {
     needs_root!();
@@ -200,7 +200,7 @@ fn inodes() {
     }
 }
 
-// Seen to fail with lengths in the place of blocks.
+// Seen to fail with a warning from a GiB on.
 #[test]
 fn deleted_open_files() {
     needs_root!();
@@ -222,7 +222,7 @@ fn deleted_open_files() {
     doctor(&target, &["deleted-open-files"]).says("deleted-open-files", "ok", "");
 }
 
-// Seen to fail with a directory that is not the user's taken for one on a read-only file system.
+// Seen to fail with any refusal taken for that of a read-only file system.
 #[test]
 fn read_only_paths() {
     needs_root!();

@@ -38,7 +38,7 @@ fn only_notes_but(target: &Sandbox, checks: &[&str]) -> Report {
     report
 }
 
-// Seen to fail with the node's uid in the place of the container's.
+// Seen to fail without the look at its user namespace.
 #[test]
 fn root_user() {
     needs_root!();
@@ -88,7 +88,7 @@ fn privileged() {
     only_notes_but(&target, &[]).says("privileged", "ok", "");
 }
 
-// Seen to fail with every namespace taken for a shared one that can't be compared.
+// Seen to fail with every namespace taken for a shared one.
 #[test]
 fn host_namespaces() {
     needs_root!();
@@ -161,7 +161,7 @@ fn host_mounts() {
     fs::remove_dir_all(node).unwrap();
 }
 
-// Seen to fail with files of other file systems, and with directories.
+// Seen to fail with files of other file systems.
 #[test]
 fn setuid_files() {
     needs_root!();

@@ -367,7 +367,7 @@ fn set(path: &Path, mode: u32, uid: u32, gid: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-// Seen to fail with a mount's flags that are not looked at, and with a sticky directory that is not.
+// Seen to fail with a mount's flags that are not looked at.
 #[test]
 fn each_cause_has_its_sentence() {
     needs_root!();
