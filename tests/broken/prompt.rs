@@ -89,8 +89,8 @@ fn a_line_above_the_prompt_counts_what_is_above_a_note() {
 }
 
 // Seen to fail with the editor's external printer: a line that came at once was taken one key at a time. And without the
-// line that is given back to it, with a cursor that is at the end again, with one signal alone, and with a signal that
-// the next command takes for its own.
+// line that is given back to it, and with a cursor that is at the end again. A signal that the next command took for its
+// own was seen by `r19_nor_at_the_prompt`.
 #[test]
 fn what_is_typed_meanwhile_is_kept() {
     needs_root!();
@@ -172,17 +172,21 @@ fn the_prompt_does_not_wait_for_the_first_look() {
 #[test]
 fn the_first_look_does_not_show_itself_and_leaves_nothing() {
     needs_root!();
-    let target = ailing();
-    for _ in 0..5 {
+    if Path::new("/dev/fuse").exists() {
+        // Its process inside is there for as long as a mount hangs.
+        let target = started(plain().set("fuse", "silent"), &["family", "child=other"]);
         let mut prompt = looked_at(&target);
+        prompt.sees(READS);
         prompt.type_in(b"ps -eo pid,comm; echo e''nd\r");
         prompt.sees("\nend\r\n");
         let said = String::from_utf8_lossy(prompt.said()).into_owned();
         let listed = said.split("COMMAND").last().unwrap();
-        let first: BTreeSet<&str> =
-            listed.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().next()).collect();
-        assert!(first.is_superset(&["1", "2"].into()) && !listed.contains("nsdbg\r"), "{said}");
+        let names: Vec<&str> =
+            listed.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().nth(1)).collect();
+        assert_eq!(names[..2], ["nsdbg-test-help", "other"], "{said}");
+        assert!(listed.lines().nth(3).is_some_and(|line| line == "end"), "{said}");
     }
+    let target = ailing();
     // Left at once, while it runs, and after it.
     for pause in [0, 60, 600] {
         let mut prompt = looked_at(&target);
@@ -336,7 +340,7 @@ fn the_status_is_the_worst_verdict() {
     assert!(order.is_sorted() && order.len() > 20, "{verbose}");
 }
 
-// Seen to fail where what writes into the container is ended with the process inside.
+// Seen to fail, now and then, where what writes into the container is ended with the process inside.
 #[test]
 fn its_rows_go_where_others_go() {
     needs_root!();
