@@ -17,15 +17,14 @@ pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
     match cmd::partner(command.entry) {
         None => Ok(vec![command]),
         Some(partner) if partner.needs.files != NodeFiles::None => copy::divide(command, partner),
-        // Both get all that was typed. Help, the list, and what is wrong need one alone.
+        // Both get all that was typed. Help, the list and a word about wrong ones need one alone.
         Some(partner) => {
-            let word = |argument: &Argument| match argument {
-                Argument::Word(word) => Ok(OsString::from_vec(word.clone())),
-                Argument::Pattern(_) => Err(Fault::usage("takes no globs: put it in quotes")),
-            };
-            let words = command.arguments.iter().map(word).collect::<Result<Vec<_>, _>>()?;
-            let is_alone = words.iter().any(|word| word == "--list" || word == "-l");
-            if is_alone || !command.entry.parse(words).is_ok_and(|invocation| !invocation.help) {
+            if command.arguments.iter().any(|argument| matches!(argument, Argument::Pattern(_))) {
+                return Err(Fault::usage("takes no globs: put it in quotes"));
+            }
+            let words = words(&command);
+            let is_list = words.iter().any(|word| word == "--list" || word == "-l");
+            if is_list || !command.entry.parse(words).is_ok_and(|invocation| !invocation.help) {
                 return Ok(vec![command]);
             }
             let own = Prepared::new(command.entry, command.arguments.clone(), Vec::new());
@@ -36,4 +35,13 @@ pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
             ])
         }
     }
+}
+
+/// What was typed, as far as it is known before globs are expanded.
+pub fn words(command: &Prepared) -> Vec<OsString> {
+    let word = |argument: &Argument| match argument {
+        Argument::Word(word) => OsString::from_vec(word.clone()),
+        Argument::Pattern(_) => OsString::from("*"),
+    };
+    command.arguments.iter().map(word).collect()
 }

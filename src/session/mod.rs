@@ -150,6 +150,8 @@ impl Session {
         );
         let Err(fault) = self.decide_identity().and_then(|()| self.hello().map(drop)) else {
             (self.target_ended, self.label_noted, self.asked_in_vain) = (false, false, false);
+            // It looks at the one before.
+            self.checkup.take().iter().for_each(checkup::Checkup::end);
             return Ok(());
         };
         (self.target, self.variables, self.hello, self.procfs) = before;

@@ -36,10 +36,11 @@ struct Session {
 impl Session {
     fn start(target: &Sandbox, at: At) -> Self {
         let mut command = target.nsdbg();
+        command.arg("--no-doctor");
         if at == At::OneShot {
             command.args(["--", "cat"]);
         }
-        let mut prompt = Prompt::of(command);
+        let mut prompt = Prompt::with_doctor(command);
         let nsdbg = prompt.nsdbg.id() as i32;
         if at != At::OneShot {
             prompt.sees("web:/$ ");

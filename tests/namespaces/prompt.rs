@@ -62,8 +62,14 @@ impl Prompt {
         Self::of(target.nsdbg())
     }
 
-    /// A command that becomes nsdbg.
-    pub fn of(command: Command) -> Self {
+    /// A command that becomes nsdbg, without the doctor's first look: for who counts processes and what is said.
+    pub fn of(mut command: Command) -> Self {
+        command.arg("--no-doctor");
+        Self::with_doctor(command)
+    }
+
+    /// A command that becomes nsdbg, as it is.
+    pub fn with_doctor(command: Command) -> Self {
         Self::with_state(command, new_directory("state"))
     }
 

@@ -195,6 +195,12 @@ impl Builder {
         self
     }
 
+    /// A file or directory is this user's.
+    pub fn owned(self, path: &str, uid: u32) -> Self {
+        std::os::unix::fs::chown(self.root.join(path), Some(uid), None).unwrap();
+        self
+    }
+
     /// The server's program under this name too.
     pub fn program(self, path: &str) -> Self {
         fs::copy(helper(), self.root.join(path)).unwrap();

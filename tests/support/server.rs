@@ -10,6 +10,7 @@
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+mod broken;
 mod family;
 mod files;
 #[path = "../hostile/mod.rs"]
@@ -278,6 +279,7 @@ fn act(mode: &[String]) -> ! {
         "exec" => run(&mode[1..]),
         "mute" => mute(Ipv4Addr::LOCALHOST, argument),
         "mute-any" => mute(Ipv4Addr::UNSPECIFIED, argument),
+        "broken" => broken::broken(&mode[1..]),
         "files" => files::open(),
         "family" => family::family(&mode[1..]),
         "peer" => probe::peer(),
