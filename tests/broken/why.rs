@@ -488,7 +488,7 @@ fn each_cause_has_its_sentence() {
         "{ran:?}"
     );
     target.run(&["why", "/app/own", "eat"]).fails(2, "it is one of read, write, exec");
-    target.run(&["why", ""]).fails(2, "walk: no such file or directory");
+    target.run(&["why", ""]).fails(1, "walk '': no such file or directory");
     assert_eq!(
         target.line("cd /app; why plain | where needs eq read | select path").ok(),
         "PATH\n/app/plain\n"
