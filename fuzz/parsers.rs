@@ -16,6 +16,8 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::cmd::doctor::finding;
+use crate::cmd::doctor::image::programs::Program;
 use crate::cmd::file::sample::Sample;
 use crate::cmd::http;
 use crate::cmd::http::body::{Body, Unpacked};
@@ -24,6 +26,7 @@ use crate::cmd::http::head::{self, Head, MAX_HEAD};
 use crate::cmd::http::request::{Header, Request};
 use crate::cmd::http::stream::{Conn, Stream};
 use crate::cmd::http::url::Url;
+use crate::cmd::loader::Cache;
 use crate::cmd::net::trust::{Store, Trusted, Verifier, is_authority};
 use crate::cmd::net::{Sock, seconds};
 use crate::cmd::ps::collect;
@@ -37,9 +40,11 @@ use crate::out::name::{Name, dollar_quoted, escape, is_unprintable, shell_quoted
 use crate::shell::{self, Directory, Expanded, Pattern, Piece, Variables};
 use crate::sys::dns::query::Reply;
 use crate::sys::dns::{Kind, Query};
+use crate::sys::elf;
 use crate::sys::idmap::IdMap;
 use crate::sys::netlink::{self, diag, route};
 use crate::sys::passwd::Users;
+use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRITE};
 use crate::sys::proc::{Stat, System, fds, net};
 use crate::sys::resolv::{Config, Hosts, Order};
 use crate::sys::tar;
@@ -57,6 +62,8 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("certificate", certificate),
     ("directory", directory),
     ("dns", dns),
+    ("doctor", doctor),
+    ("elf", elf),
     ("file", file),
     ("http_request", http_request),
     ("http_response", http_response),
@@ -283,6 +290,51 @@ pub fn state(bytes: &[u8]) {
         assert!(!pod.name.is_empty() && !pod.namespace.is_empty() && !pod.uid.is_empty());
     }
     assert!(kubelet::container(&text).is_none_or(|(id, _, _)| id.len() == 64));
+}
+
+/// What the doctor and `why` read: rows of the process inside, a script's first line, an ACL.
+pub fn doctor(bytes: &[u8]) {
+    let (rows, _) = finding::read(bytes);
+    assert!(rows.len() <= bytes.len());
+    for row in &rows {
+        let again = serde_json::to_vec(row).ok();
+        assert_eq!(again.as_deref().and_then(finding::parse).as_ref(), Some(row));
+    }
+    let program = Program { path: "/program".into(), head: bytes.to_vec(), is_main: false };
+    if let Some((interpreter, word)) = program.script() {
+        assert!(!program.is_elf() && !interpreter.is_empty() && word.is_none_or(|word| !word.is_empty()));
+    }
+    if let Some(acl) = Acl::parse(bytes) {
+        let object = Object { mode: libc::S_IFREG | 0o640, uid: 5, gid: 9, acl: Some(acl) };
+        let nobody = Subject { uid: 6, gid: 6, groups: vec![9], capabilities: 0 };
+        let root = Subject { capabilities: u64::MAX, ..nobody.clone() };
+        for want in [READ, WRITE, EXECUTE, READ | WRITE] {
+            let (may, _) = permission::decide(&nobody, &object, want);
+            assert!(!may || permission::decide(&root, &object, want).0);
+        }
+        // No bit of the mode lets it be started, and no capability helps.
+        assert!(matches!(
+            permission::decide(&root, &object, EXECUTE),
+            (true, By::AclUser(_) | By::AclGroup(_) | By::Others) | (false, _)
+        ));
+    }
+}
+
+/// What a dynamic loader reads: an ELF file, or ldconfig's cache.
+pub fn elf(bytes: &[u8]) {
+    if let Some(object) = elf::Object::read(&bytes) {
+        let paths = [&object.interpreter, &object.soname, &object.rpath, &object.runpath];
+        let all = object.needed.iter().chain(paths.into_iter().flatten()).chain(&object.defined);
+        let wanted: Vec<_> = object.wanted.iter().flat_map(|wanted| &wanted.versions).collect();
+        assert!(object.needed.len() <= 512 && object.defined.len() <= 4096 && wanted.len() <= 4096);
+        let is_whole = |text: &Vec<u8>| text.len() < bytes.len().min(4096) && !text.contains(&0);
+        assert!(all.chain(wanted).all(is_whole), "{object:?}");
+    }
+    if let Some(cache) = Cache::parse(bytes) {
+        let paths = cache.paths(b"libc.so.6");
+        assert!(paths.iter().map(Vec::len).sum::<usize>() <= bytes.len() * 4);
+        assert!(paths.iter().all(|path| !path.contains(&0)));
+    }
 }
 
 /// What a file is by its content: ELF, archives, images, keys, text.

@@ -11,6 +11,7 @@ use nix::unistd::AccessFlags;
 use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
 use crate::out::fault::errno_text;
 use crate::out::field::{field, more};
+use crate::out::name::escape;
 use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
 use crate::sys::passwd::Users;
 use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRITE};
@@ -160,7 +161,9 @@ impl Command for Why {
         components.iter().try_for_each(|row| out.row(row)).map_err(Fault::output)?;
         let (allowed, fix) = last.unwrap_or((false, None));
         if let Some(fix) = fix.filter(|_| !allowed && !out.is_json()) {
-            cx.note(&format!("fix: {fix}"));
+            // Behind the table, which is held back until its end.
+            let fix = if cx.tty { escape(fix.as_bytes()) } else { fix };
+            out.finish().and_then(|()| writeln!(out.bytes(), "fix: {fix}")).map_err(Fault::output)?;
         }
         Ok(Status(u8::from(!allowed)))
     }
@@ -188,7 +191,7 @@ impl Walk<'_> {
     /// Goes through the path as path_resolution(7) says, and tells what each component needs.
     fn walk(&mut self, path: &OsStr, what: What) -> Result<End> {
         if path.is_empty() {
-            return Err(Fault::errno("walk", path, Errno::ENOENT).with_status(2));
+            return Err(Fault::errno("walk", path, Errno::ENOENT));
         }
         let mut whole = Vec::new();
         if !path.as_bytes().starts_with(b"/") {

@@ -13,6 +13,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::report::Report;
 use super::{Failure, Result, Step, fds};
+use crate::out::Fault;
 use crate::sys::capability;
 use crate::sys::syscall::{
     self, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, fsconfig_create,
@@ -45,25 +46,34 @@ impl View {
 /// fsopen(2) context from inside where the kernel cannot be told the namespace.
 ///
 /// # Errors
-/// The last of the ways that fails.
-pub fn open_for(target: &Target, context: impl FnOnce() -> Result<OwnedFd>) -> Result<View> {
+/// Why none could be made, where the target's own is none to be read either.
+pub fn open_for(
+    target: &Target,
+    context: impl FnOnce() -> std::result::Result<OwnedFd, Fault>,
+) -> std::result::Result<View, Fault> {
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let own = open("/proc/self", directory, Mode::empty()).step("open", "/proc/self")?;
     if namespace::inode(&own, c"ns/pid").ok() == target.facts.namespace("pid") {
-        return open("/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .step("open", "/proc")
-            .map(|root| View { root, clean: None });
+        let root = open("/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .step("open", "/proc")?;
+        return Ok(View { root, clean: None });
     }
     let made = from_outside(target).or_else(|_| {
         let context = context()?;
-        finish(&context)
+        finish(&context).map_err(Fault::from)
     });
-    match made {
-        Ok(clean) if shows(&clean, target) => Ok(match cached(target) {
+    let clean = made.and_then(|clean| match shows(&clean, target) {
+        Ok(true) => Ok(clean),
+        Ok(false) => Err(no_procfs().into()),
+        Err(failure) => Err(failure.into()),
+    });
+    match clean {
+        Ok(clean) => Ok(match cached(target) {
             Some(root) => View { root, clean: Some(clean) },
             None => View { root: clean, clean: None },
         }),
-        _ => targets_own(target).map(|root| View { root, clean: None }),
+        // Its failure would say nothing of why it was tried.
+        Err(fault) => targets_own(target).map(|root| View { root, clean: None }).map_err(|_| fault),
     }
 }
 
@@ -134,7 +144,10 @@ pub fn send_context(report: BorrowedFd) -> Result<()> {
             for _ in 0..200 {
                 match syscall::reap(child).step("waitpid", "procfs helper")? {
                     Some(0) => return Ok(()),
-                    Some(_) => return Err(Failure::new("fsopen", "proc", Errno::EPERM)),
+                    Some(errno) => {
+                        let object = "proc, in the target's PID namespace";
+                        return Err(Failure::new("fsopen", object, Errno::from_raw(errno.into())));
+                    }
                     None => std::thread::sleep(std::time::Duration::from_millis(5)),
                 }
             }
@@ -144,20 +157,22 @@ pub fn send_context(report: BorrowedFd) -> Result<()> {
             let sent = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
                 .and_then(|()| fsopen_proc())
                 .and_then(|context| fds::send(report, &Report::Descriptors.encode(), &[context.as_raw_fd()]));
-            syscall::exit_now(u8::from(sent.is_err()))
+            syscall::exit_now(sent.map_or_else(|errno| errno as u8, |()| 0))
         }
     }
 }
 
-/// The failure of a caller that has no context to give.
-pub fn no_context() -> Failure {
-    Failure::new("fsopen", "proc, in the target's PID namespace", Errno::EOPNOTSUPP)
+/// The failure where there is no procfs that is the right one.
+fn no_procfs() -> Failure {
+    Failure::new("open", "a procfs of the target's PID namespace", Errno::EOPNOTSUPP)
 }
 
 /// Whether a procfs is of the target's PID namespace.
-fn shows(procfs: &OwnedFd, target: &Target) -> bool {
-    openat(procfs, c"1", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .is_ok_and(|first| namespace::inode(&first, c"ns/pid").ok() == target.facts.namespace("pid"))
+fn shows(procfs: &OwnedFd, target: &Target) -> Result<bool> {
+    let first = openat(procfs, c"1", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .step("open", "the first process of a procfs")?;
+    let inode = namespace::inode(&first, c"ns/pid").step("stat", "the first process's PID namespace")?;
+    Ok(Some(inode) == target.facts.namespace("pid"))
 }
 
 /// The target's own /proc, if it is proven to be what it should: procfs, its root, of the target's PID namespace, and
@@ -177,11 +192,7 @@ fn targets_own(target: &Target) -> Result<OwnedFd> {
     let is_procfs = fstatfs(&procfs).is_ok_and(|fs| fs.filesystem_type() == PROC_SUPER_MAGIC);
     let is_root = nix::sys::stat::fstat(&procfs).is_ok_and(|stat| stat.st_ino == 1);
     let is_bare = mounts(target).is_some_and(|mounts| !mounts.lines().any(is_over_a_process));
-    if is_procfs && is_root && is_bare && shows(&procfs, target) {
-        Ok(procfs)
-    } else {
-        Err(Failure::new("open", "a procfs of the target's PID namespace", Errno::EOPNOTSUPP))
-    }
+    if is_procfs && is_root && is_bare && shows(&procfs, target)? { Ok(procfs) } else { Err(no_procfs()) }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl Session {
     /// Starts them; none where they are not wanted, or can't be started. What goes wrong with them is no matter of the
     /// operator's, who has not asked for them.
     pub(super) fn start_checkup(&mut self) -> Option<Checkup> {
-        if self.options.no_doctor || self.asked_in_vain {
+        if self.options.no_doctor || self.asked_in_vain || !self.terminal.stdout {
             return None;
         }
         let words = [&b"--fast"[..], b"--json"].map(|word| Argument::Word(word.to_vec()));
@@ -66,9 +66,10 @@ impl Checkup {
         }
     }
 
-    /// Whether nothing more comes.
+    /// Whether nothing more comes. A process inside that does not end, in a file system that hangs, has nothing to say.
     pub fn is_over(&self) -> bool {
-        self.left().is_zero() || self.fds().is_empty()
+        let has_told = self.pipeline.last_has_ended() && self.pipeline.pumps.last().is_none_or(Pump::is_done);
+        has_told || self.left().is_zero() || self.fds().is_empty()
     }
 
     /// Ends what still runs.

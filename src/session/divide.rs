@@ -1,5 +1,8 @@
 //! Commands that are two processes with a pipe between them: one in the container, one outside.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
 use super::copy;
 use super::job::Argument;
 use super::spawn::Prepared;
@@ -14,14 +17,14 @@ pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
     match cmd::partner(command.entry) {
         None => Ok(vec![command]),
         Some(partner) if partner.needs.files != NodeFiles::None => copy::divide(command, partner),
-        // Both get all that was typed. Help and the list need one alone.
+        // Both get all that was typed. Help, the list and a word about wrong ones need one alone.
         Some(partner) => {
-            let asks_for = |words: &[&[u8]]| {
-                command.arguments.iter().any(
-                    |argument| matches!(argument, Argument::Word(word) if words.contains(&word.as_slice())),
-                )
-            };
-            if asks_for(&[b"--help", b"--list", b"-l"]) {
+            if command.arguments.iter().any(|argument| matches!(argument, Argument::Pattern(_))) {
+                return Err(Fault::usage("takes no globs: put it in quotes"));
+            }
+            let words = words(&command);
+            let is_list = words.iter().any(|word| word == "--list" || word == "-l");
+            if is_list || !command.entry.parse(words).is_ok_and(|invocation| !invocation.help) {
                 return Ok(vec![command]);
             }
             let own = Prepared::new(command.entry, command.arguments.clone(), Vec::new());
@@ -32,4 +35,13 @@ pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
             ])
         }
     }
+}
+
+/// What was typed, as far as it is known before globs are expanded.
+pub fn words(command: &Prepared) -> Vec<OsString> {
+    let word = |argument: &Argument| match argument {
+        Argument::Word(word) => OsString::from_vec(word.clone()),
+        Argument::Pattern(_) => OsString::from("*"),
+    };
+    command.arguments.iter().map(word).collect()
 }

@@ -156,6 +156,8 @@ impl Session {
         );
         let Err(fault) = self.decide_identity().and_then(|()| self.hello().map(drop)) else {
             (self.target_ended, self.label_noted, self.asked_in_vain) = (false, false, false);
+            // It looks at the one before.
+            self.checkup.take().iter().for_each(checkup::Checkup::end);
             return Ok(());
         };
         (self.target, self.variables, self.hello, self.procfs) = before;
@@ -310,19 +312,23 @@ impl Session {
 
     /// The container's passwd and group; empty where they can't be read.
     fn users_files(&mut self) -> (Vec<u8>, Vec<u8>) {
-        if self.asked_in_vain && self.hello.is_none() {
-            return Default::default();
+        if self.hello.is_none()
+            && !self.asked_in_vain
+            && let Err(fault) = self.hello()
+        {
+            self.asked_in_vain = true;
+            self.note(&format!("the container's users are not known: {fault}"));
         }
-        self.hello().map(|hello| (hello.passwd, hello.group)).unwrap_or_default()
+        self.hello.clone().map(|hello| (hello.passwd, hello.group)).unwrap_or_default()
     }
 
     /// Makes the procfs of the target's PID namespace, when it is first needed.
     fn procfs(&mut self) -> Result<(), Fault> {
         if self.procfs.is_none() {
             // Asked for where the kernel is not told the namespace: from inside.
-            let context = || match self.descriptors(Want::ProcfsContext).map(|fds| fds.into_iter().next()) {
-                Ok(Some(context)) => Ok(context),
-                _ => Err(procfs::no_context()),
+            let context = || {
+                let sent = self.descriptors(Want::ProcfsContext)?;
+                sent.into_iter().next().ok_or_else(|| Fault::say("the worker sent nothing").with_status(125))
             };
             let procfs = procfs::open_for(&self.target, context)?;
             self.procfs = Some(procfs);

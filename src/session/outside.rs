@@ -94,7 +94,10 @@ pub fn run(given: Outside) -> u8 {
         cx.target = Some(target.pid);
     }
     if watching {
-        let Some(procfs) = take() else { return 125 };
+        let Some(procfs) = take() else {
+            cx.report(&Fault::text("open", "procfs", "it is not where it should be").with_status(125));
+            return 125;
+        };
         let clean_procfs = if is_clean_too { take() } else { None };
         let target = target.facts.pid_inside;
         cx.watch = Some(Watch { procfs, clean_procfs, target, own, sock_diag: take(), route: take() });

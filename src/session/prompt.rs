@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::thread;
@@ -15,13 +15,11 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, pipe2};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::{History, MemHistory};
 use rustyline::validate::Validator;
-use rustyline::{
-    Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, ExternalPrinter, KeyEvent,
-};
+use rustyline::{Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, KeyEvent};
 
 use super::checkup::{Checkup, is_ready};
 use super::{Session, complete, history, terminal};
@@ -35,10 +33,25 @@ const LINE_LIMIT: usize = 1 << 20;
 /// In the prompt for the user and the directory, where the container could not tell them.
 const UNKNOWN: &str = "?";
 
+/// After so many milliseconds the editor is interrupted again.
+const AGAIN: u8 = 20;
+
 /// What rustyline asks while a line is edited.
 struct Helper {
     session: Rc<RefCell<Session>>,
     hinter: HistoryHinter,
+    typed: RefCell<Typed>,
+}
+
+/// A line that is being edited, before the cursor and after it.
+type Typed = (String, String);
+
+impl Helper {
+    /// Remembers the line as it is, which the editor does not give back where it is interrupted.
+    fn remember(&self, line: &str, position: usize) {
+        let (left, right) = line.split_at_checked(position).unwrap_or((line, ""));
+        *self.typed.borrow_mut() = (left.to_owned(), right.to_owned());
+    }
 }
 
 impl Completer for Helper {
@@ -58,6 +71,7 @@ impl Hinter for Helper {
     type Hint = String;
 
     fn hint(&self, line: &str, position: usize, context: &Context<'_>) -> Option<String> {
+        self.remember(line, position);
         // A history file may hold anything; a hint that would have to be escaped is none.
         self.hinter.hint(line, position, context).filter(|hint| escape(hint.as_bytes()) == *hint)
     }
@@ -70,6 +84,12 @@ impl Highlighter for Helper {
         } else {
             Cow::Borrowed(hint)
         }
+    }
+
+    /// Asked also where the cursor alone moves, and no hint is.
+    fn highlight_char(&self, line: &str, position: usize, _: CmdKind) -> bool {
+        self.remember(line, position);
+        false
     }
 }
 
@@ -89,6 +109,7 @@ impl Session {
         let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
         let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
         self.checkup = self.start_checkup();
+        terminal::ignore_interrupts();
         let (lines, mut file) = self.open_history();
         self.history.clone_from(&lines);
         let session = Rc::new(RefCell::new(self));
@@ -188,50 +209,103 @@ impl Session {
     }
 }
 
-/// Reads a line, and stops when the target ends. A thread waits for that, since the editor waits for keys alone; it is
-/// gone before anything is run.
+/// Reads a line, and stops when the target ends. What the doctor's first look has found meanwhile is shown above it, and
+/// what was typed stays.
 fn read_line(
     editor: &mut Editor<Helper, MemHistory>,
     prompt: &str,
     session: &RefCell<Session>,
 ) -> rustyline::Result<String> {
+    let mut typed = Typed::default();
+    loop {
+        let (line, news) = interruptible(editor, prompt, &typed, session)?;
+        let Some(News::Findings(findings)) = news else { return line };
+        let is_interrupted = matches!(line, Err(ReadlineError::Interrupted | ReadlineError::Signal(_)));
+        if is_interrupted {
+            typed = editor.helper().map(|helper| helper.typed.take()).unwrap_or_default();
+        }
+        let rows =
+            if is_interrupted { rows_of(prompt, &typed, session.borrow().terminal.width()) } else { 0 };
+        show_above(&findings, rows);
+        if !is_interrupted {
+            return line;
+        }
+    }
+}
+
+/// How many rows of the terminal a line and its prompt take.
+fn rows_of(prompt: &str, typed: &Typed, width: usize) -> usize {
+    let length = [prompt, &typed.0, &typed.1].map(|part| part.chars().count()).iter().sum::<usize>();
+    length / width.max(1) + 1
+}
+
+/// Writes a line in the place of the last rows of the terminal.
+fn show_above(line: &str, rows: usize) {
+    let up = if rows > 0 { format!("\x1b[{rows}A\r\x1b[J") } else { String::new() };
+    let mut terminal = io::stdout();
+    // What can't be shown was not asked for.
+    let _ = terminal.write_all(format!("{up}{line}").as_bytes()).and_then(|()| terminal.flush());
+}
+
+/// What a line is interrupted for.
+enum News {
+    /// The target has ended.
+    End,
+    /// The doctor's first look has found something.
+    Findings(String),
+}
+
+/// Reads a line that begins with what was typed before, until there are news. A thread waits for them, since the editor
+/// waits for keys alone; it is gone before anything is run. Not the editor's external printer: while it is in use, keys
+/// that came together are taken one for each further key.
+fn interruptible(
+    editor: &mut Editor<Helper, MemHistory>,
+    prompt: &str,
+    (left, right): &Typed,
+    session: &RefCell<Session>,
+) -> rustyline::Result<(rustyline::Result<String>, Option<News>)> {
     let target = session.borrow().target.pidfd.try_clone()?;
-    let mut printer = match &session.borrow().checkup {
-        Some(_) => editor.create_external_printer().ok(),
-        None => None,
-    };
     let mut checkup = session.borrow_mut().checkup.take();
     let mut interrupt = SigSet::empty();
     interrupt.add(Signal::SIGINT);
     let (until, done) = pipe2(OFlag::O_CLOEXEC)?;
-    let line = thread::scope(|scope| {
+    let (line, news) = thread::scope(|scope| -> rustyline::Result<_> {
         // Without a thread the end is told after the line.
         let shared = &mut checkup;
-        let _ = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, move || {
-            if watch(target.as_fd(), until.as_fd(), shared, printer.as_mut()) {
-                // The editor takes it as a reason to return.
-                let _ = kill(Pid::this(), Signal::SIGINT);
-            }
+        let waiting = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, move || {
+            let news = watch(target.as_fd(), until.as_fd(), shared)?;
+            interrupt_editor(until.as_fd());
+            Some(news)
         });
         // Blocked at any other time, and in the thread: a running command reads it from a descriptor.
         interrupt.thread_unblock()?;
-        let line = editor.readline(prompt);
+        let line = editor.readline_with_initial(prompt, (left, right));
         interrupt.thread_block()?;
         drop(done);
-        line
-    });
+        Ok((line, waiting.ok().and_then(|waiting| waiting.join().ok().flatten())))
+    })?;
     session.borrow_mut().checkup = checkup;
-    line
+    // One that the editor did not hear is not for the command that was typed.
+    while news.is_some() && matches!(session.borrow().signals.read_signal(), Ok(Some(_))) {}
+    Ok((line, news))
 }
 
-/// Waits for the target's end, which it tells, or until the line is read; and takes what comes of the doctor's first look
-/// meanwhile.
-fn watch(
-    target: BorrowedFd,
-    until: BorrowedFd,
-    checkup: &mut Option<Checkup>,
-    mut printer: Option<&mut impl ExternalPrinter>,
-) -> bool {
+/// Has the editor return, which takes SIGINT as a reason to. It looks only where a signal interrupts its wait for a key:
+/// one that comes just before is told by the next, which does nothing else.
+fn interrupt_editor(until: BorrowedFd) {
+    let mut resize = SigSet::empty();
+    resize.add(Signal::SIGWINCH);
+    // For the editor's thread.
+    let _ = resize.thread_block();
+    let _ = kill(Pid::this(), Signal::SIGINT);
+    while let Ok(0) | Err(Errno::EINTR) = poll(&mut [PollFd::new(until, PollFlags::POLLIN)], AGAIN) {
+        let _ = kill(Pid::this(), Signal::SIGWINCH);
+    }
+}
+
+/// Waits for the target's end, or for the end of the doctor's first look where that has found something; none where the
+/// line is read before.
+fn watch(target: BorrowedFd, until: BorrowedFd, checkup: &mut Option<Checkup>) -> Option<News> {
     loop {
         let mut waits = vec![PollFd::new(target, PollFlags::POLLIN), PollFd::new(until, PollFlags::POLLIN)];
         waits.extend(checkup.iter().flat_map(Checkup::fds));
@@ -239,21 +313,20 @@ fn watch(
             PollTimeout::try_from(checkup.left().as_millis() as i32 + 1).unwrap_or(PollTimeout::MAX)
         });
         if !matches!(poll(&mut waits, limit), Ok(_) | Err(Errno::EINTR)) {
-            return false;
+            return None;
         }
         let ready: Vec<bool> = waits.iter().map(is_ready).collect();
         drop(waits);
         match ready.as_slice() {
-            [true, ..] => return true,
-            [_, true, ..] => return false,
+            [true, ..] => return Some(News::End),
+            [_, true, ..] => return None,
             [_, _, rest @ ..] => checkup.iter_mut().for_each(|checkup| checkup.step(rest)),
-            _ => return false,
+            _ => return None,
         }
         if let Some(over) = checkup.take_if(|checkup| checkup.is_over()) {
             over.end();
-            if let (Some(line), Some(printer)) = (over.line(), printer.as_mut()) {
-                // What can't be shown was not asked for.
-                let _ = printer.print(line);
+            if let Some(line) = over.line() {
+                return Some(News::Findings(line));
             }
         }
     }
@@ -271,7 +344,11 @@ fn editor(session: &Rc<RefCell<Session>>, lines: &[String]) -> rustyline::Result
         memory.add(line)?;
     }
     let mut editor = Editor::with_history(config, memory)?;
-    editor.set_helper(Some(Helper { session: Rc::clone(session), hinter: HistoryHinter::new() }));
+    editor.set_helper(Some(Helper {
+        session: Rc::clone(session),
+        hinter: HistoryHinter::new(),
+        typed: RefCell::default(),
+    }));
     // Ctrl-Z would stop the prompt and leave its processes.
     editor.bind_sequence(Event::from(KeyEvent::ctrl('Z')), EventHandler::Simple(Cmd::Noop));
     Ok(editor)

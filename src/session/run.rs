@@ -54,7 +54,7 @@ pub struct Pipeline {
     pub input: Option<Pump>,
     /// How far a copy is, for a person.
     pub progress: Option<Progress>,
-    /// Whether what still runs when the last stage has ended is ended, too: it has waited for the others long enough.
+    /// Whether what feeds the last stage is ended with it: that has waited for it long enough.
     pub ends_with_last: bool,
 }
 
@@ -119,9 +119,9 @@ impl Pipeline {
                     break;
                 }
             } else if running && self.ends_with_last && self.last_has_ended() {
-                let mut end = Ending::begin(now, &self.stages);
-                end.hurry(now, &self.stages);
-                ending = Some(end);
+                // What writes the output somewhere else has yet to.
+                self.stages.iter().filter(|stage| stage.feeds).for_each(|stage| stage.signal(libc::SIGKILL));
+                ending = Some(Ending { begun: now.checked_sub(KILL_AFTER).unwrap_or(now), killed: true });
             } else if deadline.is_some_and(|deadline| now >= deadline) {
                 outcome.timed_out = true;
                 outcome.hindered = self.hindrance();
@@ -167,7 +167,7 @@ impl Pipeline {
     }
 
     /// Whether the stage whose status counts has ended.
-    fn last_has_ended(&self) -> bool {
+    pub fn last_has_ended(&self) -> bool {
         self.stages.iter().rfind(|stage| !stage.auxiliary).is_some_and(|stage| stage.status.is_some())
     }
 

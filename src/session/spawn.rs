@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::OFlag;
@@ -150,7 +150,7 @@ impl Session {
                 // The last one of a one-shot run takes the launcher along.
                 let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty() && lookups.is_empty();
                 let mut stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
-                stage.auxiliary = command.feeds_partner;
+                (stage.auxiliary, stage.feeds) = (command.feeds_partner, command.feeds_partner);
                 pipeline.stages.push(stage);
             } else {
                 let copy = (command.feeds_partner, command.accepts);
@@ -242,12 +242,8 @@ impl Session {
         {
             return Wants::default();
         }
-        let placeholder = |argument: &Argument| match argument {
-            Argument::Word(word) => OsString::from_vec(word.clone()),
-            Argument::Pattern(_) => OsString::from("*"),
-        };
         // Wrong arguments are told by the command's own process.
-        command.entry.wants(command.arguments.iter().map(placeholder).collect()).unwrap_or_default()
+        command.entry.wants(super::divide::words(command)).unwrap_or_default()
     }
 
     fn shows_to_person(&self, command: &Prepared) -> bool {

@@ -20,6 +20,8 @@ pub struct Stage {
     pub status: Option<u8>,
     /// Whether it writes a redirection for the stage before it: its own success says nothing.
     pub auxiliary: bool,
+    /// Whether it writes what the last one has read: that one's end is its own.
+    pub feeds: bool,
     process: Process,
 }
 
@@ -49,7 +51,7 @@ impl Stage {
     pub fn inside(name: &str, report: OwnedFd, orders: Option<OwnedFd>) -> Self {
         let limit = std::time::Duration::from_secs(u64::from(worker::ENTRY_LIMIT) + 1);
         let process = Process::Inside { report, orders, pid: None, deadline: Instant::now() + limit };
-        Self { name: name.to_owned(), status: None, auxiliary: false, process }
+        Self { name: name.to_owned(), status: None, auxiliary: false, feeds: false, process }
     }
 
     /// A child of ours.
@@ -58,6 +60,7 @@ impl Stage {
             name: name.to_owned(),
             status: None,
             auxiliary: false,
+            feeds: false,
             process: Process::Outside { pid, pidfd },
         }
     }
@@ -93,7 +96,11 @@ impl Stage {
         match &mut self.process {
             Process::Outside { pid, .. } => match reap(*pid) {
                 Ok(status) => self.status = status,
-                Err(_) => self.status = Some(125),
+                Err(errno) => {
+                    let fault = Fault::errno("waitpid", &self.name, errno).with_status(125);
+                    outcome.failure.get_or_insert(fault);
+                    self.status = Some(125);
+                }
             },
             Process::Inside { report, orders, pid, .. } => {
                 let heard = if orders.is_some() {

@@ -91,6 +91,14 @@ fn restore_when_ended(modes: Termios) {
     }
 }
 
+/// Has SIGINT do nothing between the editor's end and its being blocked again. What is blocked comes to its descriptor
+/// all the same.
+pub fn ignore_interrupts() {
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is set.
+    let _ = unsafe { sigaction(Signal::SIGINT, &ignore) };
+}
+
 extern "C" fn put_back_and_end(signal: libc::c_int) {
     put_back();
     // After what was typed. A terminal that has hung up takes nothing.

@@ -2,6 +2,7 @@
 //! bounded, since the file may be anything.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use elf::abi;
@@ -9,10 +10,36 @@ use elf::abi;
 /// The most program headers and dynamic entries.
 const HEADERS: u16 = 512;
 const ENTRIES: usize = 4096;
-/// The longest string, and the most libraries and versions.
-const STRING: usize = 4096;
+/// The longest path, and the longest name of a version.
+const PATH: usize = 4096;
+const NAME: usize = 256;
+/// The most libraries, and the most versions that are wanted of all of them together.
 const NEEDED: usize = 512;
 const VERSIONS: usize = 4096;
+
+/// What is read: a file, or bytes that are one.
+pub trait Source {
+    /// As `pread(2)`.
+    ///
+    /// # Errors
+    /// Its.
+    fn read_at(&self, to: &mut [u8], at: u64) -> io::Result<usize>;
+}
+
+impl Source for File {
+    fn read_at(&self, to: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(self, to, at)
+    }
+}
+
+impl Source for &[u8] {
+    fn read_at(&self, to: &mut [u8], at: u64) -> io::Result<usize> {
+        let from = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let count = from.len().min(to.len());
+        to[..count].copy_from_slice(&from[..count]);
+        Ok(count)
+    }
+}
 
 /// What kind of file it is, and for which machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,7 +90,7 @@ pub struct Object {
 
 impl Object {
     /// Reads a file; none where it is no ELF file, or is broken before its dynamic section.
-    pub fn read(file: &File) -> Option<Self> {
+    pub fn read(file: &dyn Source) -> Option<Self> {
         Reader { file, machine: Machine { is_64: true, is_little: true, number: 0 }, loads: Vec::new() }
             .object()
     }
@@ -73,7 +100,7 @@ impl Object {
 type Load = (u64, u64, u64);
 
 struct Reader<'a> {
-    file: &'a File,
+    file: &'a dyn Source,
     machine: Machine,
     loads: Vec<Load>,
 }
@@ -81,8 +108,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn bytes<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
         let mut bytes = [0; N];
-        self.file.read_exact_at(&mut bytes, at).ok()?;
-        Some(bytes)
+        // A file's end alone makes a read short.
+        let count = self.file.read_at(&mut bytes, at).ok()?;
+        (count == N).then_some(bytes)
     }
 
     fn u16(&self, at: u64) -> Option<u16> {
@@ -106,8 +134,8 @@ impl Reader<'_> {
     }
 
     /// Up to the NUL that ends it.
-    fn string(&self, at: u64) -> Option<Vec<u8>> {
-        let mut text = vec![0; STRING];
+    fn string(&self, at: u64, limit: usize) -> Option<Vec<u8>> {
+        let mut text = vec![0; limit];
         let count = self.file.read_at(&mut text, at).ok()?;
         let end = text.get(..count)?.iter().position(|byte| *byte == 0)?;
         text.truncate(end);
@@ -166,7 +194,7 @@ impl Reader<'_> {
             };
             match kind {
                 abi::PT_LOAD => self.loads.push((address, offset, length)),
-                abi::PT_INTERP => object.interpreter = self.string(offset),
+                abi::PT_INTERP => object.interpreter = self.string(offset, PATH),
                 abi::PT_DYNAMIC => dynamic = Some((offset, length)),
                 _ => {}
             }
@@ -193,35 +221,36 @@ impl Reader<'_> {
         }
         let value = |wanted: i64| entries.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
         let strings = self.offset(value(abi::DT_STRTAB)?)?;
-        let string = |at: u64| self.string(strings.checked_add(at)?);
-        let named = |tag: i64| value(tag).and_then(string);
+        let string = |at: u64, limit| self.string(strings.checked_add(at)?, limit);
+        let named = |tag: i64| value(tag).and_then(|at| string(at, PATH));
         object.needed = entries
             .iter()
             .filter(|(tag, _)| *tag == abi::DT_NEEDED)
             .take(NEEDED)
-            .filter_map(|(_, at)| string(*at))
+            .filter_map(|(_, at)| string(*at, PATH))
             .collect();
         object.soname = named(abi::DT_SONAME);
         object.rpath = named(abi::DT_RPATH);
         object.runpath = named(abi::DT_RUNPATH);
         object.no_default = value(abi::DT_FLAGS_1).is_some_and(|flags| flags & 0x800 != 0);
         if let Some(at) = value(abi::DT_VERNEED).and_then(|address| self.offset(address)) {
-            object.wanted = self.wanted(at, &string);
+            object.wanted = self.wanted(at, &|at| string(at, NAME));
         }
         if let Some(at) = value(abi::DT_VERDEF).and_then(|address| self.offset(address)) {
-            object.defined = self.defined(at, &string);
+            object.defined = self.defined(at, &|at| string(at, NAME));
         }
         Some(())
     }
 
     /// `Elf64_Verneed` and `Elf64_Vernaux`, which are the same for both classes; chains of offsets that only go on.
     fn wanted(&self, mut at: u64, string: &dyn Fn(u64) -> Option<Vec<u8>>) -> Vec<Wanted> {
-        let mut all = Vec::new();
+        let (mut all, mut left) = (Vec::new(), VERSIONS);
         for _ in 0..NEEDED {
             let Some((file, mut aux, next)) = self.three(at, [4, 8, 12]) else { break };
             let mut wanted = Wanted { file: string(file).unwrap_or_default(), versions: Vec::new() };
             aux = at.saturating_add(aux);
-            for _ in 0..VERSIONS {
+            while left > 0 {
+                left -= 1;
                 let (Some(flags), Some((name, following, _))) =
                     (self.u16(aux.saturating_add(4)), self.three(aux, [8, 12, 8]))
                 else {
@@ -263,5 +292,64 @@ impl Reader<'_> {
     fn three(&self, at: u64, offsets: [u64; 3]) -> Option<(u64, u64, u64)> {
         let word = |behind| self.u32(at.checked_add(behind)?).map(u64::from);
         Some((word(offsets[0])?, word(offsets[1])?, word(offsets[2])?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A library of 64 bits, little-endian: a header, what is mapped, and a dynamic section that leads to this.
+    fn library(entries: &[(i64, u64)], behind: &[u8]) -> Vec<u8> {
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0".to_vec();
+        file.extend(words(&[0, 64, 0]));
+        file.extend([0, 0, 0, 0, 64, 0, 56, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+        let start = 64 + 2 * 56;
+        let length = entries.len() as u64 * 16 + 16;
+        file.extend(words(&[1, 0, 0, 0, 1 << 30, 1 << 30, 4096]));
+        file.extend(words(&[2, start, start, start, length, length, 8]));
+        entries.iter().for_each(|(tag, value)| file.extend(words(&[*tag as u64, *value])));
+        file.extend(words(&[0, 0]));
+        file.extend(behind);
+        file
+    }
+
+    /// Where what is behind the dynamic section begins.
+    fn behind(entries: usize) -> u64 {
+        (64 + 2 * 56 + entries * 16 + 16) as u64
+    }
+
+    #[test]
+    fn a_dynamic_section_is_read_and_no_cut_panics() {
+        let at = behind(3);
+        let entries = [(abi::DT_STRTAB, at), (abi::DT_NEEDED, 1), (abi::DT_SONAME, 9)];
+        let file = library(&entries, b"\0liba.so\0libb.so\0");
+        let object = Object::read(&file.as_slice()).unwrap();
+        assert_eq!(object.needed, [b"liba.so".to_vec()]);
+        assert_eq!(object.soname.as_deref(), Some(&b"libb.so"[..]));
+        for end in 0..file.len() {
+            let _ = Object::read(&&file[..end]);
+        }
+    }
+
+    // Seen to fail with a bound for each library alone.
+    #[test]
+    fn versions_are_bounded_in_all() {
+        let at = behind(2);
+        let entries = [(abi::DT_STRTAB, at), (abi::DT_VERNEED, at)];
+        let (libraries, versions) = (NEEDED as u32, 100);
+        let mut chain: Vec<u32> = Vec::new();
+        for number in 0..libraries {
+            // vn_version and vn_cnt, vn_file, vn_aux, vn_next: all share what is behind them.
+            chain.extend([1, 0, (libraries - number) * 16, if number + 1 < libraries { 16 } else { 0 }]);
+        }
+        for number in 0..versions {
+            // vna_hash, vna_flags and vna_other, vna_name, vna_next.
+            chain.extend([0, 0, 0, if number + 1 < versions { 16 } else { 0 }]);
+        }
+        let chain: Vec<u8> = chain.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let wanted = Object::read(&library(&entries, &chain).as_slice()).unwrap().wanted;
+        assert_eq!(wanted.iter().map(|one| one.versions.len()).sum::<usize>(), VERSIONS);
     }
 }

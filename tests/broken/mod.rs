@@ -3,6 +3,7 @@
 
 mod healthy;
 mod image;
+mod inside;
 mod libraries;
 mod network;
 mod process;

@@ -1,1 +1,118 @@
-//! To be written.
+//! What the processes do.
+
+use std::fs;
+
+use super::doctor;
+use super::inside::{first, plain, started};
+use crate::support::{LIMIT, Sandbox, needs_root, signal};
+
+// Seen to fail with the bit of the next signal.
+#[test]
+fn pid1_signals() {
+    needs_root!();
+    let target = started(plain(), &["broken", "block"]);
+    doctor(&target, &["process"]).says("pid1-signals", "ok", &first(&target));
+    for (word, status, words) in [
+        ("handle=15", "ok", "it has a handler"),
+        ("ignore=15", "warn", "it ignores SIGTERM"),
+        ("threads=1", "warn", "no handler for SIGTERM, and as PID 1 no default action"),
+    ] {
+        let target = started(plain(), &["family", word]);
+        let report = doctor(&target, &[]);
+        let row = report.says("pid1-signals", status, &first(&target));
+        assert!(row["detail"].as_str().unwrap().contains(words), "{row}");
+        assert_eq!(row["fix"].is_string(), status == "warn");
+        report.nothing_else_is_broken(&[]);
+    }
+    // What is said is so.
+    let target = started(plain(), &["family", "threads=1"]);
+    signal(target.pid, libc::SIGTERM);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(crate::live::is_alive(target.pid));
+}
+
+// Seen to fail without the look at who the parent is.
+#[test]
+fn zombies() {
+    needs_root!();
+    let target = started(plain(), &["family", "zombie"]);
+    let report = doctor(&target, &[]);
+    let row = report.says("zombies", "warn", &first(&target));
+    assert!(row["fix"].as_str().unwrap().contains("--init"), "{row}");
+    report.nothing_else_is_broken(&[]);
+    for (count, status, words) in [("6", "warn", "6 ended children"), ("2", "note", "2 ended children")] {
+        let target = started(plain(), &["broken", "zombies", count]);
+        let report = doctor(&target, &["zombies"]);
+        let row = report.says("zombies", status, "2 (careless)");
+        assert!(row["detail"].as_str().unwrap().contains(words), "{row}");
+        assert_eq!((report.rows.len(), report.status), (1, i32::from(status == "warn")));
+    }
+    let target = started(plain(), &["broken", "zombies", "0"]);
+    doctor(&target, &["zombies"]).says("zombies", "ok", "");
+}
+
+// Seen to fail with the hard limit in the place of the soft one.
+#[test]
+fn fd_limit() {
+    needs_root!();
+    let mut target = started(plain(), &["broken", "limit-files"]);
+    let open = fs::read_dir(format!("/proc/{}/fd", target.pid)).unwrap().count();
+    for (soft, status, words) in [
+        (100, "ok", "nothing is wrong"),
+        (open + 1, "ok", "nothing is wrong"),
+        (open, "fail", "no further file"),
+        (open - 1, "fail", "no further file"),
+    ] {
+        limit_files(&mut target, soft);
+        let report = doctor(&target, &[]);
+        let subject = if status == "ok" { String::new() } else { first(&target) };
+        let row = report.says("fd-limit", status, &subject);
+        assert!(row["detail"].as_str().unwrap().contains(words), "{row}");
+        if status == "fail" {
+            assert_eq!(row["evidence"][0], format!("{open} open, limit {soft} (hard limit 1000)"));
+        }
+        report.nothing_else_is_broken(&["fd-limit"]);
+    }
+    let mut target = started(plain(), &["broken", "limit-files", "40"]);
+    let open = fs::read_dir(format!("/proc/{}/fd", target.pid)).unwrap().count();
+    for (soft, status) in [(open + 3, "warn"), (open + 10, "ok")] {
+        limit_files(&mut target, soft);
+        let report = doctor(&target, &["fd-limit"]);
+        report.says("fd-limit", status, "");
+        assert_eq!((report.rows.len(), report.status), (1, i32::from(status == "warn")));
+    }
+}
+
+/// Has the target let itself have so many open files.
+fn limit_files(target: &mut Sandbox, soft: usize) {
+    target.say(&soft.to_string());
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("limited"));
+}
+
+// Seen to fail with any path that ends in ` (deleted)`.
+#[test]
+fn deleted_exe() {
+    needs_root!();
+    let target = started(plain().program("odd (deleted)"), &["exec", "/odd (deleted)", "serve", "8080"]);
+    doctor(&target, &["deleted-exe"]).says("deleted-exe", "ok", "");
+    let target = started(plain(), &["exec", "/server", "serve", "8080"]);
+    doctor(&target, &["deleted-exe"]).says("deleted-exe", "ok", "");
+    // As an upgrade does: another file of that name.
+    let (new, old) = (target.root.join("new"), target.root.join("server"));
+    fs::copy(&old, &new).unwrap();
+    fs::rename(&new, &old).unwrap();
+    let report = doctor(&target, &[]);
+    let row = report.says("deleted-exe", "warn", "1 (server)");
+    assert!(row["detail"].as_str().unwrap().contains("what /server was"), "{row}");
+    assert_eq!(row["evidence"][0], "exe /server (deleted)");
+    report.nothing_else_is_broken(&[]);
+    // What was started out of memory may be meant.
+    let target = started(plain(), &["broken", "memfd"]);
+    assert!(crate::live::within(LIMIT, || {
+        fs::read_link(format!("/proc/{}/exe", target.pid))
+            .is_ok_and(|exe| exe.starts_with("/memfd:program (deleted)"))
+    }));
+    let report = doctor(&target, &["deleted-exe"]);
+    report.says("deleted-exe", "note", &first(&target));
+    assert_eq!(report.status, 0);
+}

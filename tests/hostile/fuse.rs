@@ -12,8 +12,10 @@ use crate::system::*;
 pub enum Serving {
     /// The files of a made-up /proc.
     Proc,
-    /// Nothing: every request but the first is kept.
+    /// Every request but the first is kept: then the kernel lets nobody who waits go, not even by SIGKILL.
     Silence,
+    /// No request is read.
+    Nothing,
     /// A directory and a file that never end.
     Endless,
 }
@@ -52,7 +54,11 @@ impl Daemon {
 
     /// Answers in a thread of its own, as long as this process lives.
     pub fn start(self) {
-        std::thread::spawn(move || self.serve());
+        match self.1 {
+            // Open for as long as this process lives.
+            Serving::Nothing => std::mem::forget(self),
+            _ => drop(std::thread::spawn(move || self.serve())),
+        }
     }
 
     fn serve(mut self) {

@@ -7,13 +7,16 @@ mod fake;
 mod forks;
 mod fuse;
 mod hold;
+mod http;
 mod memory;
 mod names;
+mod plant;
 mod seize;
 mod signals;
 mod swap;
 mod terminal;
 mod thief;
+mod traps;
 mod unshare;
 mod watch;
 
@@ -45,6 +48,10 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "bomb" => forks::bomb(),
         "hog" => memory::hog(),
         "dns" => dns::serve(argument),
+        "http" => http::serve(rest),
+        "plant" => plant::plant(),
+        "traps" => traps::set(rest),
+        "swap-trap" => traps::swap(argument, &rest[1]),
         "siege" => siege(),
         _ => {}
     }

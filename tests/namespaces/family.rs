@@ -40,8 +40,8 @@ pub struct Held {
     pub calls: Vec<(Site, Call)>,
     /// Whether the call that was to fail came.
     pub reached: bool,
-    /// What the node saw of each process in another PID namespace, when that was forked.
-    pub inside: Vec<Seen>,
+    /// What the node saw of each process in another PID namespace, when that was forked, and which one it was.
+    pub inside: Vec<(usize, Seen)>,
     /// It took longer than its limit, and was killed.
     pub hung: bool,
     /// Processes that went on when nsdbg had ended.
@@ -49,7 +49,7 @@ pub struct Held {
 }
 
 /// A process inside.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Lines of its status file: ids, capabilities, no_new_privs, seccomp.
     pub status: Vec<(String, String)>,
@@ -86,6 +86,8 @@ impl Seen {
 /// A process that is held.
 #[derive(Default)]
 struct Process {
+    /// None where it has stopped before its parent told of it: it waits for that, else what it forks would be counted
+    /// before it.
     place: Option<usize>,
     counts: BTreeMap<i64, u32>,
     /// The call that it is in: where it is told, and the errno with which it is to fail.
@@ -99,24 +101,28 @@ struct Family {
     processes: BTreeMap<i32, Process>,
     next: usize,
     fail: Option<(Site, i32)>,
+    refuse: Refuse,
     held: Held,
 }
 
-/// Runs nsdbg to its end within a limit; `fail` names a call and the errno that it answers instead of being made. To be
-/// called by a thread that has no other children.
-pub fn hold(command: &mut Command, fail: Option<(Site, i32)>, limit: Duration) -> Held {
+/// The errno that a call answers each time, where it does.
+pub type Refuse = fn(&Call) -> Option<i32>;
+
+/// Runs nsdbg to its end within a limit; `fail` names a call and the errno that it answers instead of being made, beside
+/// what is refused each time. To be called by a thread that has no other children.
+pub fn hold(command: &mut Command, fail: Option<(Site, i32)>, refuse: Refuse, limit: Duration) -> Held {
     // SAFETY: one system call between fork and exec.
     unsafe {
         command.pre_exec(|| ptrace(libc::PTRACE_TRACEME, 0, 0, 0).map(drop));
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (out, err) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
     let first = child.id() as i32;
     let ran = Ran { status: -1, out: Vec::new(), err: String::new() };
     let held =
         Held { ran, calls: Vec::new(), reached: false, inside: Vec::new(), hung: false, left: Vec::new() };
-    let mut family = Family { processes: BTreeMap::new(), next: 1, fail, held };
+    let mut family = Family { processes: BTreeMap::new(), next: 1, fail, refuse, held };
     family.processes.insert(first, Process { place: Some(0), ..Process::default() });
     family.follow(first, limit);
     // It has been waited for.
@@ -159,6 +165,10 @@ impl Family {
                 continue;
             }
             self.processes.remove(&pid);
+            // Of a parent that was killed nothing comes any more.
+            let waiting: Vec<i32> =
+                self.processes.iter().filter(|(_, one)| one.place.is_none()).map(|(pid, _)| *pid).collect();
+            waiting.into_iter().for_each(|pid| self.begin(pid));
             if pid == first {
                 self.held.ran.status = if libc::WIFEXITED(status) {
                     libc::WEXITSTATUS(status)
@@ -177,8 +187,10 @@ impl Family {
             (libc::SIGTRAP, event) if is_fork(event) => {
                 let mut child: libc::c_ulong = 0;
                 if ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, (&raw mut child) as usize).is_ok() {
-                    self.processes.entry(child as i32).or_default().place = Some(self.next);
-                    self.next += 1;
+                    match self.processes.contains_key(&(child as i32)) {
+                        true => self.begin(child as i32),
+                        false => self.number(child as i32),
+                    }
                 }
             }
             (libc::SIGTRAP, 0) => {
@@ -186,17 +198,32 @@ impl Family {
             }
             (libc::SIGTRAP, _) => {}
             // The first stop of one that was forked; it may come before its parent's.
-            (libc::SIGSTOP, _) => {
-                self.processes.entry(pid).or_default();
-                let pids = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-                let pids = pids.lines().find_map(|line| line.strip_prefix("NSpid:").map(str::trim));
-                if pids.is_some_and(|pids| pids.contains('\t')) {
-                    self.held.inside.push(Seen::of(pid));
-                }
-            }
+            (libc::SIGSTOP, _) if self.processes.contains_key(&pid) => return self.begin(pid),
+            (libc::SIGSTOP, _) => return drop(self.processes.insert(pid, Process::default())),
             (number, _) => pass = number,
         }
         let _ = ptrace(libc::PTRACE_SYSCALL, pid, 0, pass as usize);
+    }
+
+    fn number(&mut self, pid: i32) {
+        let process = self.processes.entry(pid).or_default();
+        if process.place.is_none() {
+            process.place = Some(self.next);
+            self.next += 1;
+        }
+    }
+
+    /// Lets go on what was forked and has stopped.
+    fn begin(&mut self, pid: i32) {
+        self.number(pid);
+        let pids = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let pids = pids.lines().find_map(|line| line.strip_prefix("NSpid:").map(str::trim));
+        if let Some(place) = self.processes[&pid].place
+            && pids.is_some_and(|pids| pids.contains('\t'))
+        {
+            self.held.inside.push((place, Seen::of(pid)));
+        }
+        let _ = ptrace(libc::PTRACE_SYSCALL, pid, 0, 0);
     }
 
     fn at_call(&mut self, pid: i32) {
@@ -207,15 +234,15 @@ impl Family {
                 let occurrence = process.counts.entry(stop.number).or_default();
                 *occurrence += 1;
                 let site = Site {
-                    // Its parent has not told of it yet: it is the next.
-                    process: process.place.unwrap_or(self.next),
+                    process: process.place.unwrap_or_default(),
                     number: stop.number,
                     occurrence: *occurrence,
                 };
                 let errno = self.fail.filter(|(wanted, _)| *wanted == site).map(|(_, errno)| errno);
+                self.held.reached |= errno.is_some();
+                let errno = errno.or_else(|| (self.refuse)(&stop));
                 process.call = Some((self.held.calls.len(), errno));
                 self.held.calls.push((site, stop));
-                self.held.reached |= errno.is_some();
                 let mut registers = registers(pid);
                 process.first_argument = registers.rdi;
                 match stop.number {

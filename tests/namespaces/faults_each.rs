@@ -3,7 +3,7 @@
 #![allow(non_upper_case_globals, reason = "the names that libc gives")]
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use libc::*;
 use nix::errno::Errno;
 
-use crate::family::{Held, Site, hold};
-use crate::live::{mounts, own_mounts};
+use crate::family::{Held, Refuse, Seen, Site, hold};
+use crate::live::{new_mounts, own_mounts};
+use crate::prompt::typed;
 use crate::support::{NSDBG, needs_root, sandbox};
 use crate::trace::Call;
 
@@ -21,13 +22,27 @@ const LIMIT_OF_ONE: Duration = Duration::from_secs(15);
 
 const THREADS: usize = 4;
 
-/// Who makes a call. A launcher and the workers that it forks are one.
-const SUPERVISOR: usize = 0;
-const LAUNCHER: usize = 1;
-const CHILD: usize = 2;
+/// Who makes a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Supervisor,
+    /// The launcher, and the workers that it forks.
+    Launcher,
+    /// A process inside.
+    Child,
+    /// A command's process that stays outside.
+    Outside,
+}
+use Role::*;
 
 /// The child says so, and starts at the root: a target's directory may be gone.
 const NO_DIRECTORY: &str = "nsdbg: the working directory can't be reached: starting at /";
+
+/// What is said where the process inside that is asked for them could not tell.
+const NO_USERS: [&str; 2] = [
+    "nsdbg: the container's users are not known: ",
+    "nsdbg: the container's users and working directory are not known: ",
+];
 
 /// The errors that a system call is given. What only newer kernels have is refused as by older ones too.
 fn errors(call: &Call) -> &'static [i32] {
@@ -36,6 +51,9 @@ fn errors(call: &Call) -> &'static [i32] {
         SYS_fcntl if call.arguments[1] as i32 == F_GET_SEALS => &[EPERM, ENOMEM],
         SYS_open_tree
         | SYS_mount_setattr
+        | SYS_fsopen
+        | SYS_fsconfig
+        | SYS_fsmount
         | SYS_setns
         | SYS_close_range
         | SYS_openat2
@@ -52,7 +70,8 @@ fn errors(call: &Call) -> &'static [i32] {
         SYS_clone | SYS_clone3 | SYS_fork | SYS_vfork => &[EAGAIN, ENOMEM],
         // They never fail, getrandom not on a system that has started; without memory, libc and Rust abort.
         SYS_getrandom | SYS_brk | SYS_getpid | SYS_getppid | SYS_gettid | SYS_getuid | SYS_geteuid
-        | SYS_getgid | SYS_getegid | SYS_exit_group | SYS_exit | SYS_rt_sigreturn => &[],
+        | SYS_getgid | SYS_getegid | SYS_exit_group | SYS_exit | SYS_rt_sigreturn | SYS_clock_nanosleep
+        | SYS_restart_syscall => &[],
         SYS_mmap | SYS_munmap | SYS_mremap | SYS_mprotect | SYS_madvise => &[ENOMEM],
         SYS_read | SYS_write | SYS_pread64 | SYS_pwrite64 | SYS_readv | SYS_writev | SYS_close
         | SYS_splice | SYS_lseek => &[EIO, ENOMEM],
@@ -70,21 +89,58 @@ enum Ended {
     AllTheSame,
     /// The command ran and failed by itself.
     Command,
+    /// The command ran without the names of users, and that was said.
+    NoUsers,
     /// libc could not start the program: nothing of nsdbg ran yet.
     BeforeMain,
 }
 
-struct Scenario {
-    target: i32,
-    args: &'static [&'static str],
+/// A run of which calls are made to fail.
+pub struct Scenario {
+    pub target: i32,
+    pub args: &'static [&'static str],
+    /// What is typed, where standard input is a terminal.
+    pub keys: Option<&'static str>,
+    /// The command's name.
+    pub command: &'static str,
+    /// What the kernel refuses in each run.
+    pub refuse: Refuse,
+    /// Which calls are made to fail: by the whole run, and the place in it.
+    pub part: fn(&Held, usize) -> bool,
+    pub may_fail: fn(Role, &Call) -> bool,
+    /// Processes inside that a fallback makes.
+    pub helpers: Vec<Seen>,
 }
 
 impl Scenario {
+    pub fn new(target: i32, args: &'static [&'static str], command: &'static str) -> Self {
+        Self {
+            target,
+            args,
+            keys: None,
+            command,
+            refuse: |_| None,
+            part: |_, _| true,
+            may_fail,
+            helpers: Vec::new(),
+        }
+    }
+
+    /// The run in which nothing fails, held by a thread of its own.
+    pub fn whole(&self) -> Held {
+        let whole = std::thread::scope(|scope| scope.spawn(|| self.hold(None)).join().unwrap());
+        assert_eq!(whole.ran.status, 0, "{whole:?}");
+        whole
+    }
+
     fn hold(&self, fail: Option<(Site, i32)>) -> Held {
         let mut command = Command::new(NSDBG);
         command.env_clear().env("TERM", "dumb").current_dir("/");
         command.arg("--pid").arg(self.target.to_string()).args(self.args);
-        hold(&mut command, fail, LIMIT_OF_ONE)
+        // Open until the run is over.
+        let terminal = self.keys.map(typed);
+        command.stdin(terminal.as_ref().map_or_else(Stdio::null, |(_, end)| end.try_clone().unwrap().into()));
+        hold(&mut command, fail, self.refuse, LIMIT_OF_ONE)
     }
 
     /// Says what is wrong, or how it ended.
@@ -95,19 +151,29 @@ impl Scenario {
         if let Some(call) = held.calls.iter().find(|(_, call)| leaves_a_file(call)) {
             return Err(format!("a file was made: {call:?}"));
         }
-        if let Some(other) = held.inside.iter().find(|seen| **seen != whole.inside[0]) {
+        let is_known = |seen: &Seen| {
+            let known = whole.inside.iter().map(|(_, seen)| seen).chain(&self.helpers);
+            known.into_iter().any(|known| known == seen)
+        };
+        if let Some(other) = held.inside.iter().find(|(_, seen)| !is_known(seen)) {
             return Err(format!("a process inside is another: {other:?}"));
         }
-        let last = whole.calls.iter().map(|(site, _)| site.process).max();
-        let role = if Some(site.process) == last { CHILD } else { site.process.min(LAUNCHER) };
+        let role = role(whole, site.process);
         let (status, said) = (held.ran.status, held.ran.err.trim_end());
         let (out, wanted) = (steady(&held.ran.text()), steady(&whole.ran.text()));
         if status == 0 && out == wanted {
             return match said {
-                "" if may_fail(role, call) => Ok(Ended::AllTheSame),
+                "" if (self.may_fail)(role, call) => Ok(Ended::AllTheSame),
                 NO_DIRECTORY if site.process > 0 => Ok(Ended::AllTheSame),
+                _ if has_no_users(said) => Ok(Ended::NoUsers),
                 _ => Err("it succeeded, and not as it should".into()),
             };
+        }
+        // A file that can't be read counts as empty. No prompt opens where entering itself fails.
+        let is_told = has_no_users(said) && (role == Child || self.keys.is_none());
+        let may_lack = is_told || role == Child && said.is_empty();
+        if status == 0 && may_lack && (self.keys.is_some() || is_nameless(&out, &wanted)) {
+            return Ok(Ended::NoUsers);
         }
         if !out.is_empty() && out != wanted {
             return Err("its output is another".into());
@@ -118,8 +184,9 @@ impl Scenario {
         }
         let cause = Errno::from_raw(errno).desc().to_lowercase();
         let names_errno = said.to_lowercase().contains(&cause);
-        let is_commands = role == CHILD && said.starts_with("cat: ");
-        if status == 1 && names_errno && (is_commands || said.starts_with("cat: write output: ")) {
+        let of_command = said.strip_prefix(self.command).and_then(|said| said.strip_prefix(": "));
+        let is_commands = of_command.is_some_and(|said| role == Child || said.starts_with("write output: "));
+        if status == 1 && names_errno && is_commands {
             return Ok(Ended::Command);
         }
         let is_named = names_errno
@@ -134,38 +201,62 @@ impl Scenario {
     }
 }
 
+/// Who a process of a run is.
+pub fn role(whole: &Held, process: usize) -> Role {
+    // A worker begins with a keyring of its own.
+    let is_worker =
+        || whole.calls.iter().any(|(site, call)| site.process == process && call.number == SYS_keyctl);
+    match process {
+        0 => Supervisor,
+        _ if whole.inside.iter().any(|(inside, _)| *inside == process) => Child,
+        1 => Launcher,
+        _ if is_worker() => Launcher,
+        _ => Outside,
+    }
+}
+
+fn has_no_users(said: &str) -> bool {
+    said.lines().count() == 1 && NO_USERS.iter().any(|words| said.starts_with(words))
+}
+
+/// Whether an output is another one, with the number of a user in place of his name.
+fn is_nameless(out: &str, named: &str) -> bool {
+    let number = |word| if word == "web" { "65532" } else { word };
+    out.split_whitespace().eq(named.split_whitespace().map(number))
+}
+
 /// Whether a command may run all the same when this call fails: for what it does there is another way, or it is of no
 /// consequence.
-fn may_fail(role: usize, call: &Call) -> bool {
+pub fn may_fail(role: Role, call: &Call) -> bool {
     let first = call.arguments[0] as i32;
     match (role, call.number) {
         // Closing: the descriptor is gone. Polling: it is polled again.
         (_, SYS_close | SYS_poll) => true,
         // The first start is done again by other means: of the image, of the arguments.
         (
-            SUPERVISOR,
+            Supervisor,
             SYS_open_tree | SYS_mount_setattr | SYS_memfd_create | SYS_dup3 | SYS_execveat | SYS_write,
         ) => true,
         // What libc asks at its start and can do without.
-        (SUPERVISOR, SYS_set_tid_address | SYS_set_robust_list | SYS_prlimit64 | SYS_rseq | SYS_readlink) => {
+        (Supervisor, SYS_set_tid_address | SYS_set_robust_list | SYS_prlimit64 | SYS_rseq | SYS_readlink) => {
             true
         }
         // Whether something is a terminal, the size of a pipe or of a file.
-        (SUPERVISOR, SYS_ioctl | SYS_fcntl | SYS_statx | SYS_lseek) => true,
+        (Supervisor, SYS_ioctl | SYS_fcntl | SYS_statx | SYS_lseek) => true,
         // Our own label, without which the target's is taken, and the target's environment.
-        (SUPERVISOR, SYS_openat | SYS_read) => true,
-        (LAUNCHER, SYS_setns | SYS_close_range | SYS_keyctl | SYS_alarm) => true,
+        (Supervisor, SYS_openat | SYS_read) => true,
+        (Launcher, SYS_setns | SYS_close_range | SYS_keyctl | SYS_alarm) => true,
         // The descriptor through which a failure would be told; the check of std that a descriptor is one.
         // Of the supervisor's end.
-        (LAUNCHER, SYS_recvmsg) => call.result == Some(0),
-        (LAUNCHER, SYS_fcntl) => call.arguments[2] >= 60 || call.arguments[1] as i32 == F_GETFD,
+        (Launcher, SYS_recvmsg) => call.result.is_none_or(|result| result == 0),
+        (Launcher, SYS_fcntl) => call.arguments[2] >= 60 || call.arguments[1] as i32 == F_GETFD,
         // Which file the report is: only asked for the case that a failure is to be told.
-        (LAUNCHER, SYS_newfstatat) => call.arguments[3] as i32 == AT_EMPTY_PATH,
+        (Launcher, SYS_newfstatat) => call.arguments[3] as i32 == AT_EMPTY_PATH,
         // The first capability that the kernel does not know.
-        (LAUNCHER, SYS_prctl) => {
+        (Launcher, SYS_prctl) => {
             matches!(first, PR_CAPBSET_DROP | PR_CAPBSET_READ) && call.result == Some(-22)
         }
-        (CHILD, SYS_close_range | SYS_fcntl | SYS_splice | SYS_mmap | SYS_munmap | SYS_lseek) => true,
+        (Child, SYS_close_range | SYS_fcntl | SYS_splice | SYS_mmap | SYS_munmap | SYS_lseek) => true,
         _ => false,
     }
 }
@@ -220,11 +311,10 @@ fn steady(status: &str) -> String {
 }
 
 /// Lets each call of a run fail in its turn, with so many of its errors at most.
-fn each(scenario: &Scenario, most: usize) {
-    let whole = std::thread::scope(|scope| scope.spawn(|| scenario.hold(None)).join().unwrap());
-    assert_eq!(whole.ran.status, 0, "{whole:?}");
+pub fn each(scenario: &Scenario, most: usize) {
+    let whole = scenario.whole();
     let mut tries = Vec::new();
-    for (at, (site, call)) in whole.calls.iter().enumerate() {
+    for (at, (site, call)) in whole.calls.iter().enumerate().filter(|(at, _)| (scenario.part)(&whole, *at)) {
         let errors = errors(call);
         // Another first one for each call.
         let chosen = errors.iter().cycle().skip(at % errors.len().max(1)).take(errors.len().min(most));
@@ -244,8 +334,9 @@ fn each(scenario: &Scenario, most: usize) {
                         continue;
                     }
                     let judged = scenario.judge(&whole, &held, *site, call, *errno);
-                    if mounts() != before {
-                        wrong.lock().unwrap().push(format!("{site:?}: a mount is left"));
+                    let mounted = new_mounts(&before);
+                    if !mounted.is_empty() {
+                        wrong.lock().unwrap().push(format!("{site:?}: mounts are left: {mounted:?}"));
                     }
                     match judged {
                         Ok(end) => *ends.lock().unwrap().entry(Some(end)).or_default() += 1,
@@ -269,22 +360,21 @@ fn each(scenario: &Scenario, most: usize) {
     assert!(missed as usize <= tries.len() / 20, "{missed} calls did not come again");
 }
 
+/// How many errors a call is given, unless all are wanted.
+pub fn at_most(errors: usize) -> usize {
+    let all = std::env::var_os("NSDBG_TEST_FAULTS").is_some_and(|which| which == "all");
+    if all { usize::MAX } else { errors }
+}
+
 // Seen to fail without the look at what PR_CAPBSET_DROP answers with EINVAL; with the errors ignored of chdir in the
 // launcher, of the second PR_SET_DUMPABLE, of the look at the namespaces' inodes; and where a worker's failures are not
 // told. NSDBG_TEST_FAULTS=all gives each call all of its errors.
 #[test]
 fn r35_each_system_call_of_entry_fails_once() {
     needs_root!();
-    let all = std::env::var_os("NSDBG_TEST_FAULTS").is_some_and(|which| which == "all");
     let target = sandbox().user(0, 0).caps(0xa804_25fb).start();
-    each(
-        &Scenario { target: target.pid, args: &["--", "cat", "/proc/self/status"] },
-        if all { usize::MAX } else { 2 },
-    );
+    each(&Scenario::new(target.pid, &["--", "cat", "/proc/self/status"], "cat"), at_most(2));
     // A launcher that goes on, and a user namespace.
     let target = sandbox().mapped().start();
-    each(
-        &Scenario { target: target.pid, args: &["-c", "cat /proc/self/status"] },
-        if all { usize::MAX } else { 1 },
-    );
+    each(&Scenario::new(target.pid, &["-c", "cat /proc/self/status"], "cat"), at_most(1));
 }

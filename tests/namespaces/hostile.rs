@@ -395,12 +395,7 @@ fn r18_ps_is_right_whatever_proc_shows() {
                 assert_eq!((ran.status, ran.text().lines().count()), (0, 2), "{proc} {rules:?}: {ran:?}");
             } else {
                 assert!(ran.out.is_empty(), "{proc} {rules:?}: {ran:?}");
-                let words = if proc == "link" {
-                    "open the target's /proc: "
-                } else {
-                    "a procfs of the target's PID namespace"
-                };
-                ran.fails(125, words);
+                ran.fails(125, "fsopen proc, in the target's PID namespace: ");
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::live::within;
@@ -11,15 +12,17 @@ use crate::support::{Sandbox, needs_root, sandbox, signal, skip};
 const SOON: Duration = Duration::from_secs(8);
 
 /// A cgroup of a test's own, of one controller.
-struct Cgroup {
-    path: PathBuf,
-    is_unified: bool,
+pub struct Cgroup {
+    pub path: PathBuf,
+    pub is_unified: bool,
 }
 
 impl Cgroup {
     /// None where there is no such controller to be had.
-    fn new(controller: &str) -> Option<Self> {
-        let name = format!("nsdbg-test-{}-{controller}", std::process::id());
+    pub fn new(controller: &str) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("nsdbg-test-{}-{controller}-{number}", std::process::id());
         let old = Path::new("/sys/fs/cgroup").join(controller);
         for (root, is_unified) in [
             (old.as_path(), false),
@@ -42,12 +45,12 @@ impl Cgroup {
     }
 
     /// Writes one file or, where the hierarchy is the unified one, the other.
-    fn set(&self, old: (&str, &str), unified: (&str, &str)) -> bool {
+    pub fn set(&self, old: (&str, &str), unified: (&str, &str)) -> bool {
         let (file, value) = if self.is_unified { unified } else { old };
         fs::write(self.path.join(file), value).is_ok()
     }
 
-    fn take(&self, target: &Sandbox) {
+    pub fn take(&self, target: &Sandbox) {
         fs::write(self.path.join("cgroup.procs"), target.pid.to_string()).unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! Running nsdbg: to its end, or held alive while the node looks at its processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -238,16 +238,24 @@ impl Facts {
     }
 }
 
-/// A mount namespace of this thread's own, so that no other test changes what is mounted: what is mounted there.
-pub fn own_mounts() -> String {
+/// A mount namespace of this thread's own, so that no other test mounts anything there: what is mounted in it.
+pub fn own_mounts() -> BTreeSet<String> {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-    mounts()
+    mounts().into_keys().collect()
 }
 
-/// What is mounted for this thread.
-pub fn mounts() -> String {
-    fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
+/// What is mounted for this thread and was not before. What is gone may be another test's: who removes a directory
+/// unmounts everywhere what was on it.
+pub fn new_mounts(before: &BTreeSet<String>) -> Vec<String> {
+    mounts().into_iter().filter(|(which, _)| !before.contains(which)).map(|(_, line)| line).collect()
+}
+
+/// What is mounted for this thread: ID and place, and the whole line.
+fn mounts() -> BTreeMap<String, String> {
+    let all = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let which = |line: &str| line.split(' ').step_by(4).take(2).collect::<Vec<_>>().join(" ");
+    all.lines().map(|line| (which(line), line.to_owned())).collect()
 }
 
 /// Whether a process is there and not a zombie.

@@ -12,6 +12,8 @@ mod family;
 mod faults;
 #[cfg(target_arch = "x86_64")]
 mod faults_each;
+#[cfg(target_arch = "x86_64")]
+mod faults_outside;
 mod hindered;
 mod hostile;
 mod identity;

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,38 +15,12 @@ use rustls::pki_types::PrivateKeyDer;
 
 use crate::live::{run, wait};
 use crate::prompt::Prompt;
-use crate::support::{NSDBG, Sandbox, helper, needs_root, new_directory, sandbox, skip};
+use crate::support::{LIMIT, NSDBG, Sandbox, helper, needs_root, new_directory, sandbox, skip};
 
 const CALLS: &str = "trace=open,openat,openat2,creat,execve,execveat,connect,uselib,setns,chroot,clone,clone3,fork,\
                      vfork,open_by_handle_at,open_tree";
 const PORT: u16 = 8443;
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// Files that a program's libraries would load or read unasked.
-const BAIT: [&str; 22] = [
-    "etc/ld.so.preload",
-    "etc/ld.so.cache",
-    "etc/ld.so.conf",
-    "etc/localtime",
-    "etc/timezone",
-    "etc/terminfo/x/xterm",
-    "usr/share/terminfo/x/xterm",
-    "lib/terminfo/x/xterm",
-    "usr/share/zoneinfo/UTC",
-    "etc/ssl/openssl.cnf",
-    "etc/gai.conf",
-    "etc/host.conf",
-    "etc/services",
-    "etc/protocols",
-    "etc/inputrc",
-    "app/.inputrc",
-    "usr/lib/locale/locale-archive",
-    "usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
-    "usr/lib/debug/nsdbg.debug",
-    "lib/x86_64-linux-gnu/libnss_files.so.2",
-    "lib/x86_64-linux-gnu/libnss_evil.so.2",
-    "app/.netrc",
-];
 
 /// What any run does on the node.
 const OUTSIDE: [&str; 15] = [
@@ -95,7 +68,19 @@ fn strace(to: &Path, target: &Sandbox) -> Command {
 }
 
 fn strace_by(mut command: Command, to: &Path, target: &Sandbox) -> Command {
-    command.args(["-ff", "-qq", "-y", "-s", "4096", "-e", CALLS, "-e", "signal=none", "-o"]);
+    command.args([
+        "-ff",
+        "-qq",
+        "-y",
+        "--decode-pids=pidns",
+        "-s",
+        "4096",
+        "-e",
+        CALLS,
+        "-e",
+        "signal=none",
+        "-o",
+    ]);
     command.arg(to.join("trace"));
     for (name, value) in VARIABLES {
         command.arg("-E").arg(format!("{name}={value}"));
@@ -158,18 +143,20 @@ impl Seen {
     }
 }
 
-/// The PID that a call has returned, where it makes processes.
+/// The PID on the node that a call has returned, where it makes processes or threads.
 fn child(line: &str) -> Option<i32> {
     let makes = ["clone(", "clone3(", "fork(", "vfork("].iter().any(|call| line.starts_with(call));
-    let pid = line.rsplit_once(" = ")?.1.split(' ').next()?.parse().ok()?;
+    let returned = line.rsplit_once(" = ")?.1;
+    // Another one than in the caller's PID namespace: `4 /* 1234 in strace's PID NS */`.
+    let pid = returned.split_once("/* ").map_or(returned, |(_, pid)| pid).split(' ').next()?.parse().ok()?;
     (makes && pid > 0).then_some(pid)
 }
 
 /// `openat(4</proc/7>, "stat", …` as `open /proc/N/stat`: below its directory, numbers that are PIDs as N.
 fn told(line: &str) -> Option<String> {
     let (call, rest) = line.split_once('(')?;
-    // A process that was killed between two calls.
-    if call == "???" {
+    // A process that was killed between two calls; a thread's start, which libc then asks for by clone(2).
+    if call == "???" || (call == "clone3" && line.contains(" = -1 ENOSYS ")) {
         return None;
     }
     if call == "connect" {
@@ -187,28 +174,30 @@ fn told(line: &str) -> Option<String> {
     Some(format!("{call} {whole}"))
 }
 
-/// A container full of bait, with a name server and a web server.
+/// A container whose root has filled it with bait, with a name server and a web server.
 fn baited() -> Sandbox {
     let mut builder = sandbox()
+        .user(0, 0)
+        .mode(&["plant"])
         .file("etc/resolv.conf", "nameserver 127.0.0.1\n")
         .file("etc/hosts", "127.0.0.9 other.test\n")
-        .file("etc/nsswitch.conf", "passwd: evil\ngroup: evil\nhosts: files dns\n")
         .file("data/file", "x");
-    for path in BAIT {
-        builder = builder.file(path, "/lib/x86_64-linux-gnu/libnss_evil.so.2\n");
-    }
     for (name, value) in VARIABLES {
         builder = builder.variable(name, value);
     }
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let target = builder.file(&BUNDLE[1..], issuer.pem()).start();
-    fs::create_dir_all(target.root.join("var/run/nscd")).unwrap();
-    // Held for as long as the test runs.
-    std::mem::forget(UnixListener::bind(target.root.join("var/run/nscd/socket")).unwrap());
+    let mut target = builder.file(&BUNDLE[1..], issuer.pem()).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("planted"));
     serve(&target, &issuer);
     target
+}
+
+/// Asserts that the planter was told of nobody who took the bait, and that it would have been.
+fn assert_untouched(target: &mut Sandbox) {
+    target.run(&["cat", "/etc/localtime"]).ok();
+    assert_eq!(target.lines(Duration::from_millis(300)), ["opened /etc/localtime"]);
 }
 
 /// Answers `web.test` and serves it, in the target's network namespace.
@@ -258,6 +247,37 @@ fn serve(target: &Sandbox, issuer: &CertifiedIssuer<'static, KeyPair>) {
     });
 }
 
+/// Where the doctor's first look looks for programs.
+const SEARCH_PATH: [&str; 6] = [
+    "open /usr/local/sbin",
+    "open /usr/local/bin",
+    "open /usr/sbin",
+    "open /usr/bin",
+    "open /sbin",
+    "open /bin",
+];
+
+/// What it reads outside: of the container's processes, by their own procfs, and of the node's root, where the cgroups are.
+const CHECKED: [&str; 17] = [
+    "open /",
+    "open /N",
+    "open /proc",
+    "open /proc/.",
+    "open /proc/N/cgroup",
+    "open /proc/N/exe",
+    "open /proc/N/fd",
+    "open /proc/N/fdinfo",
+    "open /proc/N/gid_map",
+    "open /proc/N/limits",
+    "open /proc/N/mountinfo",
+    "open /proc/N/ns/ipc",
+    "open /proc/N/ns/mnt",
+    "open /proc/N/ns/net",
+    "open /proc/N/ns/user",
+    "open /proc/N/uid_map",
+    "open /proc/self/fdinfo/N",
+];
+
 const USERS: [&str; 2] = ["open /etc/passwd", "open /etc/group"];
 
 // Seen to fail with getaddrinfo(3) in `http` (nscd's socket), and with localtime_r(3) in every command.
@@ -267,7 +287,7 @@ fn r19_no_file_of_the_container_is_configuration() {
     if Command::new("strace").arg("-V").output().is_err() {
         skip!("no strace: apt-get install strace");
     }
-    let target = baited();
+    let mut target = baited();
     let url = format!("https://web.test:{PORT}/");
     let bundle = format!("open {BUNDLE}");
     let [names, web] = [53, PORT].map(|port| {
@@ -301,7 +321,7 @@ fn r19_no_file_of_the_container_is_configuration() {
     for (words, expected, inside, outside) in [
         (&["http", "get", &url][..], "hello\n", &peers[..], &[][..]),
         (&["ls", "-l", "/data"], "file", &listing, &[]),
-        (&["ps", "-ef"], "sleep", &USERS, &watched),
+        (&["ps", "-ef"], "-- plant", &USERS, &watched),
         (&["netstat", "-a"], "Active", &USERS, &sockets),
     ] {
         let to = new_directory("strace");
@@ -311,6 +331,7 @@ fn r19_no_file_of_the_container_is_configuration() {
         Seen::read(&to).only(&words.join(" "), inside, outside);
         fs::remove_dir_all(to).unwrap();
     }
+    assert_untouched(&mut target);
 }
 
 // Seen to fail with localtime_r(3) in every command, and with a look at the node's /etc/inputrc.
@@ -320,16 +341,16 @@ fn r19_nor_at_the_prompt() {
     if Command::new("strace").arg("-V").output().is_err() {
         skip!("no strace: apt-get install strace");
     }
-    let target = baited();
+    let mut target = baited();
     let to = new_directory("strace");
-    let mut prompt = Prompt::of(strace(&to, &target));
-    prompt.sees("web");
+    let mut prompt = Prompt::with_doctor(strace(&to, &target));
+    prompt.sees("root");
     prompt.type_in(b"cat /etc/pa\t");
     prompt.sees("/etc/passwd");
     prompt.type_in(b"\r");
     prompt.sees("web:x:65532");
     prompt.type_in(b"cd /data\r");
-    prompt.sees("web:/data$ ");
+    prompt.sees("root:/data# ");
     prompt.type_in(b"ls -l\r");
     prompt.sees("file");
     let left = (0..30).any(|_| {
@@ -338,9 +359,17 @@ fn r19_nor_at_the_prompt() {
     });
     assert!(left, "exit leaves");
     let history = format!("open {}/nsdbg/history", prompt.state.display());
-    let inside = [&USERS[..], &["open /etc/", "open /data", "open /data/."]].concat();
-    Seen::read(&to).only("the prompt", &inside, &["open /dev/tty", &history]);
+    let bundle = format!("open {BUNDLE}");
+    // Of the program, which is none of its files, whatever its checks look for; and where programs are looked for.
+    let program = format!("open {}", helper().display());
+    let checked = ["open /etc/resolv.conf", "open /etc/hosts", &bundle, &program];
+    let inside = [&USERS[..], &["open /etc/", "open /data", "open /data/."], &checked, &SEARCH_PATH].concat();
+    let mut seen = Seen::read(&to);
+    // Which there are, the machine decides.
+    seen.outside.retain(|call| !call.starts_with("open /sys/fs/cgroup/"));
+    seen.only("the prompt", &inside, &[&["open /dev/tty", &history][..], &CHECKED].concat());
     fs::remove_dir_all(to).unwrap();
+    assert_untouched(&mut target);
 }
 
 // Seen to fail without the hook in outside_main, with RUST_BACKTRACE set there. Inside: see `inject`.

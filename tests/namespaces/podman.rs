@@ -143,7 +143,8 @@ fn every_command_runs_as_the_images_own_user_on_a_read_only_root() {
             let ran = run(Command::new(NSDBG).args(["--pid", &container.pid, "--timeout", "15", "-c", line]));
             // A fault of the command is its own status and a message; no other end is one.
             assert!(ran.status < 124 && !ran.err.contains("internal error"), "{line}: {ran:?}");
-            assert!(ran.status < 3 || !ran.err.is_empty(), "{line}: {ran:?}");
+            // The doctor's tells what it has found.
+            assert!(ran.status < 3 || !ran.err.is_empty() || line.starts_with("doctor"), "{line}: {ran:?}");
             count += 1;
         }
     }

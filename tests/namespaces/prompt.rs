@@ -27,6 +27,25 @@ fn modes_of(terminal: &OwnedFd) -> Modes {
     (modes.input_flags, modes.output_flags, modes.local_flags, modes.control_chars)
 }
 
+/// The two ends of a new one.
+fn new_terminal() -> (File, OwnedFd) {
+    // Not openpty(3), whose ends the programs of other tests would inherit: then nothing hangs up.
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+    let terminal = options.open(ptsname_r(&master).unwrap()).unwrap();
+    (OwnedFd::from(master).into(), terminal.into())
+}
+
+/// One in which these keys wait for who reads it.
+pub fn typed(keys: &str) -> (File, OwnedFd) {
+    let (mut master, terminal) = new_terminal();
+    master.write_all(keys.as_bytes()).unwrap();
+    (master, terminal)
+}
+
 pub struct Prompt {
     pub nsdbg: Child,
     /// Where its history is.
@@ -43,20 +62,20 @@ impl Prompt {
         Self::of(target.nsdbg())
     }
 
-    /// A command that becomes nsdbg.
-    pub fn of(command: Command) -> Self {
+    /// A command that becomes nsdbg, without the doctor's first look: for who counts processes and what is said.
+    pub fn of(mut command: Command) -> Self {
+        command.arg("--no-doctor");
+        Self::with_doctor(command)
+    }
+
+    /// A command that becomes nsdbg, as it is.
+    pub fn with_doctor(command: Command) -> Self {
         Self::with_state(command, new_directory("state"))
     }
 
     /// As [`Prompt::of`], with a directory for its history.
     pub fn with_state(mut command: Command, state: PathBuf) -> Self {
-        // Not openpty(3), whose ends the programs of other tests would inherit: then nothing hangs up.
-        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let mut options = File::options();
-        options.read(true).write(true).custom_flags(libc::O_NOCTTY);
-        let terminal = OwnedFd::from(options.open(ptsname_r(&master).unwrap()).unwrap());
+        let (master, terminal) = new_terminal();
         let end = || Stdio::from(terminal.try_clone().unwrap());
         command.env_clear().env("TERM", "xterm").env("XDG_STATE_HOME", &state);
         command.stdin(end()).stdout(end()).stderr(end());
@@ -72,7 +91,7 @@ impl Prompt {
         let nsdbg = command.spawn().unwrap();
         // The command's own copies of the terminal.
         drop(command);
-        Self { nsdbg, state, master: OwnedFd::from(master).into(), terminal, said: Vec::new(), before }
+        Self { nsdbg, state, master, terminal, said: Vec::new(), before }
     }
 
     pub fn type_in(&mut self, keys: &[u8]) {

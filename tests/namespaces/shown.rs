@@ -3,42 +3,16 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::live::Ran;
 use crate::prompt::Prompt;
-use crate::support::{Sandbox, needs_root, sandbox};
+use crate::support::{Builder, LIMIT, Sandbox, needs_root, patient, sandbox};
 
 const PORT: u16 = 8181;
 const PROXY: u16 = 3128;
-
-/// Answers in the target's network namespace, each connection in a thread, its request read.
-fn serve(target: &Sandbox, port: u16, answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) {
-    let namespace = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
-    let listener = std::thread::spawn(move || {
-        // SAFETY: no pointers. This thread alone moves.
-        assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
-        TcpListener::bind(("127.0.0.1", port)).unwrap()
-    });
-    let (listener, answer) = (listener.join().unwrap(), Arc::new(answer));
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let answer = Arc::clone(&answer);
-            std::thread::spawn(move || {
-                let _ = stream.read(&mut [0; 4096]);
-                answer(&mut stream);
-            });
-        }
-    });
-}
 
 /// Sent once a line, when the prompt reads keys.
 const READS: &str = "\x1b[?2004h";
@@ -64,8 +38,15 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
     let program: &str = if hostile { "\x1b]0;c\x07\u{9b}8m\u{202e}" } else { "plain" };
     let argument = if hostile { "\x1b]0;argument\x07\u{9b}8m\u{202e}x" } else { "argument" };
     let path = format!("/app/{program}");
-    let target = sandbox().mode(&["exec", &path, "serve", "8080", argument]);
-    let target = target.file("app/names/x", "x\n").program(&path[1..]).start();
+    let words = (0..STEERING.len()).map(word).collect::<Vec<_>>().concat();
+    // Control characters make a head wrong as a whole; bytes above ASCII do not.
+    let high = (4..STEERING.len()).flat_map(word).collect::<Vec<_>>();
+    let all = [b"HTTP/1.1 200 ", &words[..], b"\r\nX-Evil: ", &words, b"\r\nContent-Length: 2\r\n\r\nx\n"];
+    let high = [b"HTTP/1.1 200 OK\r\nX-High: ", &high[..], b"\r\nContent-Length: 2\r\n\r\nx\n"];
+    let port = PORT.to_string();
+    let target = sandbox().mode(&["exec", &path, "http", &port, argument]);
+    let target = target.file("app/names/x", "x\n").program(&path[1..]);
+    let target = target.file("answers/all", all.concat()).file("answers/high", high.concat()).start();
     let names = target.root.join("app/names");
     for at in 0..STEERING.len() {
         let name =
@@ -81,24 +62,11 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
         )
         .unwrap();
     }
-    let words = (0..STEERING.len()).map(word).collect::<Vec<_>>();
-    serve(&target, PORT, move |stream| {
-        let all = words.concat();
-        for part in [b"HTTP/1.1 200 ", &all[..], b"\r\nX-Evil: ", &all, b"\r\nContent-Length: 2\r\n\r\nx\n"] {
-            let _ = stream.write_all(part);
-        }
-    });
-    // Control characters make a head wrong as a whole; bytes above ASCII do not.
-    let high = (4..STEERING.len()).flat_map(word).collect::<Vec<_>>();
-    serve(&target, PORT + 1, move |stream| {
-        let head = [b"HTTP/1.1 200 OK\r\nX-High: ", &high[..], b"\r\nContent-Length: 2\r\n\r\nx\n"].concat();
-        let _ = stream.write_all(&head);
-    });
     let mut prompt = Prompt::start(&target);
     prompt.sees(READS);
     prompt.sees("/$ ");
     let mut all = prompt.said().to_vec();
-    let url = format!("http://127.0.0.1:{PORT}/");
+    let url = format!("http://127.0.0.1:{PORT}/answers");
     let lines = [
         "ls /app/names".to_owned(),
         "ls -l /app/names".to_owned(),
@@ -116,10 +84,10 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
         "info".to_owned(),
         "env".to_owned(),
         "echo /app/names/*".to_owned(),
-        format!("http get -i {url}"),
-        format!("http get -v {url}"),
-        format!("http head {url}"),
-        format!("http get -i http://127.0.0.1:{}/", PORT + 1),
+        format!("http get -i {url}/all"),
+        format!("http get -v {url}/all"),
+        format!("http head {url}/all"),
+        format!("http get -i {url}/high"),
         // The directory is in the prompt.
         "cd /app/onea*; pwd".to_owned(),
         "cd /app".to_owned(),
@@ -306,17 +274,13 @@ fn uncoloured(text: &str) -> String {
     parts.fold(first, |all, part| all + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-
-/// Writes until the peer is gone, at most for some seconds. Returns how many bytes went.
-fn endless(stream: &mut TcpStream, part: &[u8], pause: Duration) -> usize {
-    let end = Instant::now() + Duration::from_secs(15);
-    let mut sent = 0;
-    while Instant::now() < end && stream.write_all(part).is_ok() {
-        sent += part.len();
-        std::thread::sleep(pause);
-    }
-    sent
+/// A container whose process is a web server on these ports.
+fn web(ports: &[u16], builder: Builder) -> Sandbox {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let mode = std::iter::once("http").chain(ports.iter().map(String::as_str)).collect::<Vec<_>>();
+    let mut target = builder.mode(&mode).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("listening"));
+    target
 }
 
 // Seen to fail without the end of a body at --max-size, without --max-time, with more redirects, and with a head and
@@ -324,68 +288,30 @@ fn endless(stream: &mut TcpStream, part: &[u8], pause: Duration) -> usize {
 #[test]
 fn r28_every_http_peer_ends_within_the_limits() {
     needs_root!();
-    let target = sandbox().start();
-    let bomb = {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(&vec![0; 64 << 20]).unwrap();
-        packer.finish().unwrap()
-    };
-    const MILLISECONDS: Duration = Duration::from_millis(1);
-    let asks = |port: u16, options: &[&str]| -> Ran {
+    let mut target = web(&[PORT], sandbox());
+    let asks = |path: &str, options: &[&str]| -> Ran {
         let begun = Instant::now();
-        let url = format!("http://127.0.0.1:{port}/");
+        let url = format!("http://127.0.0.1:{PORT}/{path}");
         let ran = target.run(&[&["http", "get", &url], options].concat());
-        assert!(begun.elapsed() < Duration::from_secs(6), "{port}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < patient(Duration::from_secs(6)), "{path}: {:?}", begun.elapsed());
         ran
     };
-    let (sent, taken) = channel();
-    serve(&target, 1001, move |stream| {
-        let _ = stream.write_all(OK);
-        let _ = sent.send(endless(stream, &b"X-More: and more of it\r\n".repeat(40), Duration::ZERO));
-    });
-    asks(1001, &[]).fails(56, "head");
+    asks("fields", &[]).fails(56, "head");
+    asks("field", &[]).fails(56, "head");
+    for path in ["body", "bomb"] {
+        let ran = asks(path, &["--max-size", "1M"]);
+        assert_eq!(ran.out.len(), 1 << 20, "{path}");
+        ran.fails(63, "larger than");
+    }
+    for path in ["body", "slow-body", "slow-head"] {
+        asks(path, &["--max-time", "1"]).fails(28, "");
+    }
+    asks("again", &["-L"]).fails(47, "redirect");
+    let said = target.lines(Duration::from_millis(500));
+    assert_eq!(said.iter().filter(|line| line.ends_with(" /again")).count(), 11, "{said:?}");
     // With what the sockets hold.
-    let taken = taken.recv_timeout(Duration::from_secs(16)).unwrap();
+    let taken: usize = said.iter().find_map(|line| line.strip_prefix("sent ")).unwrap().parse().unwrap();
     assert!(taken < 16 << 20, "{taken} bytes of headers were taken");
-    serve(&target, 1002, |stream| {
-        let _ = stream.write_all(OK);
-        endless(stream, &[b'x'; 4096], Duration::ZERO);
-    });
-    asks(1002, &[]).fails(56, "head");
-    serve(&target, 1003, |stream| {
-        let _ = stream.write_all(&[OK, b"\r\n"].concat());
-        endless(stream, &[b'x'; 1 << 16], MILLISECONDS * 5);
-    });
-    let ran = asks(1003, &["--max-size", "1M"]);
-    assert_eq!(ran.out.len(), 1 << 20);
-    ran.fails(63, "larger than");
-    asks(1003, &["--max-time", "1"]).fails(28, "");
-    serve(&target, 1004, |stream| {
-        let _ = stream.write_all(&[OK, b"Content-Length: 1000\r\n\r\n"].concat());
-        endless(stream, b"x", MILLISECONDS * 100);
-    });
-    asks(1004, &["--max-time", "1"]).fails(28, "");
-    serve(&target, 1005, |stream| {
-        let _ = stream.write_all(OK);
-        endless(stream, b"X", MILLISECONDS * 100);
-    });
-    asks(1005, &["--max-time", "1"]).fails(28, "");
-    let followed = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&followed);
-    serve(&target, 1006, move |stream| {
-        count.fetch_add(1, Ordering::SeqCst);
-        let _ = stream.write_all(
-            b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        );
-    });
-    asks(1006, &["-L"]).fails(47, "redirect");
-    assert_eq!(followed.load(Ordering::SeqCst), 11);
-    serve(&target, 1007, move |stream| {
-        let _ = stream.write_all(&[OK, b"Content-Encoding: gzip\r\n\r\n", &bomb].concat());
-    });
-    let ran = asks(1007, &["--max-size", "1M"]);
-    assert_eq!(ran.out.len(), 1 << 20);
-    ran.fails(63, "larger than");
 }
 
 // Seen to fail with a connection to the proxy's port where http_proxy is set.
@@ -393,34 +319,19 @@ fn r28_every_http_peer_ends_within_the_limits() {
 fn r28_no_proxy_is_taken_from_the_environment() {
     needs_root!();
     let proxy = format!("http://127.0.0.1:{PROXY}");
-    let mut target = sandbox();
+    let mut builder = sandbox();
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        target = target.variable(name, &proxy);
+        builder = builder.variable(name, &proxy);
     }
-    let target = target.start();
+    let mut target = web(&[PORT, PROXY], builder);
     assert!(target.run(&["env"]).ok().contains(&format!("http_proxy={proxy}")));
-    let connections = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&connections);
-    let answer = |text: &'static str| {
-        move |stream: &mut TcpStream| {
-            let _ = stream.write_all(
-                &[OK, b"Content-Length: 6\r\nConnection: close\r\n\r\n", text.as_bytes()].concat(),
-            );
-        }
-    };
-    serve(&target, PORT, answer("direct"));
-    let proxied = answer("proxy!");
-    serve(&target, PROXY, move |stream| {
-        count.fetch_add(1, Ordering::SeqCst);
-        proxied(stream);
-    });
     let url = format!("http://127.0.0.1:{PORT}/");
-    assert_eq!(target.run(&["http", "get", &url]).ok(), "direct");
+    assert_eq!(target.run(&["http", "get", &url]).ok(), PORT.to_string());
     let mut command = target.nsdbg();
     command.env("http_proxy", &proxy).env("HTTP_PROXY", &proxy).env("ALL_PROXY", &proxy);
-    assert_eq!(crate::live::run(command.args(["--", "http", "get", &url])).ok(), "direct");
-    assert_eq!(connections.load(Ordering::SeqCst), 0);
-    // The listener would have counted.
-    assert_eq!(target.run(&["http", "get", &proxy]).ok(), "proxy!");
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    assert_eq!(crate::live::run(command.args(["--", "http", "get", &url])).ok(), PORT.to_string());
+    // The proxy would have told.
+    assert_eq!(target.run(&["http", "get", &proxy]).ok(), PROXY.to_string());
+    let said = target.lines(Duration::from_millis(500));
+    assert_eq!(said, [format!("{PORT} /"), format!("{PORT} /"), format!("{PROXY} /")]);
 }

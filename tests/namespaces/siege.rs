@@ -53,7 +53,7 @@ fn r23_r26_a_thousand_commands_under_siege() {
     assert_eq!(target.next_line(SOON).as_deref(), Some("listening"));
     let mut command = target.nsdbg();
     command.args(["--timeout", "1"]);
-    let mut prompt = Prompt::of(command);
+    let mut prompt = Prompt::with_doctor(command);
     prompt.sees(READS);
     let nsdbg = prompt.nsdbg.id() as i32;
     let launcher = descendants(nsdbg)[0];

@@ -189,6 +189,18 @@ impl Builder {
         self
     }
 
+    /// The root as this makes it, before anything runs in it.
+    pub fn prepared(self, how: impl FnOnce(&Path)) -> Self {
+        how(&self.root);
+        self
+    }
+
+    /// A file or directory is this user's.
+    pub fn owned(self, path: &str, uid: u32) -> Self {
+        std::os::unix::fs::chown(self.root.join(path), Some(uid), None).unwrap();
+        self
+    }
+
     /// The server's program under this name too.
     pub fn program(self, path: &str) -> Self {
         fs::copy(helper(), self.root.join(path)).unwrap();

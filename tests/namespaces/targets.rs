@@ -13,15 +13,15 @@ use crate::prompt::Prompt;
 use crate::support::{LIMIT, NSDBG, Sandbox, needs_root, new_directory, sandbox};
 
 /// A node's root that holds nothing but Docker's state.
-struct Root(PathBuf);
+pub struct Root(PathBuf);
 
 impl Root {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(new_directory("host"))
     }
 
     /// Says that a container runs.
-    fn docker(&self, id: &str, name: &str, pid: i32) {
+    pub fn docker(&self, id: &str, name: &str, pid: i32) {
         let state = serde_json::json!({
             "ID": id, "Name": format!("/{name}"), "Image": "sha256:0", "Config": {"Image": "nsdbg-test-image:1", "Labels": {}},
             "State": {"Running": true, "Pid": pid},
@@ -37,7 +37,7 @@ impl Root {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
         run(self.nsdbg().args(args))
     }
 
@@ -58,13 +58,13 @@ fn rows(ran: &Ran) -> Vec<Value> {
 }
 
 /// An id that no other container of this machine has.
-fn id(of: char) -> String {
+pub fn id(of: char) -> String {
     let own = format!("{of}{of}{of}{of}{:08x}", std::process::id());
     own + &of.to_string().repeat(52)
 }
 
 /// What is in the command line of these tests' sandboxes alone.
-fn own() -> String {
+pub fn own() -> String {
     format!("--match=nsdbg-test-{}-", std::process::id())
 }
 

@@ -1,49 +1,32 @@
 //! Files of a container that wait, act or are too large: nsdbg opens none of them unasked, and reads none whole.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use nix::unistd::mkfifo;
 
 use crate::live::{run, run_with_input};
 use crate::prompt::Prompt;
-use crate::support::{NSDBG, Sandbox, helper, needs_root, patient, sandbox, skip};
+use crate::support::{LIMIT, NSDBG, Sandbox, helper, needs_root, patient, sandbox, skip};
 
 /// What no process of nsdbg may hold at once, in KiB.
 const MEMORY: u64 = 64 << 10;
 /// Within this a mount is given up, of which a second is the limit asked for.
 const SOON: Duration = Duration::from_secs(8);
-const ALL: Mode = Mode::from_bits_truncate(0o666);
+/// CAP_MKNOD
+const MKNOD: u64 = 1 << 27;
 
-fn make_fifo(path: &Path) {
-    let _ = fs::remove_file(path);
-    mkfifo(path, ALL).unwrap();
-}
-
-/// The endless /dev/zero.
-fn make_zero(path: &Path) {
-    mknod(path, SFlag::S_IFCHR, ALL, makedev(1, 5)).unwrap();
+/// A container whose root sets traps from inside, and has done so.
+fn trapped(mode: &[&str]) -> Sandbox {
+    let mut target = sandbox().user(0, 0).caps(MKNOD).file("app/mine", "").mode(mode).start();
+    assert_eq!(target.next_line(LIMIT).as_deref(), Some("set"));
+    target
 }
 
 // Seen to fail without the look at an O_PATH descriptor, O_NONBLOCK and the second look (all).
 #[test]
 fn r21_what_is_no_file_is_named_and_not_opened() {
     needs_root!();
-    let target = sandbox().start();
-    make_fifo(&target.root.join("tmp/fifo"));
-    make_zero(&target.root.join("tmp/zero"));
-    let _socket = UnixListener::bind(target.root.join("tmp/socket")).unwrap();
+    let target = trapped(&["traps", "fifo:/tmp/fifo", "zero:/tmp/zero", "socket:/tmp/socket"]);
     for (name, kind) in [("fifo", "a FIFO"), ("zero", "a character device"), ("socket", "a socket")] {
         let path = format!("/tmp/{name}");
         let words = format!("open {path}: {kind}");
@@ -61,10 +44,7 @@ fn r21_what_is_no_file_is_named_and_not_opened() {
 #[test]
 fn r21_a_users_file_that_is_a_fifo_holds_nobody_up() {
     needs_root!();
-    let target = sandbox().file("app/mine", "").start();
-    for name in ["passwd", "group"] {
-        make_fifo(&target.root.join("etc").join(name));
-    }
+    let target = trapped(&["traps", "fifo:/etc/passwd", "fifo:/etc/group"]);
     for command in [&["ls", "-l", "/app"][..], &["ps", "-ef"], &["true"]] {
         assert_eq!(target.run(command).status, 0, "{command:?}");
     }
@@ -76,8 +56,7 @@ fn r21_a_users_file_that_is_a_fifo_holds_nobody_up() {
 fn r21_a_resolvers_file_that_is_a_fifo_holds_nobody_up() {
     needs_root!();
     for name in ["resolv.conf", "hosts", "nsswitch.conf"] {
-        let target = sandbox().start();
-        make_fifo(&target.root.join("etc").join(name));
+        let target = trapped(&["traps", &format!("fifo:/etc/{name}")]);
         let ran = target.run(&["http", "get", "http://nsdbg.test/"]);
         let words = format!("; /etc/{name} is a FIFO");
         assert!(ran.status != 0 && ran.err.contains("nsdbg.test") && ran.err.contains(&words), "{ran:?}");
@@ -85,48 +64,28 @@ fn r21_a_resolvers_file_that_is_a_fifo_holds_nobody_up() {
     }
 }
 
-// Seen to fail without O_NONBLOCK, with the look at an O_PATH descriptor.
+// Seen to fail without O_NONBLOCK, with the look at an O_PATH descriptor; and without the second look.
 #[test]
-fn r21_a_file_swapped_for_a_fifo_while_it_is_opened_holds_nobody_up() {
+fn r21_a_file_swapped_for_a_trap_while_it_is_opened_holds_nobody_up() {
     needs_root!();
-    let target = sandbox().file("tmp/race", "x\n").start();
-    let (one, other) = (target.root.join("tmp/race"), target.root.join("tmp/other"));
-    make_fifo(&other);
     let paths = vec!["/tmp/race"; 50];
-    let (is_over, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
-    let (mut read, mut refused, mut swapped) = (0, 0, 0);
-    std::thread::scope(|scope| {
-        // Ends the loop also where an assertion fails.
-        let _over = Over(&is_over);
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                renameat2(AT_FDCWD, &one, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE).unwrap();
-                swaps.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+    for (kind, what) in [("fifo", "a FIFO"), ("zero", "a character device")] {
+        let target = trapped(&["swap-trap", kind, "/tmp/race"]);
+        let (mut read, mut refused, mut swapped) = (0, 0, 0);
         for _ in 0..100 {
             let ran = run(target.nsdbg().args(["--", "cat"]).args(&paths));
             let text = ran.text();
             assert!(text.lines().all(|line| line == "x"), "{ran:?}");
             assert_eq!(text.lines().count() + ran.err.lines().count(), paths.len(), "{ran:?}");
             for line in ran.err.lines() {
-                assert!(line.contains("/tmp/race: a FIFO") || line.contains("swapped"), "{ran:?}");
+                assert!(line.contains(&format!("/tmp/race: {what}")) || line.contains("swapped"), "{ran:?}");
                 swapped += u32::from(line.contains("swapped"));
             }
             read += text.lines().count();
             refused += ran.err.lines().count();
         }
-    });
-    println!("{swaps:?} swaps, {read} read, {refused} refused, {swapped} of them swapped for a file");
-    assert!(read >= 100 && refused >= 100, "the race is none: {swaps:?} {read} {refused}");
-}
-
-/// Sets a flag when it goes.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        println!("{kind}: {read} read, {refused} refused, {swapped} of them swapped for a file");
+        assert!(read >= 100 && refused >= 100, "the race is none: {kind} {read} {refused}");
     }
 }
 
@@ -142,17 +101,12 @@ fn bounded(target: &Sandbox, args: &[&str]) -> (i32, usize, String) {
     (ran.status, ran.out.len(), said.to_owned())
 }
 
-fn make_large(target: &Sandbox, name: &str) {
-    File::create(target.root.join("etc").join(name)).unwrap().set_len(1 << 30).unwrap();
-}
-
 // Seen to fail without the limit of `read_bounded`.
 #[test]
 fn r26_a_resolvers_file_of_a_gibibyte_is_not_held() {
     needs_root!();
     for name in ["resolv.conf", "hosts", "nsswitch.conf"] {
-        let target = sandbox().start();
-        make_large(&target, name);
+        let target = trapped(&["traps", &format!("gibibyte:/etc/{name}")]);
         let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
         let words = format!("; /etc/{name} is too large");
         assert!(status != 0 && length == 0 && said.contains(&words), "{status} {length} {said}");
@@ -163,9 +117,7 @@ fn r26_a_resolvers_file_of_a_gibibyte_is_not_held() {
 #[test]
 fn r26_a_users_file_of_a_gibibyte_is_not_held() {
     needs_root!();
-    let target = sandbox().file("app/mine", "").start();
-    make_large(&target, "passwd");
-    make_large(&target, "group");
+    let target = trapped(&["traps", "gibibyte:/etc/passwd", "gibibyte:/etc/group"]);
     for args in [&["ls", "-l", "/app"][..], &["ps", "-ef"]] {
         let (status, length, said) = bounded(&target, args);
         assert!(status == 0 && (20..2000).contains(&length), "{args:?}: {status} {length} {said}");
@@ -176,9 +128,7 @@ fn r26_a_users_file_of_a_gibibyte_is_not_held() {
 #[test]
 fn r26_a_hosts_file_without_end_is_not_read() {
     needs_root!();
-    let target = sandbox().start();
-    make_zero(&target.root.join("dev/zero"));
-    symlink("/dev/zero", target.root.join("etc/hosts")).unwrap();
+    let target = trapped(&["traps", "zero:/dev/zero", "link-to-zero:/etc/hosts"]);
     let (status, length, said) = bounded(&target, &["http", "get", "http://nsdbg.test/"]);
     let words = "; /etc/hosts is a character device";
     assert!(status != 0 && length == 0 && said.contains(words), "{status} {length} {said}");
@@ -223,79 +173,28 @@ fn r26_a_command_line_of_a_mebibyte_is_cut() {
     }
 }
 
-/// FUSE's INIT, with an answer of protocol 7.31 for it.
-const FUSE_INIT: u32 = 26;
-
-/// Mounts a FUSE on a target's /mnt. Nothing is read of it, or requests are read and none but the first is answered:
-/// then the kernel lets nobody who waits go, not even by SIGKILL. It ends with what is returned.
-fn mount_mute(target: &Sandbox, takes_requests: bool) -> Option<File> {
-    let fuse = File::options().read(true).write(true).open("/dev/fuse").ok()?;
-    fs::create_dir(target.root.join("mnt")).ok();
-    let data = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", fuse.as_raw_fd());
-    let namespace = File::open(format!("/proc/{}/ns/mnt", target.pid)).unwrap();
-    let mounting = std::thread::spawn(move || {
-        // A thread with a root of its own may join.
-        unshare(CloneFlags::CLONE_FS).unwrap();
-        setns(namespace, CloneFlags::CLONE_NEWNS).unwrap();
-        mount(Some("mute"), "/mnt", Some("fuse"), MsFlags::empty(), Some(data.as_str())).is_ok()
-    });
-    if !mounting.join().unwrap() {
-        return None;
-    }
-    if takes_requests {
-        let mut requests = fuse.try_clone().unwrap();
-        std::thread::spawn(move || {
-            let mut request = vec![0; 1 << 17];
-            // Length, opcode, unique.
-            while requests.read(&mut request).is_ok_and(|length| length >= 16) {
-                if request[4..8] == FUSE_INIT.to_ne_bytes() {
-                    let mut answer = [0; 80];
-                    answer[..4].copy_from_slice(&80_u32.to_ne_bytes());
-                    answer[8..16].copy_from_slice(&request[8..16]);
-                    answer[16..20].copy_from_slice(&7_u32.to_ne_bytes());
-                    answer[20..24].copy_from_slice(&31_u32.to_ne_bytes());
-                    // The largest write.
-                    answer[36..40].copy_from_slice(&4096_u32.to_ne_bytes());
-                    requests.write_all(&answer).unwrap();
-                }
-            }
-        });
-    }
-    Some(fuse)
-}
-
-/// Ends what waits for a mount: its connection is aborted.
-fn abort(target: &Sandbox) {
-    let namespace = File::open(format!("/proc/{}/ns/mnt", target.pid)).unwrap();
-    let ending = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_FS).unwrap();
-        setns(namespace, CloneFlags::CLONE_NEWNS).unwrap();
-        umount2("/mnt", MntFlags::MNT_FORCE | MntFlags::MNT_DETACH)
-    });
-    let _ = ending.join();
-}
-
 // Seen to fail without giving up a command that does not end: with `Ending::advance` that is always false.
 #[test]
 fn r22_a_mount_that_never_answers_is_given_up() {
     needs_root!();
-    for takes_requests in [false, true] {
-        let target = sandbox().start();
-        let Some(_fuse) = mount_mute(&target, takes_requests) else {
-            skip!("no FUSE can be mounted here");
-        };
+    if !fs::exists("/dev/fuse").unwrap() {
+        skip!("no FUSE can be mounted here");
+    }
+    for daemon in ["unread", "silent"] {
+        let takes_requests = daemon == "silent";
+        let target = sandbox().set("fuse", daemon).start();
         let begun = Instant::now();
         let ran = target.run_with(&["--timeout", "1"], &["ls", "/mnt"]);
         assert!(
             ran.status == 124 && begun.elapsed() < patient(SOON),
-            "{takes_requests}: {:?} {ran:?}",
+            "{daemon}: {:?} {ran:?}",
             begun.elapsed()
         );
         assert_eq!(ran.err.contains("ls: given up: it does not end"), takes_requests, "{ran:?}");
 
         let begun = Instant::now();
         let ran = run_with_input(target.nsdbg().args(["--timeout", "1"]), b"ls /mnt\necho on\n");
-        assert!(begun.elapsed() < patient(SOON) && ran.text() == "on\n", "{takes_requests}: {ran:?}");
+        assert!(begun.elapsed() < patient(SOON) && ran.text() == "on\n", "{daemon}: {ran:?}");
 
         let mut prompt = Prompt::start(&target);
         prompt.sees("web:/$ ");
@@ -308,7 +207,5 @@ fn r22_a_mount_that_never_answers_is_given_up() {
         prompt.sees("web:/$ ");
         prompt.type_in(b"echo o''n\r");
         prompt.sees("on");
-        drop(prompt);
-        abort(&target);
     }
 }

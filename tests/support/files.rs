@@ -15,8 +15,6 @@ unsafe extern "C" {
     fn eventfd(count: u32, flags: c_int) -> c_int;
     fn epoll_create1(flags: c_int) -> c_int;
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *const u8) -> c_int;
-    fn inotify_init() -> c_int;
-    fn inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int;
     fn timerfd_create(clock: c_int, flags: c_int) -> c_int;
     fn memfd_create(name: *const c_char, flags: u32) -> c_int;
     fn flock(fd: c_int, operation: c_int) -> c_int;

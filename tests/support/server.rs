@@ -10,6 +10,7 @@
 //!
 //! It is compiled with rustc alone, so what it needs of libc is declared in `system.rs`.
 
+mod broken;
 mod family;
 mod files;
 #[path = "../hostile/mod.rs"]
@@ -32,6 +33,7 @@ fn main() {
     let rest: Vec<String> = args.collect();
     match mode.as_str() {
         "box" => make_box(&rest),
+        "http" => hostile::become_attacker(&mode, &rest),
         "serve" => serve(Ipv4Addr::UNSPECIFIED, &rest[0], "hello from a container without a shell\n"),
         "sleep" => act(&[]),
         "filter" => start::filter(&rest),
@@ -242,6 +244,7 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
     }
     let serving = match settings.get("fuse") {
         "silent" => Some(Serving::Silence),
+        "unread" => Some(Serving::Nothing),
         "endless" => Some(Serving::Endless),
         _ => None,
     };
@@ -276,6 +279,7 @@ fn act(mode: &[String]) -> ! {
         "exec" => run(&mode[1..]),
         "mute" => mute(Ipv4Addr::LOCALHOST, argument),
         "mute-any" => mute(Ipv4Addr::UNSPECIFIED, argument),
+        "broken" => broken::broken(&mode[1..]),
         "files" => files::open(),
         "family" => family::family(&mode[1..]),
         "peer" => probe::peer(),

@@ -32,6 +32,9 @@ unsafe extern "C" {
     pub fn pause() -> c_int;
     pub fn signal(number: c_int, handler: usize) -> usize;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    pub fn mknod(path: *const c_char, mode: u32, device: u64) -> c_int;
+    pub fn inotify_init() -> c_int;
+    pub fn inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int;
     pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     pub fn dup(fd: c_int) -> c_int;
     pub fn ptrace(request: c_int, ...) -> c_long;

@@ -7,11 +7,11 @@
 mod check;
 mod container;
 mod facts;
-mod finding;
+pub(crate) mod finding;
 mod registry;
 mod report;
 
-mod image;
+pub(crate) mod image;
 mod network;
 mod process;
 mod resources;

@@ -41,6 +41,8 @@ impl Cache {
         }
         let count = (u32_at(file, 20)? as usize).min(file.len() / ENTRY);
         let mut all: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
+        // A name is mostly the end of its path: many entries of one long string were made to fill the memory.
+        let mut room = file.len() * 4;
         for at in 0..count {
             let entry = HEADER + at * ENTRY;
             let string = |at: usize| {
@@ -52,6 +54,8 @@ impl Cache {
             // Those for particular processors come beside the one for all.
             let is_for_all = file.get(entry + 16..entry + 24)?.iter().all(|byte| *byte == 0);
             if is_for_all {
+                let Some(left) = room.checked_sub(name.len() + path.len()) else { break };
+                room = left;
                 all.entry(name).or_default().push(path);
             }
         }
@@ -93,6 +97,29 @@ mod tests {
         new.extend(strings);
         file.extend(new);
         file
+    }
+
+    // Seen to fail without the bound, with 300 MB.
+    #[test]
+    fn entries_that_share_a_long_string_take_no_more_than_the_file() {
+        let count = 50_000_u32;
+        let mut file = NEW.to_vec();
+        file.extend(count.to_ne_bytes());
+        file.resize(HEADER, 0);
+        let at = (HEADER + ENTRY * count as usize) as u32;
+        for number in 0..count {
+            file.extend(3i32.to_ne_bytes());
+            // Each name a bit shorter, so that all differ.
+            file.extend((at + number % 3500).to_ne_bytes());
+            file.extend(at.to_ne_bytes());
+            file.extend([0; 12]);
+        }
+        file.resize(file.len() + 4000, b'a');
+        file.push(0);
+        let Cache(all) = Cache::parse(&file).unwrap();
+        let held: usize =
+            all.iter().map(|(name, paths)| name.len() + paths.iter().map(Vec::len).sum::<usize>()).sum();
+        assert!(held > 0 && held <= file.len() * 4, "{held}");
     }
 
     #[test]

@@ -19,10 +19,10 @@ use crate::prompt::Prompt;
 use crate::shown::controls;
 use crate::support::{LIMIT, Sandbox, needs_root, sandbox, skip};
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-type Chain = Vec<CertificateDer<'static>>;
+pub type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub type Chain = Vec<CertificateDer<'static>>;
 
-fn params(name: &str, names: &[&str]) -> CertificateParams {
+pub fn params(name: &str, names: &[&str]) -> CertificateParams {
     let mut params =
         CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -37,7 +37,7 @@ fn authority_params(name: &str) -> CertificateParams {
     params
 }
 
-fn root(name: &str) -> Issuer {
+pub fn root(name: &str) -> Issuer {
     CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -47,24 +47,24 @@ fn below(name: &str, above: &Issuer) -> Issuer {
 }
 
 /// A certificate, and the key as a server takes it.
-fn signed(params: &CertificateParams, by: &Issuer) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+pub fn signed(params: &CertificateParams, by: &Issuer) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, by).unwrap().der().clone();
     (certificate, PrivateKeyDer::Pkcs8(key.serialize_der().into()))
 }
 
 /// What a server of the tests' own does.
-enum Does {
+pub enum Does {
     /// TLS with this chain, these versions, and a client's certificate demanded where there is a store.
     Tls(Chain, PrivateKeyDer<'static>, &'static [&'static SupportedProtocolVersion], Option<RootCertStore>),
     /// Something else.
     Plain(fn(&mut TcpStream)),
 }
 
-const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12, &rustls::version::TLS13];
+pub const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12, &rustls::version::TLS13];
 
 /// Serves at a port of the target's network namespace.
-fn serve(target: &Sandbox, port: u16, does: Does) {
+pub fn serve(target: &Sandbox, port: u16, does: Does) {
     let namespace = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
     let listener = std::thread::spawn(move || {
         // SAFETY: no pointers. This thread alone moves.

@@ -1,8 +1,12 @@
 //! `ca-bundle`.
 
-use crate::cmd::doctor::check::{Check, Found, Group, Run};
+use nix::unistd::AccessFlags;
+
+use crate::cmd::doctor::check::{Check, Found, Group, Run, Verdict};
 use crate::cmd::doctor::container::Container;
 use crate::cmd::net::trust::Store;
+use crate::out::fault::errno_text;
+use crate::sys::permission::ask;
 
 pub const CHECK: Check = Check {
     id: "ca-bundle",
@@ -12,56 +16,74 @@ pub const CHECK: Check = Check {
     run: Run::Inside(run),
 };
 
-/// Variables by which programs are told where they are.
-const VARIABLES: [&str; 5] =
-    ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+/// Variables by which OpenSSL and Go are told where they are, in place of what is there else.
+const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// Variables of single clients, and what they do where they can't read what is named.
+const OTHERS: [(&str, Verdict, &str); 3] = [
+    ("REQUESTS_CA_BUNDLE", Verdict::Fail, "Python's requests fails"),
+    ("CURL_CA_BUNDLE", Verdict::Fail, "curl and Python's requests fail"),
+    ("NODE_EXTRA_CA_CERTS", Verdict::Warn, "Node goes on without it, and trusts only its own"),
+];
 
 fn run(container: &Container) -> Vec<Found> {
+    let mut found: Vec<Found> = OTHERS.iter().filter_map(|other| of_client(container, other)).collect();
     let store = Store::found_by(|name| container.var(name));
-    let named: Vec<String> = VARIABLES
-        .iter()
-        .filter_map(|name| Some(format!("{name}={}", container.var(name)?.to_string_lossy())))
-        .collect();
-    let mut found = Vec::new();
-    // The first two take the place of what is there else; a file that is not there is then as good as an empty one.
-    for name in &VARIABLES[2..] {
-        let Some(path) = container.var(name) else { continue };
-        if let Err(error) = std::fs::metadata(path) {
-            found.push(
-                Found::fail(format!("{name} names a file that can't be read: its clients fail"))
-                    .about(path)
-                    .seen(format!(
-                        "stat: {}",
-                        crate::out::fault::errno_text(error.raw_os_error().unwrap_or(0))
-                    ))
-                    .fix(format!("correct or unset {name}, or put the file there")),
-            );
-        }
-    }
     if store.len() == 0 {
-        let places = if named.is_empty() {
-            "the places that OpenSSL and Go look at".to_owned()
-        } else {
-            named.join(" ")
-        };
-        let mut none = Found::warn("there are no certificate authorities: TLS clients refuse every server")
-            .seen(format!("looked at {places}"));
-        for note in store.notes.iter().take(5) {
-            none = none.seen(note.clone());
-        }
-        found.push(none.fix("put /etc/ssl/certs/ca-certificates.crt into the image (Debian's package ca-certificates, or COPY --from a builder), or mount one and set SSL_CERT_FILE"));
+        found.push(none(container, &store));
         return found;
     }
+    let source = store.source.trim_start_matches("container ");
     if store.broken > 0 {
         found.push(
             Found::note(format!("{} certificates of the bundle can't be read", store.broken))
-                .about(store.source.trim_start_matches("container "))
+                .about(source)
                 .fix("certs shows what it holds; some clients stop at the first broken one"),
         );
     }
     if found.is_empty() {
-        let source = store.source.trim_start_matches("container ").to_owned();
         found.push(Found::ok(format!("{} authorities", store.len())).about(source));
     }
     found
+}
+
+/// What a variable of one client names, and that can't be read.
+fn of_client(container: &Container, (name, verdict, what): &(&str, Verdict, &str)) -> Option<Found> {
+    let path = container.var(name)?;
+    let errno = ask(path, AccessFlags::R_OK).err()?;
+    let detail = format!("{name} names what can't be read: {what}");
+    let found = if *verdict == Verdict::Fail { Found::fail(detail) } else { Found::warn(detail) };
+    Some(
+        found
+            .about(path)
+            .seen(format!("access for reading: {}", errno_text(errno as i32)))
+            .fix(format!("correct or unset {name}, or put the file there")),
+    )
+}
+
+/// Nobody is trusted.
+fn none(container: &Container, store: &Store) -> Found {
+    let named: Vec<String> = VARIABLES
+        .iter()
+        .filter_map(|name| Some(format!("{name}={}", container.var(name)?.to_string_lossy())))
+        .collect();
+    let (places, fix) = if named.is_empty() {
+        (
+            "the places that OpenSSL and Go look at".to_owned(),
+            "put /etc/ssl/certs/ca-certificates.crt into the image (Debian's package ca-certificates, or COPY --from a builder), or mount one and set SSL_CERT_FILE",
+        )
+    } else {
+        (
+            named.join(" "),
+            "correct or unset the variable, or put the certificates there (Debian's package ca-certificates, or COPY --from a builder)",
+        )
+    };
+    let mut found = Found::warn("there are no certificate authorities: TLS clients refuse every server")
+        .seen(format!("looked at {places}"));
+    if store.broken > 0 {
+        found = found.seen("those that are there can't be read");
+    }
+    for note in store.notes.iter().take(5) {
+        found = found.seen(note.clone());
+    }
+    found.fix(fix)
 }

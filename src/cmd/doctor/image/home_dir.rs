@@ -30,6 +30,17 @@ fn run(container: &Container) -> Vec<Found> {
             ];
         }
     };
+    // Debian's way to say that a user has none by intention: nobody, www-data.
+    if home == Path::new("/nonexistent") {
+        return vec![
+            Found::note(
+                "the user has no home directory by intention: what keeps caches or settings in it fails",
+            )
+            .about(home)
+            .seen(format!("{by} names it"))
+            .fix("where the program keeps something there, set HOME to a directory that it can write to"),
+        ];
+    }
     let fix = format!(
         "make it in the image, owned by uid {}, or set HOME to a directory that is there",
         container.uid

@@ -5,7 +5,7 @@ pub mod elf_interpreter;
 pub mod group_entry;
 pub mod home_dir;
 pub mod passwd_entry;
-mod programs;
+pub(crate) mod programs;
 pub mod script_interpreter;
 pub mod shared_libraries;
 pub mod timezone_data;

@@ -25,7 +25,7 @@ fn run(container: &Container) -> Vec<Found> {
             .about(format!("uid {uid}"))
             .seen(seen)
             .fix(format!(
-                "put a line into the image's /etc/passwd, as app:x:{uid}:{}::/home/app:/sbin/nologin; or run as a user that is there",
+                "put a line into the image's /etc/passwd, as app:x:{uid}:{}::/home/app:/sbin/nologin, and make that directory; or run as a user that is there",
                 container.gid
             )),
     ]

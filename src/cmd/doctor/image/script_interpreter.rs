@@ -17,7 +17,7 @@ pub const CHECK: Check = Check {
 };
 
 /// What images without a shell leave out by intention.
-const SHELLS: [&[u8]; 7] = [b"sh", b"bash", b"dash", b"ash", b"zsh", b"ksh", b"perl"];
+const LEFT_OUT: [&[u8]; 8] = [b"sh", b"bash", b"dash", b"ash", b"zsh", b"ksh", b"perl", b"env"];
 /// The most that are told one by one.
 const TOLD: usize = 10;
 
@@ -30,7 +30,7 @@ fn run(container: &Container) -> Vec<Found> {
         let first_line =
             String::from_utf8_lossy(program.head.split(|byte| *byte == b'\n').next().unwrap_or_default())
                 .into_owned();
-        if SHELLS.contains(&name) && !program.is_main {
+        if LEFT_OUT.contains(&name) && !program.is_main {
             left_over.push(shown(program.path.as_os_str().as_bytes()));
         } else if found.len() < TOLD {
             let detail = format!(
@@ -50,7 +50,7 @@ fn run(container: &Container) -> Vec<Found> {
         let some: Vec<&str> = left_over.iter().take(5).map(String::as_str).collect();
         found.push(
             Found::note(format!(
-                "{count} scripts in PATH need a shell or perl that the image does not have, as may be meant"
+                "{count} of the scripts in PATH need a shell, perl or env, which the image does not have, as may be meant"
             ))
             .seen(format!("{}{}", some.join(", "), if count > some.len() { ", …" } else { "" })),
         );

@@ -19,14 +19,16 @@ pub const CHECK: Check = Check {
 /// Where libcs and Go look.
 const DIRECTORIES: [&str; 4] =
     ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
+/// Names of UTC.
+const UTC: [&[u8]; 6] = [b"", b"UTC", b"GMT", b"Etc/UTC", b"Etc/GMT", b"Zulu"];
 const FIX: &str =
     "put /usr/share/zoneinfo into the image (Debian's package tzdata), or leave TZ out and take UTC";
 
 fn run(container: &Container) -> Vec<Found> {
     let Some(zone) = container.var("TZ") else { return localtime() };
     let name = zone.as_bytes().strip_prefix(b":").unwrap_or(zone.as_bytes());
-    // A zone that is spelled out needs no file, tzset(3): CET-1CEST, <+03>-3, UTC0. UTC is known to everybody.
-    if matches!(name, b"" | b"UTC" | b"GMT") || is_spelled_out(name) {
+    // A zone that is spelled out needs no file, tzset(3): CET-1CEST, <+03>-3, UTC0. What is not found is UTC.
+    if UTC.contains(&name) || is_spelled_out(name) {
         return vec![Found::ok("TZ needs no file").seen(format!("TZ={}", zone.to_string_lossy()))];
     }
     let name = Path::new(OsStr::from_bytes(name));
@@ -39,7 +41,7 @@ fn run(container: &Container) -> Vec<Found> {
         return vec![Found::ok("it is there").about(path)];
     }
     vec![
-        Found::warn("TZ names a time zone that is not there: times are UTC, without a word")
+        Found::warn("TZ names a time zone that is not there: programs that bring none of their own (as Java and Node do) take UTC, without a word")
             .about(format!("TZ={}", Name::from(zone).spelled()))
             .seen(format!(
                 "looked at {}",

@@ -22,7 +22,8 @@ fn run(container: &Container) -> Vec<Found> {
     let named = container.var("TMPDIR");
     let path = named.map_or(Path::new("/tmp"), Path::new);
     let by = if named.is_some() { "TMPDIR" } else { "no TMPDIR" };
-    let Err(errno) = ask(path.as_os_str(), AccessFlags::W_OK | AccessFlags::X_OK) else {
+    // With a dot behind it a file is refused.
+    let Err(errno) = ask(path.join(".").as_os_str(), AccessFlags::W_OK | AccessFlags::X_OK) else {
         return vec![Found::ok("it can be written to").about(path)];
     };
     let uid = container.uid;
@@ -33,6 +34,10 @@ fn run(container: &Container) -> Vec<Found> {
                 "mount a tmpfs or an emptyDir at {0}, or make it in the image: COPY --chmod=1777 an empty directory to {0}",
                 path.display()
             ),
+        ),
+        nix::errno::Errno::ENOTDIR => (
+            "what is named as the directory for temporary files is none",
+            format!("correct TMPDIR, or make a directory of mode 1777 at {}", path.display()),
         ),
         nix::errno::Errno::EROFS => (
             "the directory for temporary files is on a read-only file system",

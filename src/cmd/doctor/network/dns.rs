@@ -1,12 +1,14 @@
 //! `dns`.
 
+use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
 use crate::out::fault::errno_text;
 use crate::sys::dns::{Kind, Outcome, Query, code_name, exchange};
-use crate::sys::resolv::Config;
+use crate::sys::open::read_bounded;
+use crate::sys::resolv::{self, Config};
 
 pub const CHECK: Check = Check {
     id: "dns",
@@ -18,11 +20,17 @@ pub const CHECK: Check = Check {
 
 /// How long one server is waited for; all are asked at the same time.
 const LIMIT: Duration = Duration::from_millis(1200);
+const PATH: &str = "/etc/resolv.conf";
 /// A server answers this itself, RFC 6761: nothing goes further than it.
 const NAME: &str = "localhost";
 
 fn run(_: &Container) -> Vec<Found> {
-    let config = Config::read();
+    let file = read_bounded(OsStr::new(PATH), resolv::LIMIT).unwrap_or_default();
+    // Whom resolvers ask then, resolv-conf tells.
+    if !names_a_server(&file) {
+        return vec![Found::skip(format!("{PATH} names no server"))];
+    }
+    let config = Config::parse(&file);
     let answers: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = config
             .servers
@@ -57,6 +65,14 @@ fn run(_: &Container) -> Vec<Found> {
     }
     found.extend(cost(&config));
     found
+}
+
+/// Whether a line of it names a server.
+fn names_a_server(file: &[u8]) -> bool {
+    String::from_utf8_lossy(file).lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.next() == Some("nameserver") && words.next().is_some_and(|word| resolv::server(word).is_some())
+    })
 }
 
 /// What the search list makes of a name of the kind that most programs look up.

@@ -51,7 +51,8 @@ fn run(_: &Container) -> Vec<Found> {
     if found.is_empty() { vec![Found::ok("no port of the container speaks TLS")] } else { found }
 }
 
-/// Where somebody listens in the network namespace that this process is in: one address a port.
+/// Where somebody listens in the network namespace that this process is in: one address a port. Not where connections
+/// wait already: who accepts none speaks no TLS either, and one more could be one too many.
 fn listeners() -> nix::Result<Vec<SocketAddr>> {
     let asks = nix::sys::socket::socket(
         AddressFamily::Netlink,
@@ -63,7 +64,8 @@ fn listeners() -> nix::Result<Vec<SocketAddr>> {
     for family in [libc::AF_INET, libc::AF_INET6] {
         let request = diag::inet_request(family as u8, libc::IPPROTO_TCP as u8, 1 << LISTEN);
         netlink::dump(&asks, diag::SOCK_DIAG_BY_FAMILY, &request, &mut Vec::new(), &mut |_, body| {
-            let Some(found) = diag::inet(body).filter(|found| found.state == LISTEN) else { return };
+            let accepts = |found: &diag::Inet| found.state == LISTEN && found.recv_queue == 0;
+            let Some(found) = diag::inet(body).filter(accepts) else { return };
             let ip = match found.local.0 {
                 IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -16,7 +16,7 @@ pub const CHECK: Check = Check {
     run: Run::Inside(run),
 };
 
-const PATH: &str = "/dev/shm";
+pub(super) const PATH: &str = "/dev/shm";
 
 fn run(container: &Container) -> Vec<Found> {
     if !container.mounts.iter().any(|mount| mount.target == PATH.as_bytes()) {

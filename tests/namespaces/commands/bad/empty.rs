@@ -8,11 +8,13 @@ use crate::live::{end, run_with_input};
 /// Lines whose last word is empty: status, and what is said.
 const WORDS: &[(&str, i32, &str)] = &[
     ("cat ''", 1, "open '': no such file or directory"),
+    ("certs ''", 1, "open '': no such file or directory"),
     ("cgroup ''", 2, "unexpected argument '' found"),
     ("count ''", 0, ""),
     ("df ''", 1, "statfs '': no such file or directory"),
     ("dns ''", 2, "ask for '': it is empty"),
     ("dns localhost @", 2, "the server is missing: @SERVER"),
+    ("doctor ''", 2, "find check '': no such check or group (doctor --list)"),
     ("du ''", 1, "stat '': no such file or directory"),
     ("echo ''", 0, ""),
     ("env ''", 2, "unexpected argument '' found"),
@@ -32,6 +34,7 @@ const WORDS: &[(&str, i32, &str)] = &[
     ("ip ''", 2, "there is no object '': it is addr, link, route or neigh"),
     ("kill ''", 1, "signal '': no PID and no name"),
     ("last ''", 2, "invalid value '' for '[COUNT]': cannot parse integer from empty string"),
+    ("ldd ''", 1, "open '': no such file or directory"),
     ("ls ''", 2, "stat '': no such file or directory"),
     ("lsof ''", 1, "find '': a path must begin with '/' here"),
     ("mounts ''", 2, "find mount '': the path does not begin with /"),
@@ -58,9 +61,11 @@ const WORDS: &[(&str, i32, &str)] = &[
     ("tls ''", 2, "'': the host is missing"),
     ("true ''", 0, ""),
     ("uniq ''", 1, "open '': no such file or directory"),
+    ("users ''", 1, "find user '': /etc/passwd has none of that name or id"),
     ("wc ''", 1, "open '': no such file or directory"),
     ("where ''", 1, ""),
     ("who ''", 2, "invalid value '' for '<PIDS>...': cannot parse integer from empty string"),
+    ("why ''", 1, "walk '': no such file or directory"),
 ];
 
 // Seen to fail with an empty operand left out of messages, and with `who` left out of WORDS.
@@ -77,6 +82,9 @@ fn an_empty_word_is_shown_as_one() {
 
 /// What is missing where a command is typed alone; the rest prints what there is, and ends with 0.
 const ALONE: &[(&str, i32, &str)] = &[
+    ("certs", 1, "the container has no certificate authorities (doctor ca-bundle)"),
+    // What it found: there are no certificate authorities.
+    ("doctor", 1, ""),
     ("dns", 2, "the name is missing: dns NAME [TYPE] [@SERVER]"),
     ("false", 1, ""),
     ("file", 2, "the following required arguments were not provided: <FILES>..."),
@@ -85,6 +93,7 @@ const ALONE: &[(&str, i32, &str)] = &[
     ("http", 2, "the following required arguments were not provided: <METHOD>"),
     ("ip", 2, "what to show is missing: it is addr, link, route or neigh"),
     ("kill", 2, "wants a PID or the name of a process"),
+    ("ldd", 2, "the following required arguments were not provided: <FILE|PID>..."),
     ("nc", 2, "the following required arguments were not provided: <HOST>..."),
     ("ping", 2, "the following required arguments were not provided: <HOST>"),
     ("put", 2, "the following required arguments were not provided: <PATH>..."),
@@ -97,6 +106,7 @@ const ALONE: &[(&str, i32, &str)] = &[
     ("tls", 2, "the following required arguments were not provided: <HOST[:PORT]>"),
     ("where", 2, "the following required arguments were not provided: <CONDITION>..."),
     ("who", 2, "the following required arguments were not provided: <PIDS>..."),
+    ("why", 2, "the following required arguments were not provided: <PATH>"),
 ];
 
 /// Lines that read standard input, or an empty file, of which there is nothing: status, what is printed, what is said.
@@ -155,6 +165,8 @@ const PRINTING: &[(&str, i32)] = &[
     ("count", 0),
     ("df", 0),
     ("dns --explain localhost", 0),
+    // What it found.
+    ("doctor -v", 1),
     ("du -a /data/dir", 0),
     ("echo x", 0),
     ("env", 0),
@@ -197,9 +209,11 @@ const PRINTING: &[(&str, i32)] = &[
     ("tcp 127.0.0.1:8080", 0),
     ("true", 0),
     ("uniq /data/huge", 0),
+    ("users", 0),
     ("wc /data/few", 0),
     ("where a", 0),
     ("who 1", 0),
+    ("why /data/few", 0),
 ];
 
 // Seen to fail without the silence of EPIPE in `execute`.
@@ -216,6 +230,7 @@ fn a_closed_pipe_is_quiet_for_every_command() {
     );
     let others = [
         ("it prints nothing unless it is asked for progress", "put"),
+        ("there is nothing here that it would print: tests/broken has it", "certs ldd"),
         ("what is wrong with the peer is said, whoever reads: tls.rs has one that is right", "tls"),
     ];
     covers(&target, PRINTING.iter().map(|row| row.0), &others);

@@ -65,6 +65,8 @@ fn refused(takes: Takes, bad: &str) -> Option<(Option<&'static str>, &'static st
 /// which comes after it.
 pub(super) const ROWS: &[(&str, Takes, &str, i32, &str)] = &[
     ("cat {} /data/few", Takes::ReadsOrForced, "open", 1, "one\ntwo\n"),
+    ("certs {}", Takes::Reads, "open", 1, ""),
+    ("ldd {}", Takes::Reads, "open", 1, ""),
     ("head -n 1 {} /data/few", Takes::Reads, "open", 1, "==> /data/few <==\none\n"),
     ("tail -n 1 {} /data/few", Takes::ReadsOrForced, "open", 1, "==> /data/few <==\ntwo\n"),
     ("wc -l --total=never {} /data/few", Takes::Reads, "open", 1, "2 /data/few\n"),
@@ -95,11 +97,12 @@ pub(super) const ROWS: &[(&str, Takes, &str, i32, &str)] = &[
 const OTHERS: &[(&str, &str)] = &[
     ("it reads the node's files, as below", "put"),
     ("it compares its operand with mount points, and opens nothing", "mounts"),
+    ("it tells of a bad path what is wrong with it, and opens nothing: tests/broken", "why"),
     (
         "takes no file",
-        "cgroup dns echo env false free help history info ip kill netstat ping proc ps pstree pwd",
+        "cgroup dns doctor echo env false free help history info ip kill netstat ping proc ps pstree pwd",
     ),
-    ("takes no file", "sleep targets tcp true who"),
+    ("takes no file", "sleep targets tcp true users who"),
     ("reads rows on standard input alone", "count first last select sort-by where"),
 ];
 

@@ -25,15 +25,16 @@ const LINES: [&str; 7] = [
 
 const OTHERS: &[(&str, &str)] = &[
     ("asks the kernel about the network, and no host", "ip netstat lsof proc info"),
+    ("tells of every host that it asks what is wrong with it: tests/broken", "doctor"),
     (
         "stays off the network",
-        "cat cgroup count df du echo env false file find first free get grep head help history",
+        "cat certs cgroup count df du echo env false file find first free get grep head help history",
     ),
     (
         "stays off the network",
-        "kill last ls mounts ps pstree put pwd readlink select sha1sum sha256sum sha512sum",
+        "kill last ldd ls mounts ps pstree put pwd readlink select sha1sum sha256sum sha512sum",
     ),
-    ("stays off the network", "sleep sort sort-by stat tail targets true uniq wc where who"),
+    ("stays off the network", "sleep sort sort-by stat tail targets true uniq users wc where who why"),
 ];
 
 /// nsdbg with this target, of which no more can be shared by threads.

@@ -15,6 +15,8 @@ const PASSING: &[(&str, i32)] = &[
     ("lsof --json", 0),
     ("netstat -anp", 0),
     ("cgroup", 0),
+    // PID 1 has no handler for SIGTERM.
+    ("doctor process", 1),
     ("free", 0),
     ("info", 0),
     ("kill -0 1", 0),
@@ -24,13 +26,14 @@ const PASSING: &[(&str, i32)] = &[
 const OTHERS: &[(&str, &str)] = &[
     (
         "looks at no process",
-        "cat count df dns du echo env false file find first get grep head help history http ip",
+        "cat certs count df dns du echo env false file find first get grep head help history http ip",
     ),
     (
         "looks at no process",
         "last ls mounts nc ping put pwd readlink select sha1sum sha256sum sha512sum sleep sort",
     ),
-    ("looks at no process", "sort-by stat tail tcp tls true uniq wc where"),
+    ("looks at no process", "sort-by stat tail tcp tls true uniq users wc where why"),
+    ("looks at the one that is named, whose program has no libraries here: tests/broken", "ldd"),
     ("named by the node's number, which does not come round here", "who"),
 ];
 
@@ -97,18 +100,19 @@ fn a_process_that_went_is_named() {
 const CAPABLE: &[(&str, &str)] = &[
     (
         "opens files as cat does: files.rs has its hint",
-        "head tail wc uniq sha1sum sha256sum sha512sum file http tls",
+        "certs ldd head tail wc uniq sha1sum sha256sum sha512sum file http tls",
     ),
     ("looks at files as stat does: files.rs has its hint", "readlink du df"),
     (
         "what it takes is nsdbg's own, without which it enters nothing",
-        "cgroup free info lsof netstat proc ps pstree",
+        "cgroup doctor free info lsof netstat proc ps pstree",
     ),
     ("what it takes is nsdbg's own, without which it enters nothing", "targets who"),
     (
         "takes none",
         "count dns echo env false first help history ip last mounts pwd select sleep sort-by tcp true where",
     ),
+    ("takes none", "users why"),
 ];
 
 // Seen to fail without the hint of `nc`, and without `denied::explain`.

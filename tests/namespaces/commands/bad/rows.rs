@@ -37,14 +37,15 @@ const OF_ROWS: &[(&str, usize)] = &[
 ];
 
 const OTHERS: &[(&str, &str)] = &[
+    ("a bundle of more than 8 MiB is refused", "certs"),
     ("bytes go through it, whatever lines they are", "http nc put"),
     (
         "reads neither text nor rows",
-        "cgroup df dns du echo env false find free help history info ip kill ls lsof mounts",
+        "cgroup df dns doctor du echo env false find free help history info ip kill ldd ls lsof mounts",
     ),
     (
         "reads neither text nor rows",
-        "netstat ping proc ps pstree pwd readlink sleep stat targets tcp tls true who",
+        "netstat ping proc ps pstree pwd readlink sleep stat targets tcp tls true users who why",
     ),
 ];
 

@@ -1,0 +1,3 @@
+#![no_main]
+
+nsdbg_fuzz::target!(elf);
