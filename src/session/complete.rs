@@ -21,7 +21,11 @@ pub fn candidates(session: &mut Session, line: &str, position: usize) -> (usize,
     } else {
         match cursor.words.first().map(|name| String::from_utf8_lossy(name).into_owned()) {
             None => words(&prefix, commands()),
-            Some(name) if matches!(name.as_str(), "time" | "help") && cursor.words.len() == 1 => {
+            Some(name)
+                if matches!(name.as_str(), "time" | "help")
+                    && cursor.words.len() == 1
+                    && !prefix.starts_with('-') =>
+            {
                 words(&prefix, commands())
             }
             Some(name) => arguments(session, &name, &cursor, &prefix),

@@ -18,7 +18,7 @@ use crate::support::{NSDBG, needs_root, sandbox};
 use crate::trace::Call;
 
 /// A failure that is waited for ends with the limit of entering: 10 s.
-const LIMIT_OF_ONE: Duration = Duration::from_secs(15);
+const LIMIT_OF_ONE: Duration = Duration::from_secs(45);
 
 const THREADS: usize = 4;
 

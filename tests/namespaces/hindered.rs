@@ -67,6 +67,8 @@ fn r23_the_prompt_opens_though_the_target_holds_everything_back() {
         let nsdbg = prompt.nsdbg.id() as i32;
         assert!(within(SOON, || descendants(nsdbg).len() == 1), "{:?}", descendants(nsdbg));
         prompt.type_in(b"cat\r");
+        // From here on the terminal echoes, and what is typed are lines.
+        prompt.sees("\x1b[?2004l");
         let is_traced = || {
             descendants(nsdbg).last().is_some_and(|pid| is_status(*pid, "TracerPid", |tracer| tracer != "0"))
         };

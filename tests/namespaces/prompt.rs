@@ -17,7 +17,7 @@ use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags, tcgetattr};
 use crate::live::{descendants, wait, within};
 use crate::support::{Sandbox, needs_root, new_directory, sandbox, signal};
 
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(20);
 
 /// Input, output, local, control characters.
 pub type Modes = (InputFlags, OutputFlags, LocalFlags, [libc::cc_t; libc::NCCS]);

@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::live::run;
+use crate::prompt::Prompt;
 use crate::support::{Builder, LIMIT, Sandbox, needs_root, sandbox};
 
 /// A container that listens on 8080 and answers, with some files.
@@ -151,5 +152,36 @@ fn every_command_names_an_option_that_it_does_not_have() {
         assert!(told && ran.err.lines().count() == 1, "{name}: {ran:?}");
         let help = target.run(&[name, "--help"]).ok();
         assert!(help.contains("Usage:") && help.contains("Examples:"), "{name}: {help}");
+    }
+}
+
+// Seen to fail with options completed as paths.
+#[test]
+fn every_command_completes_its_options_and_operands() {
+    needs_root!();
+    let target = serving();
+    let commands = registry(&target);
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("/$ ");
+    for command in commands {
+        let name = command["name"].as_str().unwrap();
+        prompt.type_in(format!("{name} --hel\t").as_bytes());
+        prompt.sees("--help ");
+        prompt.type_in(b"\x03");
+        prompt.sees("/$ ");
+    }
+    // Paths, where a command has no words of its own; else those.
+    for (keys, seen) in [
+        ("cat /etc/ho\t", "/etc/hosts "),
+        ("why /etc/hosts wr\t", "write "),
+        ("doctor pid1\t", "pid1-signals "),
+        ("ldd /ser\t", "/server "),
+        ("ps | where comm\t\t", "command"),
+        ("dns localhost AAA\t", "AAAA "),
+    ] {
+        prompt.type_in(keys.as_bytes());
+        prompt.sees(seen);
+        prompt.type_in(b"\x03");
+        prompt.sees("/$ ");
     }
 }
