@@ -48,10 +48,9 @@ impl Host {
         if let Some(path) = named {
             return Self::open(path);
         }
-        let inode = |path: &str| std::fs::metadata(path).map(|facts| facts.ino()).ok();
-        let is_nodes = inode("/proc/self/ns/pid") == Some(FIRST_PID_NAMESPACE);
-        let is_apart = inode("/proc/1/ns/mnt").is_some_and(|mnt| inode("/proc/self/ns/mnt") != Some(mnt));
-        Self::open(Path::new(if is_nodes && is_apart { "/proc/1/root" } else { "/" }))
+        let is_nodes = inode(Path::new("/proc/self/ns/pid")) == Some(FIRST_PID_NAMESPACE);
+        let root = if is_nodes { nodes_root() } else { None };
+        Self::open(root.as_deref().unwrap_or(Path::new("/")))
     }
 
     /// The root as a descriptor, to be given to another process.
@@ -98,6 +97,30 @@ impl Host {
         let parent = open_below(&self.root, parent, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
         readlinkat(&parent, name).map(PathBuf::from)
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).map(|facts| facts.ino()).ok()
+}
+
+/// The root of the node's first process, where that is in another mount namespace than we are. A node may keep all others
+/// from that process: then that of the first other one in the mount namespace of the kernel's threads.
+fn nodes_root() -> Option<PathBuf> {
+    let mounts = |pid: &str| inode(&Path::new("/proc").join(pid).join("ns/mnt"));
+    let own = mounts("self")?;
+    if let Some(first) = mounts("1") {
+        return (first != own).then(|| "/proc/1/root".into());
+    }
+    let nodes = mounts("2").filter(|nodes| *nodes != own)?;
+    let entries = std::fs::read_dir("/proc").ok()?.take(MAX_ENTRIES).filter_map(Result::ok);
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    // A kernel thread's own root may be what the node was started from; who has called chroot(2) sees no such /proc.
+    let root = |pid: u32| Path::new("/proc").join(pid.to_string()).join("root");
+    let is_whole = |pid: u32| inode(&root(pid).join("proc/self/ns/pid")) == Some(FIRST_PID_NAMESPACE);
+    let is_program = |pid: u32| std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok();
+    let mut others = pids.into_iter().filter(|pid| mounts(&pid.to_string()) == Some(nodes));
+    others.find(|pid| is_program(*pid) && is_whole(*pid)).map(root)
 }
 
 /// Opens a path below a directory, which is the root for every link in it.
