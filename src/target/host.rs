@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, fstat};
 
 use crate::out::Fault;
@@ -21,6 +22,22 @@ const MAX_ENTRIES: usize = 100_000;
 
 /// The inode of the node's own PID namespace: PROC_PID_INIT_INO of linux/proc_ns.h.
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+
+/// The inode of the node's own cgroup namespace: PROC_CGROUP_INIT_INO of linux/proc_ns.h.
+const FIRST_CGROUP_NAMESPACE: u64 = 0xefff_fffb;
+
+/// Leaves a cgroup namespace of a pod for the node's, where the pod has the node's PID namespace: from its own, cgroups of
+/// other pods are above the root. Where that may not be, all is as it was.
+pub fn leave_cgroup_namespace() {
+    let is_firsts = |kind: &str, first| inode(&Path::new("/proc/self/ns").join(kind)).is_none_or(|ns| ns == first);
+    if is_firsts("cgroup", FIRST_CGROUP_NAMESPACE) || !is_firsts("pid", FIRST_PID_NAMESPACE) {
+        return;
+    }
+    // The first of the kernel's threads is in no other.
+    if let Ok(namespace) = File::open("/proc/2/ns/cgroup") {
+        let _ = setns(namespace, CloneFlags::CLONE_NEWCGROUP);
+    }
+}
 
 /// The root of the node's files.
 #[derive(Debug)]
