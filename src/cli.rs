@@ -155,6 +155,12 @@ fn list_arguments(text: Option<String>, wide: bool, filter: &Filter) -> Vec<OsSt
     arguments
 }
 
+/// All options, for what is made of them.
+#[cfg(test)]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Options that take the word after them.
 const WITH_VALUE: [&str; 17] = [
     "--audit",

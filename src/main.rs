@@ -6,6 +6,8 @@ mod cli;
 mod cmd;
 mod enter;
 mod idle;
+#[cfg(test)]
+mod manual;
 mod out;
 #[cfg(test)]
 #[path = "../fuzz/parsers.rs"]

@@ -274,3 +274,24 @@ pub fn reap(pid: i32) -> Result<Option<u8>> {
         };
     }
 }
+
+/// Gives back the memory that this program's own code and constants take, for one that is going to wait: what is needed
+/// again comes from the file. `maps` is its `/proc/self/maps`.
+pub fn forget_program(maps: &str) {
+    let ranges = maps.lines().filter(|line| line.contains('/')).filter_map(|line| {
+        let (begin, end) = line.split(' ').next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some((number(begin)?, number(end)?, line.get(line.find(' ')? + 1..)?.get(..4)?))
+    });
+    let ranges: Vec<_> = ranges.collect();
+    let Some(code) = ranges.iter().position(|(.., mode)| *mode == "r-xp") else { return };
+    // Constants are before the code; what is read-only after it was written once, by relocation.
+    for (begin, end, mode) in &ranges[..=code] {
+        if matches!(*mode, "r--p" | "r-xp") {
+            // SAFETY: what is mapped of a file and was never to be written is the same when it is read again.
+            unsafe {
+                libc::madvise(*begin as *mut libc::c_void, end.saturating_sub(*begin), libc::MADV_DONTNEED)
+            };
+        }
+    }
+}

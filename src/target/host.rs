@@ -29,7 +29,8 @@ const FIRST_CGROUP_NAMESPACE: u64 = 0xefff_fffb;
 /// Leaves a cgroup namespace of a pod for the node's, where the pod has the node's PID namespace: from its own, cgroups of
 /// other pods are above the root. Where that may not be, all is as it was.
 pub fn leave_cgroup_namespace() {
-    let is_firsts = |kind: &str, first| inode(&Path::new("/proc/self/ns").join(kind)).is_none_or(|ns| ns == first);
+    let is_firsts =
+        |kind: &str, first| inode(&Path::new("/proc/self/ns").join(kind)).is_none_or(|ns| ns == first);
     if is_firsts("cgroup", FIRST_CGROUP_NAMESPACE) || !is_firsts("pid", FIRST_PID_NAMESPACE) {
         return;
     }
@@ -135,7 +136,8 @@ fn nodes_root() -> Option<PathBuf> {
     // A kernel thread's own root may be what the node was started from; who has called chroot(2) sees no such /proc.
     let root = |pid: u32| Path::new("/proc").join(pid.to_string()).join("root");
     let is_whole = |pid: u32| inode(&root(pid).join("proc/self/ns/pid")) == Some(FIRST_PID_NAMESPACE);
-    let is_program = |pid: u32| std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok();
+    let is_program =
+        |pid: u32| std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok();
     let mut others = pids.into_iter().filter(|pid| mounts(&pid.to_string()) == Some(nodes));
     others.find(|pid| is_program(*pid) && is_whole(*pid)).map(root)
 }
