@@ -1,7 +1,7 @@
 //! The audit: who had which command run where, as JSON Lines, one before it is run and one after. What can't be written
 //! down is not run.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -127,11 +127,8 @@ impl Audit {
         let written = match &mut self.sink {
             Sink::File(file) => {
                 bytes.push(b'\n');
-                if ends_midway(file) {
-                    bytes.insert(0, b'\n');
-                }
-                // One call, so that lines of several sessions do not mix; and on the disk before it is run.
-                whole(file, &bytes).and_then(|()| file.sync_data().or_else(is_no_disk))
+                // On the disk before it is run.
+                append(file, bytes).and_then(|()| file.sync_data().or_else(is_no_disk))
             }
             Sink::Datagrams(socket, head) => {
                 let datagram = [head, &bytes[..]].concat();
@@ -163,6 +160,25 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
     socket.connect(path)?;
     socket.set_write_timeout(Some(PATIENCE))?;
     Ok(socket)
+}
+
+/// Appends a line, while no other session does: what is seen of theirs is whole.
+fn append(file: &mut File, mut line: Vec<u8>) -> io::Result<()> {
+    let begun = Instant::now();
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::WouldBlock if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(2))
+            }
+            error => return Err(error.into()),
+        }
+    }
+    if ends_midway(file) {
+        line.insert(0, b'\n');
+    }
+    let written = whole(file, &line);
+    file.unlock()?;
+    written
 }
 
 /// Whether the last line was written in part, on a full disk: no other is to be joined with it.

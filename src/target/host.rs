@@ -21,7 +21,7 @@ use crate::sys::open::{Refused, special};
 const MAX_ENTRIES: usize = 100_000;
 
 /// The inode of the node's own PID namespace: PROC_PID_INIT_INO of linux/proc_ns.h.
-const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+pub const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
 /// The inode of the node's own cgroup namespace: PROC_CGROUP_INIT_INO of linux/proc_ns.h.
 const FIRST_CGROUP_NAMESPACE: u64 = 0xefff_fffb;
