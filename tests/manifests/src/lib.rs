@@ -19,7 +19,9 @@ fn file(name: &str) -> String {
 }
 
 fn documents(text: &str) -> Vec<Value> {
-    serde_yaml_ng::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap()).collect()
+    serde_yaml_ng::Deserializer::from_str(text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect()
 }
 
 /// What a document says that its type does not.
@@ -84,7 +86,11 @@ fn pod_of_the_plugin() -> String {
 fn every_document_is_what_its_kind_allows() {
     let mut count = 0;
     let plugin = pod_of_the_plugin();
-    for (name, text) in ["daemonset.yaml", "privileged.yaml", "rbac.yaml"].map(|name| (name, file(name))).into_iter().chain([("the plugin", plugin)]) {
+    for (name, text) in ["daemonset.yaml", "privileged.yaml", "rbac.yaml"]
+        .map(|name| (name, file(name)))
+        .into_iter()
+        .chain([("the plugin", plugin)])
+    {
         for document in documents(&text) {
             assert_eq!(faults(&document), [] as [String; 0], "{name}: {}", document["kind"]);
             count += 1;
@@ -118,18 +124,25 @@ fn a_field_that_is_none_is_found() {
 // Seen to fail with another label in the template, and with a volume of another name.
 #[test]
 fn what_is_named_is_there() {
-    let all: Vec<Value> = ["daemonset.yaml", "rbac.yaml"].iter().flat_map(|name| documents(&file(name))).collect();
-    let has = |kind: &str, name: &Value| all.iter().any(|it| it["kind"] == kind && it["metadata"]["name"] == *name);
+    let all: Vec<Value> =
+        ["daemonset.yaml", "rbac.yaml"].iter().flat_map(|name| documents(&file(name))).collect();
+    let has =
+        |kind: &str, name: &Value| all.iter().any(|it| it["kind"] == kind && it["metadata"]["name"] == *name);
     let daemonset = all.iter().find(|it| it["kind"] == "DaemonSet").unwrap();
     let template = &daemonset["spec"]["template"];
     for (key, value) in daemonset["spec"]["selector"]["matchLabels"].as_object().unwrap() {
         assert_eq!(template["metadata"]["labels"][key], *value);
     }
     let pod = &template["spec"];
-    assert!(has("ServiceAccount", &pod["serviceAccountName"]) && has("PriorityClass", &pod["priorityClassName"]));
+    assert!(
+        has("ServiceAccount", &pod["serviceAccountName"]) && has("PriorityClass", &pod["priorityClassName"])
+    );
     for container in pod["containers"].as_array().unwrap() {
         for mount in container["volumeMounts"].as_array().unwrap() {
-            assert!(pod["volumes"].as_array().unwrap().iter().any(|volume| volume["name"] == mount["name"]), "{mount}");
+            assert!(
+                pod["volumes"].as_array().unwrap().iter().any(|volume| volume["name"] == mount["name"]),
+                "{mount}"
+            );
         }
     }
     for document in &all {

@@ -203,7 +203,8 @@ fn the_daemonsets_pod_enters_the_nodes_containers_as_the_node_does() {
             [&["cat", "/proc/self/status"][..], &["ps", "-o", "args="], &["ls", "-ln", "/etc"], &["env"]]
         {
             // All of the node's processes, which come and go.
-            let spaces = ["self", &known.pid.to_string()].map(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap());
+            let spaces = ["self", &known.pid.to_string()]
+                .map(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap());
             if command[0] == "ps" && spaces[0] == spaces[1] {
                 continue;
             }
