@@ -50,7 +50,7 @@ struct Cli {
     #[arg(long, conflicts_with_all = ["pid", "target", "list", "who", "all", "line", "command"])]
     idle: bool,
     /// With --idle: print what sessions send to this socket by --audit unix:PATH
-    #[arg(long, value_name = "PATH", requires = "idle")]
+    #[arg(long, value_name = "PATH", requires = "idle", conflicts_with_all = ["pid", "target", "list", "who", "all", "line", "command"])]
     serve_audit: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Filters")]
     filter: Filter,
@@ -153,6 +153,12 @@ fn list_arguments(text: Option<String>, wide: bool, filter: &Filter) -> Vec<OsSt
         arguments.extend(["--".into(), text.into()]);
     }
     arguments
+}
+
+/// All options, for what is made of them.
+#[cfg(test)]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Options that take the word after them.

@@ -16,9 +16,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::out::Fault;
+use crate::sys::syscall::Program;
 
-/// The longest line that is taken.
-const LINE: usize = 64 << 10;
+/// The longest line that is taken: more than a datagram holds, so none comes cut.
+const LINE: usize = 256 << 10;
 
 /// Sleeps until SIGTERM or SIGINT. `socket`: where lines for the audit are received.
 ///
@@ -42,6 +43,7 @@ pub fn run(socket: Option<&Path>) -> Result<u8, Fault> {
     let before = fcntl(stdout, FcntlArg::F_GETFL).map_err(fault("fcntl"))?;
     let _ = fcntl(stdout, FcntlArg::F_SETFL(OFlag::from_bits_retain(before) | OFlag::O_NONBLOCK));
     let mut pending: Vec<u8> = Vec::new();
+    let program = Program::of(&fs::read_to_string("/proc/self/maps").unwrap_or_default());
     loop {
         let mut waits = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if !pending.is_empty() {
@@ -49,6 +51,8 @@ pub fn run(socket: Option<&Path>) -> Result<u8, Fault> {
         } else if let Some(socket) = &socket {
             waits.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
         }
+        // Options and their help are most of it, and were only for the start.
+        program.forget();
         match poll(&mut waits, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(fault("poll")(errno)),

@@ -6,6 +6,8 @@ mod cli;
 mod cmd;
 mod enter;
 mod idle;
+#[cfg(test)]
+mod manual;
 mod out;
 #[cfg(test)]
 #[path = "../fuzz/parsers.rs"]
@@ -26,7 +28,7 @@ use enter::image::{self, Startup};
 use enter::launcher::Launcher;
 use out::Fault;
 use session::{Options, Session};
-use target::host::Host;
+use target::host::{self, Host};
 use target::selector::Selector;
 use target::{Target, container, find};
 
@@ -58,6 +60,7 @@ fn end(result: Result<u8, Fault>) -> ! {
 fn start(args: Vec<OsString>) -> Result<u8, Fault> {
     sys::start::prepare().map_err(|errno| Fault::errno("open", "/dev/null", errno).with_status(125))?;
     let protected = image::protect(args)?;
+    host::leave_cgroup_namespace();
     let launcher = Launcher::fork(session::child::run)?;
     let startup = protected.startup()?;
     run(launcher, startup)

@@ -1,10 +1,10 @@
 //! The audit: who had which command run where, as JSON Lines, one before it is run and one after. What can't be written
 //! down is not run.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,8 +23,10 @@ use crate::target::{Target, scan};
 const SYSLOG: &str = "/dev/log";
 /// LOG_AUTHPRIV and LOG_INFO, syslog(3).
 const PRIORITY: u32 = 10 << 3 | 6;
-/// As much of a command as is written: a datagram must be whole.
+/// As much of a command as is written, as it is spelled there: a datagram must be whole.
 const COMMAND: usize = 32 << 10;
+/// The longest reason.
+const REASON: usize = 4 << 10;
 /// How long a receiver may keep a command from being run.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -78,6 +80,9 @@ impl Audit {
         if is_required && reason.is_none() {
             return Err(Fault::usage("a reason is required here").with_hint("--reason TEXT"));
         }
+        if reason.as_ref().is_some_and(|reason| reason.len() > REASON) {
+            return Err(Fault::usage(format!("a reason has at most {REASON} bytes")));
+        }
         let to = match (&options.audit, of_environment("NSDBG_AUDIT")) {
             (Some(to), _) => to.clone(),
             (None, Some(text)) => {
@@ -98,7 +103,10 @@ impl Audit {
                 Sink::Datagrams(connect(Path::new(SYSLOG)).map_err(fault)?, head.into_bytes())
             }
         };
-        let session = format!("{:016x}", RandomState::new().build_hasher().finish());
+        // Sessions of --all are forked from one process, which has made such numbers before.
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u32(std::process::id());
+        let session = format!("{:016x}", hasher.finish());
         Ok(Some(Self { sink, object, session, user: user(startup), reason }))
     }
 
@@ -119,8 +127,8 @@ impl Audit {
         let written = match &mut self.sink {
             Sink::File(file) => {
                 bytes.push(b'\n');
-                // One call, so that lines of several sessions do not mix; and on the disk before it is run.
-                whole(file, &bytes).and_then(|()| file.sync_data().or_else(is_no_disk))
+                // On the disk before it is run.
+                append(file, bytes).and_then(|()| file.sync_data().or_else(is_no_disk))
             }
             Sink::Datagrams(socket, head) => {
                 let datagram = [head, &bytes[..]].concat();
@@ -142,7 +150,7 @@ impl Audit {
 fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = options.append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
     // Nobody reads a FIFO for ever, and a device keeps nothing.
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
@@ -152,6 +160,32 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
     socket.connect(path)?;
     socket.set_write_timeout(Some(PATIENCE))?;
     Ok(socket)
+}
+
+/// Appends a line, while no other session does: what is seen of theirs is whole.
+fn append(file: &mut File, mut line: Vec<u8>) -> io::Result<()> {
+    let begun = Instant::now();
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::WouldBlock if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(2))
+            }
+            error => return Err(error.into()),
+        }
+    }
+    if ends_midway(file) {
+        line.insert(0, b'\n');
+    }
+    let written = whole(file, &line);
+    file.unlock()?;
+    written
+}
+
+/// Whether the last line was written in part, on a full disk: no other is to be joined with it.
+fn ends_midway(file: &File) -> bool {
+    let length = file.metadata().map_or(0, |facts| facts.len());
+    let mut last = [b'\n'];
+    length > 0 && file.read_at(&mut last, length - 1).is_ok() && last != *b"\n"
 }
 
 /// A line that is written in part is none.
@@ -187,6 +221,27 @@ fn user(startup: &Startup) -> Value {
     })
 }
 
+/// A command as JSON spells it, and whether it was cut: a byte may take six.
+fn shown(command: &[u8]) -> (String, bool) {
+    let mut cut = command;
+    loop {
+        let shown = Name::from(cut).spelled();
+        let length = serde_json::to_string(&shown).map_or(usize::MAX, |text| text.len());
+        if length <= COMMAND {
+            return (shown, cut.len() < command.len());
+        }
+        let mut end = cut.len().min(COMMAND).min(cut.len() * COMMAND / length);
+        // A character that is cut through would spell all the others as bytes.
+        while end > 0
+            && std::str::from_utf8(cut).is_ok()
+            && cut.get(end).is_some_and(|byte| byte & 0xc0 == 0x80)
+        {
+            end -= 1;
+        }
+        cut = &cut[..end.min(cut.len() - 1)];
+    }
+}
+
 /// The target, by what stays when its PID is somebody else's.
 fn target(target: &Target) -> Value {
     let cgroup = scan::cgroup_file(target.pid).map(|file| Cgroup::parse(&file)).unwrap_or_default();
@@ -207,14 +262,13 @@ impl Session {
         if self.audit.is_none() {
             return run(self);
         }
-        let cut = command.get(..COMMAND).unwrap_or(command);
-        let shown = Name::from(cut).spelled();
+        let (shown, is_cut) = shown(command);
         let mut line = json!({
             "event": "begin",
             "target": target(&self.target),
             "uid": self.plan.uid,
             "command": shown,
-            "is_cut": cut.len() < command.len(),
+            "is_cut": is_cut,
             "status": null,
             "duration": null,
         });
@@ -257,5 +311,20 @@ mod tests {
         assert_eq!(parse("unix:/run/a"), Ok(To::Socket("/run/a".into())));
         assert_eq!(parse("/var/log/nsdbg"), Ok(To::File("/var/log/nsdbg".into())));
         assert!(parse("").is_err() && parse("unix:").is_err());
+    }
+
+    // Seen to fail with bytes counted before they are spelled, and with a character cut through.
+    #[test]
+    fn a_command_is_cut_by_what_it_takes_when_it_is_spelled() {
+        assert_eq!(shown(b"ls /"), ("ls /".to_owned(), false));
+        assert_eq!(shown(b"ls \xff"), ("$'ls \\xff'".to_owned(), false));
+        for of in ["a", "\u{fc}", "\u{1f980}", "\"", "\x01"] {
+            let (text, is_cut) = shown(of.repeat(COMMAND).as_bytes());
+            let length = serde_json::to_string(&text).unwrap().len();
+            assert!(is_cut && length <= COMMAND && length > COMMAND / 2, "{of:?}: {length}");
+            assert!(text.starts_with(of), "{of:?}");
+        }
+        let (text, is_cut) = shown(&[0xff; COMMAND]);
+        assert!(is_cut && text.starts_with("$'\\xff") && text.len() <= COMMAND && text.len() > COMMAND / 2);
     }
 }

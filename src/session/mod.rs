@@ -215,8 +215,22 @@ impl Session {
             }
             self.prompt()
         } else {
-            self.run_lines()
+            self.audited_lines()
         }
+    }
+
+    /// The same, as one session of the audit.
+    fn audited_lines(&mut self) -> u8 {
+        if let Err(fault) = self.audit_session("open") {
+            self.report(&fault);
+            return 125;
+        }
+        let status = self.run_lines();
+        if let Err(fault) = self.audit_session("close") {
+            self.report(&fault);
+            return 125;
+        }
+        status
     }
 
     /// The lines of stdin, one after the other.

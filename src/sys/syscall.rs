@@ -274,3 +274,48 @@ pub fn reap(pid: i32) -> Result<Option<u8>> {
         };
     }
 }
+
+/// The parts of a program's memory that are as they are in its file.
+pub struct Program(Vec<(usize, usize)>);
+
+impl Program {
+    /// Out of its `/proc/self/maps`: the code, and the constants before it. What is read-only after it was written once, by
+    /// relocation, comes later.
+    pub fn of(maps: &str) -> Self {
+        let ranges = maps.lines().filter(|line| line.contains('/')).filter_map(|line| {
+            let mut words = line.split(' ');
+            let (begin, end) = words.next()?.split_once('-')?;
+            let number = |text| usize::from_str_radix(text, 16).ok();
+            Some((number(begin)?, number(end)?, words.next()?))
+        });
+        let ranges: Vec<_> = ranges.collect();
+        let code = ranges.iter().position(|(.., mode)| *mode == "r-xp").map_or(0, |at| at + 1);
+        let parts = ranges.iter().take(code).filter(|(.., mode)| matches!(*mode, "r--p" | "r-xp"));
+        Self(parts.map(|(begin, end, _)| (*begin, *end)).collect())
+    }
+
+    /// Gives the memory back that they take, before a wait: what is needed again comes from the file.
+    pub fn forget(&self) {
+        for (begin, end) in &self.0 {
+            // SAFETY: what is mapped of a file and was never to be written is the same when it is read again.
+            unsafe {
+                libc::madvise(*begin as *mut libc::c_void, end.saturating_sub(*begin), libc::MADV_DONTNEED)
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+
+    // Seen to fail with all that is read-only: relocations would be lost.
+    #[test]
+    fn what_was_relocated_is_not_among_what_may_be_forgotten() {
+        let maps = "1000-2000 r--p 00000000 fe:00 7 /nsdbg\n2000-5000 r-xp 00001000 fe:00 7 /nsdbg\n\
+                    5000-6000 r--p 00004000 fe:00 7 /nsdbg\n6000-7000 rw-p 00005000 fe:00 7 /nsdbg\n\
+                    8000-9000 r-xp 00000000 00:00 0 [vdso]\n";
+        assert_eq!(Program::of(maps).0, [(0x1000, 0x2000), (0x2000, 0x5000)]);
+        assert!(Program::of("").0.is_empty());
+    }
+}

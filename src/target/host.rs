@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, fstat};
 
 use crate::out::Fault;
@@ -20,7 +21,24 @@ use crate::sys::open::{Refused, special};
 const MAX_ENTRIES: usize = 100_000;
 
 /// The inode of the node's own PID namespace: PROC_PID_INIT_INO of linux/proc_ns.h.
-const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+pub const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+
+/// The inode of the node's own cgroup namespace: PROC_CGROUP_INIT_INO of linux/proc_ns.h.
+const FIRST_CGROUP_NAMESPACE: u64 = 0xefff_fffb;
+
+/// Leaves a cgroup namespace of a pod for the node's, where the pod has the node's PID namespace: from its own, cgroups of
+/// other pods are above the root. Where that may not be, all is as it was.
+pub fn leave_cgroup_namespace() {
+    let is_firsts =
+        |kind: &str, first| inode(&Path::new("/proc/self/ns").join(kind)).is_none_or(|ns| ns == first);
+    if is_firsts("cgroup", FIRST_CGROUP_NAMESPACE) || !is_firsts("pid", FIRST_PID_NAMESPACE) {
+        return;
+    }
+    // The first of the kernel's threads is in no other.
+    if let Ok(namespace) = File::open("/proc/2/ns/cgroup") {
+        let _ = setns(namespace, CloneFlags::CLONE_NEWCGROUP);
+    }
+}
 
 /// The root of the node's files.
 #[derive(Debug)]
@@ -48,10 +66,9 @@ impl Host {
         if let Some(path) = named {
             return Self::open(path);
         }
-        let inode = |path: &str| std::fs::metadata(path).map(|facts| facts.ino()).ok();
-        let is_nodes = inode("/proc/self/ns/pid") == Some(FIRST_PID_NAMESPACE);
-        let is_apart = inode("/proc/1/ns/mnt").is_some_and(|mnt| inode("/proc/self/ns/mnt") != Some(mnt));
-        Self::open(Path::new(if is_nodes && is_apart { "/proc/1/root" } else { "/" }))
+        let is_nodes = inode(Path::new("/proc/self/ns/pid")) == Some(FIRST_PID_NAMESPACE);
+        let root = if is_nodes { nodes_root() } else { None };
+        Self::open(root.as_deref().unwrap_or(Path::new("/")))
     }
 
     /// The root as a descriptor, to be given to another process.
@@ -98,6 +115,31 @@ impl Host {
         let parent = open_below(&self.root, parent, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
         readlinkat(&parent, name).map(PathBuf::from)
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).map(|facts| facts.ino()).ok()
+}
+
+/// The root of the node's first process, where that is in another mount namespace than we are. A node may keep all others
+/// from that process: then that of the first other one in the mount namespace of the kernel's threads.
+fn nodes_root() -> Option<PathBuf> {
+    let mounts = |pid: &str| inode(&Path::new("/proc").join(pid).join("ns/mnt"));
+    let own = mounts("self")?;
+    if let Some(first) = mounts("1") {
+        return (first != own).then(|| "/proc/1/root".into());
+    }
+    let nodes = mounts("2").filter(|nodes| *nodes != own)?;
+    let entries = std::fs::read_dir("/proc").ok()?.take(MAX_ENTRIES).filter_map(Result::ok);
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    // A kernel thread's own root may be what the node was started from; who has called chroot(2) sees no such /proc.
+    let root = |pid: u32| Path::new("/proc").join(pid.to_string()).join("root");
+    let is_whole = |pid: u32| inode(&root(pid).join("proc/self/ns/pid")) == Some(FIRST_PID_NAMESPACE);
+    let is_program =
+        |pid: u32| std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok();
+    let mut others = pids.into_iter().filter(|pid| mounts(&pid.to_string()) == Some(nodes));
+    others.find(|pid| is_program(*pid) && is_whole(*pid)).map(root)
 }
 
 /// Opens a path below a directory, which is the root for every link in it.

@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 
 use super::cgroup::Cgroup;
+use super::host;
 use super::namespace;
 use super::state::Shim;
 use super::tree;
@@ -104,8 +105,11 @@ pub fn scan() -> Result<Scan, Fault> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/proc", flags, Mode::empty()).map_err(fault)?;
     let procfs = Procfs::new(&root, None);
-    // A process of the node is the first one; where that can't be looked at, we are.
+    // The node's are those of the first process; where that can't be looked at, of the first of the kernel's threads; and
+    // where there is none, we are of the node.
+    let of_kernel = || Spaces::read(&root, 2).ok().filter(|spaces| spaces.pid == host::FIRST_PID_NAMESPACE);
     let node = Spaces::read(&root, 1)
+        .or_else(|errno| of_kernel().ok_or(errno))
         .or_else(|_| Spaces::read(&root, std::process::id() as i32))
         .map_err(|errno| Fault::errno("open", "/proc/self/ns", errno).with_status(125))?;
     let (pids, members) = std::thread::scope(|scope| {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
+mod audit_refused;
 #[path = "../broken/mod.rs"]
 mod broken;
 mod commands;
@@ -17,6 +19,7 @@ mod faults_outside;
 mod hindered;
 mod hostile;
 mod identity;
+mod idle;
 #[cfg(target_arch = "x86_64")]
 mod inject;
 mod lifetime;

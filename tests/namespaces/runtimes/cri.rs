@@ -98,6 +98,11 @@ impl Pods {
         [&self.own, &self.shared, &self.node]
     }
 
+    /// The containers of all of them.
+    pub fn containers(&self) -> impl Iterator<Item = &Known> {
+        self.all().into_iter().flat_map(|pod| &pod.containers)
+    }
+
     /// Ids of the sandboxes.
     pub fn sandboxes(&self) -> Vec<String> {
         self.all().map(|pod| pod.sandbox.clone()).to_vec()

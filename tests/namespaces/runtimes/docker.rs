@@ -59,9 +59,14 @@ fn start() -> Result<Docker, String> {
 }
 
 impl Docker {
-    fn cli(&self) -> Command {
+    /// Its address.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    pub fn cli(&self) -> Command {
         let mut command = Command::new("docker");
-        command.arg("-H").arg(format!("unix://{}", self.socket.display()));
+        command.arg("-H").arg(self.host());
         command
     }
 

@@ -1,6 +1,7 @@
 //! Containers of real runtimes by name, id, pod and port: the list against the runtimes' own tools, and the right
 //! process for each name. Runtimes are started once for all tests and ended by `tests/support/runtimes-end`.
 
+mod cluster;
 mod containerd;
 mod cri;
 mod docker;

@@ -25,6 +25,13 @@ pub struct Podman {
     ended: String,
 }
 
+impl Podman {
+    /// Those that run.
+    pub fn all(&self) -> [&Known; 5] {
+        [&self.web, &self.same, &self.mapped, &self.pod[0], &self.pod[1]]
+    }
+}
+
 /// Makes them once.
 pub fn podman() -> Result<&'static Podman, String> {
     static STARTED: OnceLock<Result<Podman, String>> = OnceLock::new();
@@ -58,7 +65,7 @@ fn start() -> Result<Podman, String> {
 }
 
 /// podman with runc and with limits that root may set; a pod's infra container takes them from a file alone.
-fn podman_cli() -> Command {
+pub fn podman_cli() -> Command {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     let file = FILE.get_or_init(|| {
         let file = directory().join("containers.conf");

@@ -1,0 +1,128 @@
+//! `ssh-nsdbg` against an ssh that runs its line here, with another home directory.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::harness::{Cluster, Ran, clusters};
+
+/// Writes its words down, then does what sshd does with the last one.
+const SSH: &str = r#"#!/bin/sh
+for word; do printf '%s\n' "$word"; done >>"$FAKE/ssh"
+[ ! -e "$FAKE/ssh.fail" ] || { cat "$FAKE/ssh.fail" >&2; exit 255; }
+while [ $# -gt 1 ]; do shift; done
+cd "$HOME" && exec sh -c "$1"
+"#;
+
+/// A binary that says what it was run with.
+const BINARY: &str = "#!/bin/sh\nfor word; do printf '[%s]' \"$word\"; done\ncat\nexit 7\n";
+
+fn script(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn node(cluster: &Cluster) {
+    fs::create_dir(cluster.files.join("home")).unwrap();
+    script(&cluster.files.join("bin/ssh"), SSH);
+    script(&cluster.files.join("bin/id"), "#!/bin/sh\ncat \"$FAKE/id\"\n");
+    script(&cluster.files.join("bin/sudo"), "#!/bin/sh\necho sudo >>\"$FAKE/sudo\"; shift; exec \"$@\"\n");
+    script(&cluster.files.join("nsdbg"), BINARY);
+    cluster.has("id", "0\n");
+}
+
+fn run(cluster: &Cluster, args: &[&str], input: &[u8]) -> Ran {
+    let mut command = Command::new(cluster.shell[0]);
+    let path = format!("{}:{}", cluster.files.join("bin").display(), std::env::var("PATH").unwrap());
+    let plugin = crate::harness::plugin().with_file_name("ssh-nsdbg");
+    command.args(&cluster.shell[1..]).arg(plugin).arg("--binary").arg(cluster.files.join("nsdbg"));
+    command.args(args).env("PATH", path).env("FAKE", &cluster.files).env("HOME", cluster.files.join("home"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+    std::thread::spawn(move || stdin.write_all(&input));
+    cluster.end(child)
+}
+
+fn copies(cluster: &Cluster) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(cluster.files.join("home/.cache/nsdbg")) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+// Seen to fail with a copy each time, and with words passed on without quotes.
+#[test]
+fn the_binary_is_copied_once_and_gets_its_words_and_its_input() {
+    for cluster in clusters() {
+        node(&cluster);
+        for times in 0..2 {
+            let ran = run(
+                &cluster,
+                &["--ssh-option", "-p 22", "me@node", "web-0", "--", "echo", "it's", "a b", "$HOME"],
+                b"in\0put",
+            );
+            assert_eq!(
+                (ran.status, ran.text().as_str()),
+                (7, "[web-0][--][echo][it's][a b][$HOME]in\0put"),
+                "{ran:?}"
+            );
+            assert_eq!(ran.err.contains("copying nsdbg to me@node"), times == 0, "{ran:?}");
+        }
+        assert_eq!(copies(&cluster).len(), 1);
+        assert!(cluster.file("ssh").starts_with("-p 22\n--\nme@node\n"), "{}", cluster.file("ssh"));
+        assert!(cluster.file("sudo").is_empty());
+        let mode = fs::metadata(cluster.files.join("home/.cache/nsdbg")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
+
+// Seen to fail with the name alone looked at.
+#[test]
+fn a_copy_that_was_changed_or_cut_short_is_made_again() {
+    for cluster in clusters() {
+        node(&cluster);
+        run(&cluster, &["node", "web-0"], b"");
+        let copy = cluster.files.join("home/.cache/nsdbg").join(&copies(&cluster)[0]);
+        fs::write(&copy, "#!/bin/sh\necho somebody else's\n").unwrap();
+        let ran = run(&cluster, &["node", "web-0"], b"");
+        assert_eq!((ran.status, ran.text().as_str()), (7, "[web-0]"), "{ran:?}");
+    }
+}
+
+// Seen to fail without sudo, and with the directory left.
+#[test]
+fn who_is_not_root_uses_sudo_and_rm_leaves_nothing() {
+    for cluster in clusters() {
+        node(&cluster);
+        cluster.has("id", "1000\n");
+        let ran = run(&cluster, &["--rm", "node", "--json", "web-0", "--", "ls"], b"");
+        assert_eq!((ran.status, ran.text().as_str()), (7, "[--json][web-0][--][ls]"), "{ran:?}");
+        assert_eq!(cluster.file("sudo"), "sudo\n");
+        assert!(!cluster.files.join("home/.cache/nsdbg").exists());
+        run(&cluster, &["node", "web-0"], b"");
+        assert_eq!(run(&cluster, &["--rm", "node"], b"").status, 0);
+        assert!(!cluster.files.join("home/.cache/nsdbg").exists());
+    }
+}
+
+// Seen to fail with ssh's status alone.
+#[test]
+fn what_goes_wrong_is_told() {
+    for cluster in clusters() {
+        node(&cluster);
+        for (args, status, said) in [
+            (&["--frob", "node"][..], 2, "no such option: --frob"),
+            (&[], 2, "usage: ssh-nsdbg"),
+            (&["node"], 2, "ssh-nsdbg node --list"),
+            (&["--binary", "/nowhere", "node", "web-0"], 125, "/nowhere: no such file"),
+        ] {
+            let ran = run(&cluster, args, b"");
+            assert!(ran.status == status && ran.err.contains(said), "{args:?}: {ran:?}");
+        }
+        cluster.has("ssh.fail", "ssh: connect to host node port 22: No route to host\n");
+        let ran = run(&cluster, &["node", "web-0"], b"");
+        assert!(ran.status == 255 && ran.err.contains("ssh to node failed: ssh node"), "{ran:?}");
+    }
+}
