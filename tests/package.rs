@@ -117,7 +117,7 @@ fn two_packages_of_one_binary_are_the_same() {
     assert!(said(60, &["bash", "-c", &line]).contains(".tar.gz: OK"));
 }
 
-// Seen to fail with files that are not said to be root's.
+// Seen to fail with a setuid binary.
 #[test]
 fn the_deb_can_be_installed_used_and_removed() {
     if !has("dpkg-deb") || !nix::unistd::geteuid().is_root() {
