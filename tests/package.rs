@@ -96,7 +96,7 @@ fn unpacked(name: &str) -> (Scratch, PathBuf) {
     (scratch, tree)
 }
 
-// Seen to fail with the time of the making in it, and with the umask's modes.
+// Seen to fail with the time of the making in it.
 #[test]
 fn two_packages_of_one_binary_are_the_same() {
     let again = Scratch::new("again");
@@ -117,7 +117,7 @@ fn two_packages_of_one_binary_are_the_same() {
     assert!(said(60, &["bash", "-c", &line]).contains(".tar.gz: OK"));
 }
 
-// Seen to fail with a file that is not root's, and with one that is left behind.
+// Seen to fail with a setuid binary.
 #[test]
 fn the_deb_can_be_installed_used_and_removed() {
     if !has("dpkg-deb") || !nix::unistd::geteuid().is_root() {
@@ -154,7 +154,6 @@ fn the_deb_can_be_installed_used_and_removed() {
     assert_eq!(left, "");
 }
 
-// Seen to fail with a request that troff does not know, and with a quote at a line's beginning.
 #[test]
 fn the_manual_pages_render_without_a_warning() {
     if !has("groff") || !has("man") {
@@ -183,7 +182,6 @@ fn the_manual_pages_render_without_a_warning() {
     assert!(ls.contains("nsdbg-ls - List files") && ls.contains("--json"), "{ls}");
 }
 
-// Seen to fail with the file of another shell.
 #[test]
 fn the_completions_load_and_complete() {
     let (_scratch, tree) = unpacked("completions");
@@ -208,7 +206,6 @@ fn the_completions_load_and_complete() {
     }
 }
 
-// Seen to fail with a file that a package names and does not have.
 #[test]
 fn licences_of_all_that_is_linked_in_are_there() {
     let (_scratch, tree) = unpacked("licences");
@@ -238,7 +235,6 @@ fn licences_of_all_that_is_linked_in_are_there() {
     }
 }
 
-// Seen to fail with a target that is not static.
 #[test]
 fn cargo_installs_a_static_binary_that_works() {
     let root = Scratch::new("install");

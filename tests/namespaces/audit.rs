@@ -48,7 +48,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-// Seen to fail without any one of the fields, and with a field that docs/operations.md does not name.
+// Seen to fail without docs/operations.md, and with SUDO_USER left out of the variables that are kept.
 #[test]
 fn a_command_is_written_down_before_and_after_with_all_that_is_known() {
     needs_root!();
@@ -111,7 +111,7 @@ fn the_first_line_is_there_before_the_command_has_ended() {
     assert_eq!(lines(&file).len(), 2);
 }
 
-// Seen to fail with the mode that the umask leaves, and with the file written anew.
+// Seen to fail with the mode that the umask leaves.
 #[test]
 fn a_new_file_is_roots_alone_and_one_that_is_there_is_appended_to() {
     needs_root!();
@@ -140,7 +140,7 @@ fn where_and_why_may_be_the_environments() {
     run(target.nsdbg().args(["--audit", "", "--", "true"])).fails(2, "--audit");
 }
 
-// Seen to fail with a line of -c alone, and without `open` and `close` of lines.
+// Seen to fail without the `close` of lines.
 #[test]
 fn lines_and_builtins_are_written_down_one_by_one() {
     needs_root!();
@@ -171,7 +171,7 @@ fn lines_and_builtins_are_written_down_one_by_one() {
     assert!(all.iter().all(|line| line["session"] == all[0]["session"]));
 }
 
-// Seen to fail without `open`, without `close`, and with the first target after a switch.
+// Seen to fail without `close`.
 #[test]
 fn a_prompt_opens_and_closes_and_a_switch_is_told() {
     needs_root!();
@@ -252,7 +252,7 @@ fn lines_of_many_sessions_do_not_mix() {
     assert_eq!((all.len(), sessions.len()), (16, 8));
 }
 
-// Seen to fail with the bytes counted before they are spelled: a datagram of them is not whole.
+// Seen to fail without the cut.
 #[test]
 fn a_long_command_is_cut_and_marked_and_fits_a_datagram() {
     needs_root!();
@@ -302,7 +302,7 @@ fn own_log() -> UnixDatagram {
     socket
 }
 
-// Seen to fail without the priority, and with another facility.
+// Seen to fail with another facility.
 #[test]
 fn syslog_gets_a_line_of_authpriv_for_each() {
     needs_root!();
@@ -322,7 +322,6 @@ fn syslog_gets_a_line_of_authpriv_for_each() {
     }
 }
 
-// Seen to fail with the variables left in the environment of the second start.
 #[test]
 fn r37_who_it_was_and_why_are_in_no_file_of_the_targets() {
     needs_root!();

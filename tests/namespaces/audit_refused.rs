@@ -34,7 +34,7 @@ fn is_refused(target: &Sandbox, to: &str, words: &str) {
     assert!(!target.root.join("tmp/ran").exists(), "{to}: it was run");
 }
 
-// Seen to fail with links followed, with FIFOs and devices written to, and with a fault that is only told.
+// Seen to fail with links followed, and with FIFOs and devices taken.
 #[test]
 fn a_place_that_keeps_nothing_refuses_all_that_is_run() {
     needs_root!();
@@ -68,7 +68,7 @@ fn a_place_that_keeps_nothing_refuses_all_that_is_run() {
     assert!(!directory.join("nothing").exists());
 }
 
-// Seen to fail without a time limit, and with the fault told after the command.
+// Seen to fail with a limit of eight times as long.
 #[test]
 fn a_receiver_that_hangs_is_given_up_and_nothing_is_run() {
     needs_root!();
@@ -91,7 +91,7 @@ fn a_receiver_that_hangs_is_given_up_and_nothing_is_run() {
     drop(receiver);
 }
 
-// Seen to fail with the error of write(2) ignored, and with the next line joined to what was written of the last.
+// Seen to fail with the next line joined to what was written of the last.
 #[test]
 fn a_full_disk_refuses_and_the_lines_after_it_are_whole() {
     needs_root!();
@@ -121,7 +121,7 @@ fn a_full_disk_refuses_and_the_lines_after_it_are_whole() {
     assert!(whole.iter().filter(|is| !**is).count() <= 1, "{text}");
 }
 
-// Seen to fail with the prompt opened all the same.
+// Seen to fail with a fault of `begin` that is not looked at.
 #[test]
 fn no_prompt_opens_and_no_line_of_one_is_run() {
     needs_root!();

@@ -76,7 +76,7 @@ fn use_of(pid: u32) -> (u64, u64) {
     (fields.iter().sum(), number(pid, "status", "voluntary_ctxt_switches:"))
 }
 
-// Seen to fail without the code given back (5 MiB), and with a limit of a second for each poll.
+// Seen to fail without the code given back (5 MiB).
 #[test]
 fn it_takes_less_than_three_mebibytes_and_no_processor() {
     needs_root!();
@@ -153,7 +153,7 @@ fn it_prints_each_line_of_an_audit_and_nothing_else() {
     assert_eq!(idle.line(), None);
 }
 
-// Seen to fail with a socket of an earlier start refused, and with a file replaced.
+// Seen to fail with a file replaced.
 #[test]
 fn a_socket_of_an_earlier_start_is_replaced_and_anything_else_is_not() {
     needs_root!();

@@ -149,7 +149,7 @@ fn targets() -> Result<Vec<(&'static Known, Vec<String>)>, String> {
     Ok(all)
 }
 
-// Seen to fail with the node's first process alone as the way to its files, where that can't be looked at.
+// Seen to fail with our own namespaces taken for the node's where its first process can't be looked at.
 #[test]
 fn the_daemonsets_pod_lists_the_nodes_containers_by_their_names() {
     let daemon = fixture!(daemon());
@@ -188,7 +188,7 @@ fn the_daemonsets_pod_lists_the_nodes_containers_by_their_names() {
     assert_eq!(mine(&rows), mine(&here));
 }
 
-// Seen to fail without CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID or CAP_SETPCAP in the manifest.
+// Seen to fail without CAP_SYS_CHROOT in the manifest; without each of the other five nothing can be entered, either.
 #[test]
 fn the_daemonsets_pod_enters_the_nodes_containers_as_the_node_does() {
     let daemon = fixture!(daemon());
@@ -287,7 +287,6 @@ fn in_the_daemonsets_pod_audit_and_history_are_where_they_are_documented() {
     assert_eq!(fs::metadata(&history).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-// Seen to fail with a SIGTERM that waits for the sessions.
 #[test]
 fn the_daemonsets_pod_takes_little_and_ends_at_once() {
     fixture!(daemon());
@@ -303,7 +302,7 @@ fn the_daemonsets_pod_takes_little_and_ends_at_once() {
     assert_eq!(status.trim(), "0");
 }
 
-// Seen to fail with archives that tell time, order, user or umask of their making.
+// Seen to fail with archives that tell the time of their making.
 #[test]
 fn two_builds_of_the_image_are_one_whatever_tool_takes_it() {
     crate::support::needs_root!();
@@ -356,7 +355,6 @@ fn two_builds_of_the_image_are_one_whatever_tool_takes_it() {
     assert_eq!(known.trim(), format!("sha256:{id} [/nsdbg] [--idle]"));
 }
 
-// Seen to fail without the looks at what the binary is.
 #[test]
 fn an_image_that_could_not_run_is_not_made() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image");
