@@ -50,7 +50,8 @@ pub struct Options {
     #[arg(long)]
     pub require_reason: bool,
     /// Open the prompt without the doctor's first look at the container
-    #[arg(long)]
+    // Where it is in an alias, it may be typed as well.
+    #[arg(long, overrides_with = "no_doctor")]
     pub no_doctor: bool,
     /// Where the node's root is, if nsdbg runs in a container [default: found]
     #[arg(long, value_name = "DIR")]
