@@ -43,6 +43,8 @@ pub fn run(socket: Option<&Path>) -> Result<u8, Fault> {
     let before = fcntl(stdout, FcntlArg::F_GETFL).map_err(fault("fcntl"))?;
     let _ = fcntl(stdout, FcntlArg::F_SETFL(OFlag::from_bits_retain(before) | OFlag::O_NONBLOCK));
     let mut pending: Vec<u8> = Vec::new();
+    // Who has ended before signals were looked for: the launcher, which had nothing to launch.
+    reap();
     let program = Program::of(&fs::read_to_string("/proc/self/maps").unwrap_or_default());
     loop {
         let mut waits = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
