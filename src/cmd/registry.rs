@@ -61,7 +61,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<tls::Tls>("tls", &[]),
     entry::<truth::True>("true", &[]),
     entry::<uniq::Uniq>("uniq", &[]),
-    entry::<users::ListUsers>("users", &["id"]),
+    entry::<users::ListUsers>("users", &[]),
     entry::<wc::Wc>("wc", &[]),
     entry::<rows::Where>("where", &[]),
     entry::<who::Who>("who", &[]),

@@ -439,6 +439,7 @@ fn unknown(name: &str) -> Fault {
         "ss" => Some("netstat -tan"),
         "nslookup" | "host" | "getent" => Some("dns NAME [TYPE] [@SERVER], or dns --explain NAME"),
         "openssl" | "s_client" | "gnutls-cli" => Some("tls HOST[:PORT]"),
+        "id" | "whoami" | "groups" => Some("users: * is the session's"),
         "top" | "htop" => Some("ps --sort -%cpu"),
         "pkill" | "killall" => Some("kill NAME"),
         "pgrep" | "pidof" => Some("ps -C NAME"),
