@@ -453,7 +453,6 @@ fn unknown(name: &str) -> Fault {
         "sudo" | "su" => Some("nsdbg --root or --user"),
         "ifconfig" => Some("netstat -i"),
         "route" => Some("netstat -r"),
-        "whoami" | "id" => Some("the prompt shows who you are"),
         _ => None,
     };
     let fault = Fault::text("", name, "no such command").with_status(127);
