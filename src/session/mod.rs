@@ -219,7 +219,7 @@ impl Session {
         }
     }
 
-    /// The same, as one session of the audit.
+    /// The lines of stdin, between an open and a close of the audit.
     fn audited_lines(&mut self) -> u8 {
         if let Err(fault) = self.audit_session("open") {
             self.report(&fault);

@@ -1,6 +1,6 @@
 //! `cpu-throttling`.
 
-use super::cgroup;
+use super::controller;
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::facts::Facts;
 
@@ -16,9 +16,8 @@ pub const CHECK: Check = Check {
 const ENOUGH: u64 = 50;
 
 fn run(facts: &Facts) -> Vec<Found> {
-    let cpu = match cgroup(facts).map(|all| all.cpu.as_ref()) {
-        Ok(Some(cpu)) => cpu,
-        Ok(None) => return vec![Found::skip("the cgroup has no cpu controller")],
+    let cpu = match controller(facts, "cpu", |all| all.cpu.as_ref()) {
+        Ok(cpu) => cpu,
         Err(why) => return vec![Found::skip(why)],
     };
     let Some(limit) = cpu.limit else { return vec![Found::ok("it has no limit of processor time")] };

@@ -1,6 +1,6 @@
 //! `memory-limit`.
 
-use super::{cgroup, percent};
+use super::{controller, percent};
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::facts::Facts;
 use crate::out::units::bytes;
@@ -14,9 +14,8 @@ pub const CHECK: Check = Check {
 };
 
 fn run(facts: &Facts) -> Vec<Found> {
-    let memory = match cgroup(facts).map(|all| all.memory.as_ref()) {
-        Ok(Some(memory)) => memory,
-        Ok(None) => return vec![Found::skip("the cgroup has no memory controller")],
+    let memory = match controller(facts, "memory", |all| all.memory.as_ref()) {
+        Ok(memory) => memory,
         Err(why) => return vec![Found::skip(why)],
     };
     let Some(limit) = memory.limit else {

@@ -56,13 +56,18 @@ fn writable(container: &Container) -> Vec<(&Mount, Result<Space, Fault>)> {
     all
 }
 
-/// What the target's cgroup says; that it is the node's root cgroup, or is not known, as a reason to skip.
-fn cgroup<'a>(facts: &'a Facts) -> Result<&'a cgroup::Facts, String> {
+/// What a controller of the target's cgroup says; that there is none, that it is the node's root cgroup, or that it is
+/// not known, as a reason to skip.
+fn controller<'a, T>(
+    facts: &'a Facts,
+    name: &str,
+    of: impl FnOnce(&'a cgroup::Facts) -> Option<&'a T>,
+) -> Result<&'a T, String> {
     let all = facts.cgroup()?;
     if all.paths.iter().all(|of| of.path == "/") {
         return Err("the container is in the node's root cgroup".to_owned());
     }
-    Ok(all)
+    of(all).ok_or_else(|| format!("the cgroup has no {name} controller"))
 }
 
 /// A share in percent, rounded down; none of nothing.

@@ -1,6 +1,6 @@
 //! `pids-limit`.
 
-use super::{cgroup, percent};
+use super::{controller, percent};
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::facts::Facts;
 
@@ -13,9 +13,8 @@ pub const CHECK: Check = Check {
 };
 
 fn run(facts: &Facts) -> Vec<Found> {
-    let pids = match cgroup(facts).map(|all| all.pids.as_ref()) {
-        Ok(Some(pids)) => pids,
-        Ok(None) => return vec![Found::skip("the cgroup has no pids controller")],
+    let pids = match controller(facts, "pids", |all| all.pids.as_ref()) {
+        Ok(pids) => pids,
         Err(why) => return vec![Found::skip(why)],
     };
     let (Some(current), Some(limit)) = (pids.current, pids.limit) else {
