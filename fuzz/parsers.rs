@@ -32,7 +32,6 @@ use crate::cmd::net::{Sock, seconds};
 use crate::cmd::ps::collect;
 use crate::cmd::tls::certificate::Certificate;
 use crate::enter::plan::Plan;
-use crate::enter::procfs::{is_over_a_process, is_whole_procfs};
 use crate::enter::report::Report;
 use crate::enter::wire;
 use crate::out::filter::TerminalFilter;
@@ -42,6 +41,7 @@ use crate::sys::dns::query::Reply;
 use crate::sys::dns::{Kind, Query};
 use crate::sys::elf;
 use crate::sys::idmap::IdMap;
+use crate::sys::mounts;
 use crate::sys::netlink::{self, diag, route};
 use crate::sys::passwd::Users;
 use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRITE};
@@ -235,8 +235,7 @@ pub fn process(bytes: &[u8]) {
     assert!(facts::variables(bytes).iter().all(|(name, _)| !name.is_empty()));
     assert!(!scan::arguments(bytes).is_empty());
     let _ = (System::parse(bytes, bytes, bytes), fds::socket_inode(bytes), collect::parse_status(bytes));
-    let mounts = text.lines().filter(|line| is_over_a_process(line) || is_whole_procfs(line, "30"));
-    assert!(mounts.count() <= bytes.len());
+    assert!(mounts::visible(&mounts::parse(bytes)).len() <= bytes.len());
     let map = IdMap::parse(bytes);
     for id in [0, 1000, 100_000, u32::MAX] {
         let _ = (map.inside(id), map.mapped(id), map.outside(id));

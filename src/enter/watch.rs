@@ -68,6 +68,16 @@ pub fn confine_idle() -> Result<()> {
     seccomp::confine(false)
 }
 
+/// Confines this process to moving bytes between what it has open: no ids and no capabilities.
+///
+/// # Errors
+/// The step that fails.
+pub fn confine_guard() -> Result<()> {
+    keep(0)?;
+    die_with_parent()?;
+    seccomp::confine(false)
+}
+
 /// Confines this process to reading files of the node: no ids, one capability, and a filter that lets nothing be written
 /// but what is open.
 ///

@@ -5,6 +5,7 @@ pub mod field;
 pub mod filter;
 pub mod name;
 pub mod output;
+pub mod relay;
 pub mod table;
 pub mod units;
 

@@ -92,7 +92,7 @@ fn paths(session: &mut Session, prefix: &[u8]) -> Vec<Pair> {
     let (directory, name) = prefix.split_at(cut);
     let task = Task::Candidates { directory: directory.to_vec(), prefix: name.to_vec() };
     session.inner_limit = COMPLETION_LIMIT;
-    let listed = session.run_inner(task, 1 << 20, None);
+    let listed = session.run_inner(task, 1 << 20);
     session.inner_limit = INNER_LIMIT;
     // A directory that can't be listed completes to nothing.
     let listed = listed.unwrap_or_default();

@@ -15,7 +15,7 @@ pub enum Task {
     Command(String),
     /// Say the working directory and the names of the users' files: what a session starts with.
     Hello,
-    /// Open a directory and send it back.
+    /// Tell the path of a directory that can be entered.
     Directory(Vec<u8>),
     /// List a directory's entries that begin with a prefix.
     Candidates {
@@ -66,6 +66,8 @@ pub struct Job {
     pub arguments: Vec<Argument>,
     /// Its redirections, in order.
     pub redirections: Vec<Redirection>,
+    /// The directory to start in, as `cd` has left it; the target's own where there was no `cd`.
+    pub directory: Option<Vec<u8>>,
     /// The session's environment.
     pub environment: Vec<(OsString, OsString)>,
     /// The node's files that it was given, in the order of their descriptors.
@@ -103,6 +105,7 @@ impl Job {
             task,
             arguments: Vec::new(),
             redirections: Vec::new(),
+            directory: None,
             environment: Vec::new(),
             host_files: Vec::new(),
             processes: false,
@@ -164,6 +167,7 @@ impl Job {
                 encode_argument(path, &mut to);
             }
         }
+        to.list(&self.directory.iter().collect::<Vec<_>>());
         to.number(self.environment.len() as u64);
         for (name, value) in &self.environment {
             to.bytes(name.as_bytes()).bytes(value.as_bytes());
@@ -208,6 +212,7 @@ impl Job {
                 Some(Redirection { number, path, append })
             })
             .collect::<Option<_>>()?;
+        let directory = from.list()?.pop();
         let text = |from: &mut Reader| Some(OsString::from_vec(from.bytes()?.to_vec()));
         let environment =
             (0..from.number()?).map(|_| Some((text(from)?, text(from)?))).collect::<Option<_>>()?;
@@ -226,6 +231,7 @@ impl Job {
             task,
             arguments,
             redirections,
+            directory,
             environment,
             host_files,
             processes,
@@ -274,6 +280,7 @@ mod tests {
                 Redirection { number: 1, path: Some(Argument::Word(b"/tmp/x".to_vec())), append: true },
                 Redirection { number: 2, path: None, append: false },
             ],
+            directory: Some(b"/app".to_vec()),
             environment: vec![("A".into(), "b".into())],
             host_files: vec![HostFile { path: "/etc/hosts".into(), write: false }],
             processes: true,

@@ -139,6 +139,11 @@ impl Session {
             let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));
             self.report_of(name, &Fault::say(format!("given up: it does not end, not even by SIGKILL{pid}")));
         }
+        if outcome.is_output_held {
+            let cause = "it has ended, but a process of the container still holds its output open: what comes after \
+                         its end is not shown";
+            self.report_of(name, &Fault::say(cause));
+        }
         if let Some(errno) = outcome.output_error {
             self.report_of(name, &Fault::errno("write", "output", errno));
             return outcome.status.max(1);

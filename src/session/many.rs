@@ -9,13 +9,13 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, read};
 
-use super::relay::small_pipe;
 use super::terminal::Terminal;
 use super::{Options, Session};
 use crate::enter::image::Startup;
 use crate::enter::launcher::Launcher;
 use crate::out::Fault;
 use crate::out::name::escape;
+use crate::out::relay::small_pipe;
 use crate::sys::syscall::{self, prctl};
 use crate::target::container::Container;
 use crate::target::find;

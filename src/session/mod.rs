@@ -17,7 +17,6 @@ mod options;
 mod outside;
 mod progress;
 mod prompt;
-mod relay;
 mod run;
 mod spawn;
 mod stage;
@@ -26,7 +25,6 @@ mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -38,7 +36,7 @@ use crate::enter::image::Startup;
 use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
-use crate::enter::{fds, procfs, watch};
+use crate::enter::{procfs, watch};
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
@@ -87,6 +85,8 @@ pub struct Session {
     /// The doctor's first look, as long as it takes.
     checkup: Option<checkup::Checkup>,
     procfs: Option<procfs::View>,
+    /// Where `cd` has gone; the target's own directory at first.
+    directory: Option<Vec<u8>>,
     host: Option<Host>,
     inner_limit: Duration,
     is_one_shot: bool,
@@ -130,6 +130,7 @@ impl Session {
             audit,
             checkup: None,
             procfs: None,
+            directory: None,
             host: None,
             inner_limit: INNER_LIMIT,
             is_one_shot: false,
@@ -153,20 +154,17 @@ impl Session {
             std::mem::replace(&mut self.variables, variables),
             self.hello.take(),
             self.procfs.take(),
+            self.directory.take(),
         );
         let Err(fault) = self.decide_identity().and_then(|()| self.hello().map(drop)) else {
             (self.target_ended, self.label_noted, self.asked_in_vain) = (false, false, false);
             // It looks at the one before.
-            self.checkup.take().iter().for_each(checkup::Checkup::end);
+            self.checkup.take().iter_mut().for_each(checkup::Checkup::end);
             return Ok(());
         };
-        (self.target, self.variables, self.hello, self.procfs) = before;
+        (self.target, self.variables, self.hello, self.procfs, self.directory) = before;
         (self.options.user, self.plan) = (user, plan);
         self.launcher.set_target(&self.plan, &self.target.proc, &self.target.pidfd)?;
-        if let Some(hello) = &self.hello {
-            let directory = hello.directory.clone();
-            self.change_directory(&directory)?;
-        }
         Err(fault)
     }
 
@@ -303,7 +301,7 @@ impl Session {
         if let Some(hello) = &self.hello {
             return Ok(hello.clone());
         }
-        let message = self.run_inner(Task::Hello, 16 << 20, None)?;
+        let message = self.run_inner(Task::Hello, 16 << 20)?;
         let hello =
             parse_hello(&message).ok_or_else(|| Fault::say("the container's answer is not as expected"))?;
         self.hello = Some(hello.clone());
@@ -339,12 +337,12 @@ impl Session {
     /// Makes the procfs of the target's PID namespace, when it is first needed.
     fn procfs(&mut self) -> Result<(), Fault> {
         if self.procfs.is_none() {
-            // Asked for where the kernel is not told the namespace: from inside.
-            let context = || {
-                let sent = self.descriptors(Want::ProcfsContext)?;
+            // Asked for where the kernel can't be told the namespace.
+            let clone = || {
+                let sent = self.descriptors(Want::Procfs)?;
                 sent.into_iter().next().ok_or_else(|| Fault::say("the worker sent nothing").with_status(125))
             };
-            let procfs = procfs::open_for(&self.target, context)?;
+            let procfs = procfs::open_for(&self.target, clone)?;
             self.procfs = Some(procfs);
         }
         Ok(())
@@ -363,19 +361,10 @@ impl Session {
         !self.plan.joins("pid")
     }
 
-    /// Changes the session's directory: a process inside opens it and sends it back.
+    /// Changes the session's directory, once a process inside has entered it.
     fn change_directory(&mut self, path: &[u8]) -> Result<Vec<u8>, Fault> {
-        let (ours, theirs) = fds::channel().map_err(|errno| Fault::of("socketpair", errno))?;
-        let directory = self.run_inner(Task::Directory(path.to_vec()), 1 << 16, Some(theirs))?;
-        let (_, mut sent) = fds::receive(ours.as_fd()).map_err(|errno| Fault::of("receive", errno))?;
-        let fd = sent.pop().ok_or_else(|| Fault::say("no directory was sent"))?;
-        // It comes from inside: only what can neither be read nor written through is held.
-        let flags = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)
-            .map_err(|errno| Fault::of("fcntl", errno))?;
-        if flags & libc::O_PATH == 0 {
-            return Err(Fault::say("what was sent is no directory"));
-        }
-        self.launcher.set_directory(&fd)?;
+        let directory = self.run_inner(Task::Directory(path.to_vec()), 1 << 16)?;
+        self.directory = Some(directory.clone());
         Ok(directory)
     }
 }

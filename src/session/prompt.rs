@@ -323,7 +323,7 @@ fn watch(target: BorrowedFd, until: BorrowedFd, checkup: &mut Option<Checkup>) -
             [_, _, rest @ ..] => checkup.iter_mut().for_each(|checkup| checkup.step(rest)),
             _ => return None,
         }
-        if let Some(over) = checkup.take_if(|checkup| checkup.is_over()) {
+        if let Some(mut over) = checkup.take_if(|checkup| checkup.is_over()) {
             over.end();
             if let Some(line) = over.line() {
                 return Some(News::Findings(line));

@@ -19,6 +19,7 @@ pub mod proc;
 pub mod resolv;
 pub mod signal;
 pub mod socket;
+pub mod splice;
 pub mod start;
 pub mod statx;
 pub mod syscall;

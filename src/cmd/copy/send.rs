@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, readlinkat, splice};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::unistd::{Whence, lseek64};
 
@@ -16,6 +17,7 @@ use super::meter::Meter;
 use super::{Options, copied_name};
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::sys::open::special;
+use crate::sys::splice::Private;
 use crate::sys::tar::{self, Kind, Member};
 use crate::sys::walk::{Step, Walk};
 
@@ -45,7 +47,7 @@ pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<S
         cx,
         options,
         to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?,
-        is_pipe,
+        private: if is_pipe { Private::new(PIECE).ok().map(Rc::new) } else { None },
         pending: Vec::with_capacity(2 * BUFFER),
         small: vec![0; SMALL + 1],
     };
@@ -66,7 +68,8 @@ struct Sender<'a> {
     cx: &'a mut Context,
     options: &'a Options,
     to: OwnedFd,
-    is_pipe: bool,
+    /// Where its output is a pipe: the way of files into it.
+    private: Option<Rc<Private>>,
     /// What is not written yet.
     pending: Vec<u8>,
     small: Vec<u8>,
@@ -275,7 +278,7 @@ impl Sender<'_> {
         self.flush()?;
         let mut left = size;
         let mut position = 0;
-        let mut may_splice = self.is_pipe;
+        let mut private = self.private.clone();
         let mut buffer = Vec::new();
         // Up to here the file has bytes; beyond, perhaps a hole.
         let mut data_end = position;
@@ -290,12 +293,11 @@ impl Sender<'_> {
                 data_end = position + end;
             }
             let piece = usize::try_from(left.min(data_end - position)).unwrap_or(PIECE).min(PIECE);
-            let moved = if may_splice {
-                let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_MORE;
+            let moved = if let Some(way) = &private {
                 let mut from = position as libc::loff_t;
-                match splice(&*file, Some(&mut from), &self.to, None, piece, flags) {
+                match way.pass(&*file, Some(&mut from), &self.to, piece) {
                     Err(Errno::EINVAL) => {
-                        may_splice = false;
+                        private = None;
                         continue;
                     }
                     Err(Errno::EPIPE) => return Err(closed()),

@@ -36,6 +36,16 @@ pub fn small_pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
 }
 
+/// Makes the end of a pipe that this process keeps answer EAGAIN in place of waiting: another process that holds the
+/// same end may have drained or filled the pipe since it was polled. The other end stays as it is.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn keep(end: OwnedFd) -> nix::Result<OwnedFd> {
+    fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(end)
+}
+
 /// Enlarges a pipe. What is none, or may not be, stays as it is.
 pub fn enlarge(pipe: BorrowedFd) {
     let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
@@ -119,6 +129,11 @@ impl Pump {
             Some(fd) if self.blocked => Some(PollFd::new(fd, PollFlags::POLLOUT)),
             _ => self.from.as_ref().map(|from| PollFd::new(from.as_fd(), PollFlags::POLLIN)),
         }
+    }
+
+    /// Whether it waits for its source, and has nothing left to write.
+    pub fn is_starved(&self) -> bool {
+        !self.is_done() && !self.blocked && self.pending.is_empty()
     }
 
     /// Gives the stream up: its ends are closed, so that who writes into it does not wait for ever.
@@ -215,14 +230,6 @@ fn is_writable(fd: BorrowedFd) -> nix::Result<bool> {
 
 fn is_readable(fd: BorrowedFd) -> nix::Result<bool> {
     ready(fd, PollFlags::POLLIN)
-}
-
-/// A descriptor of its own for the same open file.
-///
-/// # Errors
-/// As fcntl(2).
-pub fn duplicate(fd: BorrowedFd) -> nix::Result<OwnedFd> {
-    crate::sys::syscall::own_fd(fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?)
 }
 
 #[cfg(test)]
