@@ -7,29 +7,32 @@
 //! from its own memory, so that it never holds one pipe's lock while it waits for another's; where it gets stuck, the
 //! supervisor's pipes are free, and nobody waits for it.
 
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::poll::{PollFd, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::report::Report;
 use super::worker::{JOB, Work, work};
 use super::{Failure, Result, Step, fds, watch};
 use crate::out::relay::{self, Pump, Sink};
-use crate::sys::syscall;
+use crate::sys::syscall::{self, pidfd_open};
 
-/// Milliseconds that streams are waited for once the worker has ended.
-const DRAIN_LIMIT: u16 = 1000;
+/// Milliseconds that streams are waited for once the worker has ended: longer than the supervisor waits.
+const DRAIN_LIMIT: u16 = 2000;
+
+/// The most messages that are passed on after the worker's end: whoever has a copy of its pipe may write any number.
+const MOST_MESSAGES: usize = 64;
 
 /// Forks the worker with pipes of its own, relays until all of them have ended, and ends this process.
 pub fn stand_between(given: Work) -> ! {
     let Ok(report) = given.report.try_clone() else { syscall::exit_now(125) };
     match divide(given) {
-        Ok(pumps) => {
+        Ok((pumps, worker)) => {
             // Its end tells the supervisor that the worker has ended.
             drop(report);
-            relay_all(pumps);
+            relay_all(pumps, worker.as_fd());
         }
         Err(failure) => drop(fds::tell(report.as_fd(), &Report::Failed(failure).encode())),
     }
@@ -37,7 +40,7 @@ pub fn stand_between(given: Work) -> ! {
 }
 
 /// Makes the inner pipes and forks the worker, which gets one end of each.
-fn divide(given: Work) -> Result<Vec<Pump>> {
+fn divide(given: Work) -> Result<(Vec<Pump>, OwnedFd)> {
     let mut pumps = Vec::new();
     let (inner_report, report) = fds::messages().step("pipe", "report")?;
     let (lifeline, inner_lifeline) = fds::messages().step("pipe", "lifeline")?;
@@ -62,28 +65,44 @@ fn divide(given: Work) -> Result<Vec<Pump>> {
             let lifeline = Some(lifeline);
             work(Work { plan, want, proc, pidfd, report, lifeline, command, run })
         }
-        Some(_) => {
+        Some(worker) => {
+            let worker = pidfd_open(worker).step("pidfd_open", "worker")?;
             drop((report, lifeline, command));
             watch::confine_guard()?;
             pumps.push(Pump::of_messages(inner_report, Sink::Descriptor(outer_report)));
             let outer_lifeline =
                 outer_lifeline.ok_or_else(|| Failure::new("fork", "guard", Errno::EINVAL))?;
             pumps.push(Pump::of_messages(outer_lifeline, Sink::Descriptor(inner_lifeline)));
-            Ok(pumps)
+            Ok((pumps, worker))
         }
     }
 }
 
-/// Relays until every stream has ended but the lifeline, which is the last, after the report. A process that is held by
-/// its tracer keeps its pipes open when its worker has given it up: they are not waited for.
-fn relay_all(mut pumps: Vec<Pump>) {
-    while let [streams @ .., report, _] = pumps.as_slice()
-        && !(report.is_done() && streams.iter().all(Pump::is_done))
-    {
+/// Relays until every stream has ended but the lifeline, which is the last, after the report. The report ends with the
+/// worker, and streams that somebody else keeps open a moment after that.
+fn relay_all(mut pumps: Vec<Pump>, worker: BorrowedFd) {
+    let mut worker_ended = false;
+    while let [streams @ .., report, _] = pumps.as_mut_slice() {
+        if worker_ended && !report.is_done() {
+            // All that the worker has written is there.
+            for _ in 0..MOST_MESSAGES {
+                if !report.poll_fd().is_some_and(has_something) {
+                    break;
+                }
+                report.step();
+            }
+            report.close();
+        }
+        if report.is_done() && streams.iter().all(Pump::is_done) {
+            return;
+        }
         let is_over = report.is_done() && streams.iter().all(|pump| pump.is_done() || pump.is_starved());
         let limit = if is_over { PollTimeout::from(DRAIN_LIMIT) } else { PollTimeout::NONE };
         let left: Vec<usize> = (0..pumps.len()).filter(|at| !pumps[*at].is_done()).collect();
         let mut fds: Vec<PollFd> = left.iter().filter_map(|at| pumps[*at].poll_fd()).collect();
+        if !worker_ended {
+            fds.push(PollFd::new(worker, PollFlags::POLLIN));
+        }
         match poll(&mut fds, limit) {
             Ok(0) => return,
             Ok(_) | Err(Errno::EINTR) => {}
@@ -91,8 +110,14 @@ fn relay_all(mut pumps: Vec<Pump>) {
         }
         let ready: Vec<bool> =
             fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
+        worker_ended |= ready.len() > left.len() && ready.last() == Some(&true);
         for (at, _) in left.into_iter().zip(ready).filter(|(_, ready)| *ready) {
             pumps[at].step();
         }
     }
+}
+
+/// Whether a stream can go on now.
+fn has_something(polled: PollFd) -> bool {
+    poll(&mut [polled], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }

@@ -24,6 +24,9 @@ pub const ENTRY_LIMIT: u32 = 10;
 /// Milliseconds that a killed process is waited for.
 const REAP_LIMIT: u16 = 2000;
 
+/// How often a report is tried, with pauses as long as those between tries to reap.
+const TELL_TRIES: u32 = 50;
+
 /// Milliseconds between tries to reap a process whose tracer holds its exit back.
 const REAP_PAUSE: u16 = 20;
 
@@ -248,8 +251,21 @@ fn serve(child: i32, report: BorrowedFd, lifeline: BorrowedFd, target: BorrowedF
     let child_fd = pidfd_open(child).step("pidfd_open", "the command's process")?;
     // From here on this process ends by itself, after the one it waits for.
     prctl(libc::PR_SET_PDEATHSIG, 0, 0).step("prctl", "parent death signal")?;
-    let tell = |what: Report| fds::tell(report, &what.encode());
-    let mut leaving = tell(Report::Started(child)).is_err();
+    // Somebody who has a copy of the pipe may have filled it; it is read all the while.
+    let tell = |what: Report| {
+        for _ in 0..TELL_TRIES {
+            match fds::tell(report, &what.encode()) {
+                Err(Errno::EAGAIN) => {
+                    let _ =
+                        poll(&mut [PollFd::new(report, PollFlags::POLLOUT)], PollTimeout::from(REAP_PAUSE));
+                }
+                result => return result,
+            }
+        }
+        Err(Errno::EAGAIN)
+    };
+    let has_started = tell(Report::Started(child)).is_ok();
+    let mut leaving = !has_started;
     // After the report: where somebody holds one of these pipes, this process waits here for ever.
     fds::close_between(0, REPORT - 1);
     let mut held_back = 0;
@@ -276,6 +292,8 @@ fn serve(child: i32, report: BorrowedFd, lifeline: BorrowedFd, target: BorrowedF
             polled.map(|p| p.revents().is_some_and(|r| !r.is_empty()));
         if child_ended {
             match syscall::reap(child) {
+                // Nobody knows that it ran.
+                Ok(Some(_)) if !has_started => return Ok(()),
                 Ok(Some(status)) => {
                     let _ = tell(Report::Ended(status));
                     return Ok(());

@@ -220,8 +220,7 @@ impl Session {
         let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
         self.launcher.spawn(want, false, &theirs, &[])?;
         drop(theirs);
-        let mut pipeline =
-            Pipeline { stages: vec![Stage::inside("nsdbg", ours, None, None)], ..Pipeline::default() };
+        let mut pipeline = Pipeline { stages: vec![Stage::worker("nsdbg", ours)], ..Pipeline::default() };
         let mut outcome = Outcome::default();
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
@@ -380,7 +379,7 @@ impl Session {
         all.push(memfd.as_raw_fd());
         all.extend(extra.iter().map(AsRawFd::as_raw_fd));
         self.launcher.spawn(Want::Command, last, &told, &all)?;
-        Ok(Stage::inside(name, report, Some(lifeline), Some(target)))
+        Ok(Stage::inside(name, report, lifeline, target, self.plan.guarded))
     }
 
     /// Forks a child that stays outside: it watches, or works for the node.

@@ -19,6 +19,9 @@ const KILLED: u8 = 128 + libc::SIGKILL as u8;
 /// How long a worker may take to report the status of a process that has ended.
 const REPORT_LIMIT: Duration = Duration::from_millis(2500);
 
+/// The most messages that are taken at once: whoever has taken the process over may send any number.
+const MOST_MESSAGES: usize = 64;
+
 /// Milliseconds that the end of a PID namespace's first process takes after it has killed all others.
 const TARGET_END_LIMIT: u16 = 200;
 
@@ -53,6 +56,8 @@ struct Inside {
     report: OwnedFd,
     /// Whether that is a socket, on which descriptors come.
     is_socket: bool,
+    /// Whether another process passes the report on: then it ends after the worker, and nobody else can write to it.
+    is_guarded: bool,
     /// A pipe whose end ends the worker.
     lifeline: Option<OwnedFd>,
     /// The target.
@@ -63,6 +68,8 @@ struct Inside {
     worker: Option<Known>,
     /// The command's process, once it runs.
     child: Option<Known>,
+    /// The status that was reported, perhaps by somebody else.
+    claimed: Option<u8>,
     /// A signal that came before it ran.
     waiting: Option<i32>,
     /// Whether it got SIGKILL from us.
@@ -83,15 +90,16 @@ impl Known {
     fn open(pid: i32) -> Result<Self, Fault> {
         match pidfd_open(pid) {
             Ok(pidfd) => Ok(Self { pid, pidfd: Some(pidfd) }),
-            Err(Errno::ESRCH | Errno::EINVAL) => Ok(Self { pid, pidfd: None }),
+            Err(Errno::ESRCH) => Ok(Self { pid, pidfd: None }),
             Err(errno) => Err(Fault::errno("pidfd_open", "a process of nsdbg", errno)),
         }
     }
 
-    /// The same, where it is a child of this process; else as if it had ended.
-    fn child_of(parent: i32, pid: i32) -> Result<Self, Fault> {
+    /// The same, unless it is another process's child.
+    fn child_of(parent: i32, pid: i32) -> Result<Option<Self>, Fault> {
         let known = Self::open(pid)?;
-        Ok(if parent_of(pid) == Some(parent) { known } else { Self { pid, pidfd: None } })
+        let is_it = known.pidfd.is_none() || parent_of(pid).is_none_or(|of| of == parent);
+        Ok(is_it.then_some(known))
     }
 
     fn has_ended(&self) -> bool {
@@ -123,19 +131,36 @@ impl Stage {
         Self { name: name.to_owned(), status: None, auxiliary: false, feeds: false, process }
     }
 
+    /// A worker that sends descriptors.
+    pub fn worker(name: &str, report: OwnedFd) -> Self {
+        Self::behind(name, report, None, None, false)
+    }
+
     /// A process behind a worker, in this target.
-    pub fn inside(name: &str, report: OwnedFd, lifeline: Option<OwnedFd>, target: Option<OwnedFd>) -> Self {
+    pub fn inside(name: &str, report: OwnedFd, lifeline: OwnedFd, target: OwnedFd, is_guarded: bool) -> Self {
+        Self::behind(name, report, Some(lifeline), Some(target), is_guarded)
+    }
+
+    fn behind(
+        name: &str,
+        report: OwnedFd,
+        lifeline: Option<OwnedFd>,
+        target: Option<OwnedFd>,
+        is_guarded: bool,
+    ) -> Self {
         let limit = Duration::from_secs(u64::from(worker::ENTRY_LIMIT) + 1);
         Self::new(
             name,
             Process::Inside(Inside {
                 report,
                 is_socket: lifeline.is_none(),
+                is_guarded,
                 lifeline,
                 target,
                 deadline: Some(Instant::now() + limit),
                 worker: None,
                 child: None,
+                claimed: None,
                 waiting: None,
                 was_killed: false,
             }),
@@ -172,11 +197,14 @@ impl Stage {
     pub fn poll_fd(&self) -> Option<PollFd<'_>> {
         let fd: BorrowedFd = match &self.process {
             _ if self.status.is_some() => return None,
-            Process::Inside(Inside { report, child, deadline, .. }) => match child {
-                // Its report may hold anything from now on.
-                Some(Known { pidfd: Some(pidfd), .. }) if deadline.is_none() => pidfd.as_fd(),
-                _ => report.as_fd(),
-            },
+            // Once it runs its report may hold anything: what is polled for is its end, and then the worker's.
+            Process::Inside(Inside { report, child, worker, deadline, is_guarded, .. }) => {
+                match (child, worker) {
+                    (Some(Known { pidfd: Some(pidfd), .. }), _) if deadline.is_none() => pidfd.as_fd(),
+                    (Some(_), Some(Known { pidfd: Some(pidfd), .. })) if !is_guarded => pidfd.as_fd(),
+                    _ => report.as_fd(),
+                }
+            }
             Process::Outside { pidfd, .. } => pidfd.as_fd(),
         };
         Some(PollFd::new(fd, PollFlags::POLLIN))
@@ -233,7 +261,9 @@ impl Inside {
             outcome.failure.get_or_insert(fault.with_status(125));
             Some(125)
         };
-        loop {
+        // Looked at first: then all that it has written is there.
+        let mut is_over = !self.is_guarded && self.worker.as_ref().is_some_and(Known::has_ended);
+        for _ in 0..MOST_MESSAGES {
             let heard = if self.is_socket {
                 fds::receive(self.report.as_fd(), PollTimeout::ZERO).map(|(message, fds)| {
                     outcome.descriptors.extend(fds);
@@ -248,20 +278,11 @@ impl Inside {
                 Ok(message) => message,
             };
             if message.is_empty() {
-                if !outcome.descriptors.is_empty() {
-                    return Some(0);
-                }
-                self.kill();
-                let cause = match &self.child {
-                    None => "the worker ended before the command ran",
-                    Some(_) => "the worker ended before the command did",
-                };
-                return failed(outcome, Fault::of("enter", cause));
+                is_over = true;
+                break;
             }
             match (Report::decode(&message), &self.worker) {
-                (Some(Report::Failed(Failure { step, object, errno })), None) => {
-                    return failed(outcome, Failure { step, object, errno }.into());
-                }
+                (Some(Report::Failed(failure)), None) => return failed(outcome, failure.into()),
                 (Some(Report::LabelRefused(errno)), None) => outcome.label_refused = Some(errno),
                 (Some(Report::Forking(pid)), None) => match Known::open(pid) {
                     Ok(worker) => self.worker = Some(worker),
@@ -279,7 +300,9 @@ impl Inside {
                     if self.child.as_ref().is_none_or(|child| child.pidfd.is_none()) =>
                 {
                     match Known::child_of(worker.pid, pid) {
-                        Ok(child) => self.child = Some(child),
+                        // Another process, which somebody else has named.
+                        Ok(None) => continue,
+                        Ok(child) => self.child = child,
                         Err(fault) => {
                             self.kill();
                             return failed(outcome, fault);
@@ -289,43 +312,50 @@ impl Inside {
                     if let Some(signal) = self.waiting.take() {
                         self.signal(signal);
                     }
-                    // Its end is noticed by its pidfd.
-                    if self.child.as_ref().is_some_and(|child| !child.has_ended()) {
-                        return None;
-                    }
-                    self.deadline = Some(Instant::now() + REPORT_LIMIT);
                 }
-                (Some(Report::Ended(status)), _) if self.child_has_ended() => {
-                    // Killed, and not by us: perhaps since the target ended, and its PID namespace with it. The target
-                    // itself ends when all in there have been reaped.
-                    let limit = PollTimeout::from(TARGET_END_LIMIT);
-                    let with_target = status == KILLED
-                        && !self.was_killed
-                        && self.target.as_ref().is_some_and(|target| ends_within(target.as_fd(), limit));
-                    outcome.target_ended |= with_target;
-                    return Some(if with_target { 125 } else { status });
-                }
-                (Some(Report::TargetEnded), _) if self.target_has_ended() => {
+                (Some(Report::Ended(status)), Some(_)) => self.claimed = Some(status),
+                (Some(Report::TargetEnded), Some(_)) if self.target_has_ended() => {
                     outcome.target_ended = true;
                     return Some(125);
                 }
-                (Some(Report::HeldBack), _) if self.is_held_back() => {
+                (Some(Report::HeldBack), Some(_)) if self.is_held_back() => {
                     outcome.hindered.get_or_insert(held::TRACED);
                     return Some(held::STATUS);
                 }
-                // They are complete, and what made them is gone, when the worker has ended. Any other message is not the
-                // worker's: a process of the target has taken the command's over.
+                // Descriptors are complete, and what made them is gone, when the worker has ended. Any other message is not
+                // the worker's: a process of the target has taken the command's over.
                 _ => {}
             }
         }
-        if self.child_has_ended() && self.deadline.is_none() {
+        let child_has_ended = self.child.as_ref().is_some_and(Known::has_ended);
+        match self.claimed {
+            Some(status) if is_over || child_has_ended => return Some(self.conclude(status, outcome)),
+            _ if !is_over => {}
+            _ if !outcome.descriptors.is_empty() => return Some(0),
+            _ => {
+                self.kill();
+                let cause = match &self.child {
+                    None => "the worker ended before the command ran",
+                    Some(_) => "the worker ended before the command did",
+                };
+                return failed(outcome, Fault::of("enter", cause));
+            }
+        }
+        if child_has_ended && self.deadline.is_none() {
             self.deadline = Some(Instant::now() + REPORT_LIMIT);
         }
         None
     }
 
-    fn child_has_ended(&self) -> bool {
-        self.child.as_ref().is_some_and(Known::has_ended)
+    /// What its status means. Killed, and not by us: perhaps since the target ended, and its PID namespace with it. The
+    /// target itself ends when all in there have been reaped.
+    fn conclude(&self, status: u8, outcome: &mut Outcome) -> u8 {
+        let limit = PollTimeout::from(TARGET_END_LIMIT);
+        let with_target = status == KILLED
+            && !self.was_killed
+            && self.target.as_ref().is_some_and(|target| ends_within(target.as_fd(), limit));
+        outcome.target_ended |= with_target;
+        if with_target { 125 } else { status }
     }
 
     fn target_has_ended(&self) -> bool {

@@ -14,6 +14,8 @@ mod plant;
 mod seize;
 mod signals;
 mod swap;
+#[cfg(target_arch = "x86_64")]
+mod takeover;
 mod terminal;
 mod thief;
 mod traps;
@@ -36,6 +38,14 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "exe" => each_new(&mut [&mut exe::Writer::default()]),
         "thief" => each_new(&mut [&mut thief::Thief]),
         "seize" => each_new(&mut [&mut seize::Seizer]),
+        #[cfg(target_arch = "x86_64")]
+        "take-procfs" => each_new(&mut [&mut takeover::Swapper]),
+        #[cfg(target_arch = "x86_64")]
+        "stall" => each_new(&mut [&mut takeover::Staller::default()]),
+        #[cfg(target_arch = "x86_64")]
+        "forge" => each_new(&mut [&mut takeover::Forger]),
+        #[cfg(target_arch = "x86_64")]
+        "keep" => each_new(&mut [&mut takeover::Keeper]),
         "terminal" => each_new(&mut [&mut terminal::Typist]),
         "hold" => hold::hold(argument.parse().unwrap()),
         "racers" => unshare::racers(),

@@ -38,6 +38,7 @@ mod shown;
 mod siege;
 mod statuses;
 mod support;
+mod takeover;
 mod targets;
 mod thieves;
 mod trace;

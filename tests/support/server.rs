@@ -246,6 +246,7 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
         "silent" => Some(Serving::Silence),
         "unread" => Some(Serving::Nothing),
         "endless" => Some(Serving::Endless),
+        "bottomless" => Some(Serving::Bottomless),
         _ => None,
     };
     if let Some(serving) = serving {

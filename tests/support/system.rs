@@ -37,6 +37,7 @@ unsafe extern "C" {
     pub fn inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int;
     pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     pub fn dup(fd: c_int) -> c_int;
+    pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     pub fn ptrace(request: c_int, ...) -> c_long;
     pub fn capget(header: *const u32, data: *mut [u32; 3]) -> c_int;
     pub fn capset(header: *const u32, data: *const [u32; 3]) -> c_int;
