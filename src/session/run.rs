@@ -125,8 +125,9 @@ impl Pipeline {
                 }
                 if ending.advance(&mut self.stages) {
                     for stage in self.stages.iter_mut().filter(|stage| stage.status.is_none()) {
-                        outcome.abandoned.push((stage.name.clone(), stage.pid_inside()));
-                        stage.abandon();
+                        if stage.abandon(outcome) {
+                            outcome.abandoned.push((stage.name.clone(), stage.pid_inside()));
+                        }
                     }
                     break;
                 }

@@ -245,12 +245,15 @@ impl Stage {
         }
     }
 
-    /// Ends the worker of a process that does not end itself.
-    pub fn abandon(&mut self) {
-        if let Process::Inside(inside) = &mut self.process {
-            inside.lifeline = None;
-            inside.worker.iter().for_each(|worker| worker.signal(libc::SIGKILL));
+    /// Gives it up. Returns whether its process itself has not ended.
+    pub fn abandon(&mut self, outcome: &mut Outcome) -> bool {
+        let Process::Inside(inside) = &mut self.process else { return true };
+        if inside.child.as_ref().is_some_and(Known::has_ended) {
+            self.status = Some(inside.give_up(outcome));
+            return false;
         }
+        inside.kill();
+        true
     }
 }
 
