@@ -208,7 +208,7 @@ fn user(startup: &Startup) -> Value {
     let login = login.filter(|id| *id != u32::MAX);
     let passwd = read_bounded(Path::new("/etc/passwd").as_os_str(), passwd::LIMIT).unwrap_or_default();
     let users = Users::parse(&passwd, b"");
-    let name = login.and_then(|id| users.user(id).map(|user| user.name.clone()));
+    let name = login.and_then(|id| users.user(id).map(|user| user.name.to_owned()));
     let variable = |name: &str| startup.var(name).map(|value| Name::from(value).spelled());
     let terminal =
         nix::unistd::ttyname(std::io::stdin()).ok().map(|path| path.to_string_lossy().into_owned());

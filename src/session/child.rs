@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -149,12 +150,14 @@ fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault>
 struct Container;
 
 impl shell::Directory for Container {
-    fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    fn entries(&self, directory: &[u8], take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
         let directory = if directory.is_empty() { &b"."[..] } else { directory };
-        std::fs::read_dir(OsStr::from_bytes(directory))?
-            .take(GLOB_LIMIT * 10)
-            .map(|entry| Ok(entry?.file_name().into_vec()))
-            .collect()
+        for entry in std::fs::read_dir(OsStr::from_bytes(directory))? {
+            if take(entry?.file_name().as_bytes()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn exists(&self, path: &[u8]) -> bool {

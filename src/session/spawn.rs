@@ -398,7 +398,7 @@ impl Session {
         if entry.needs.host {
             self.host()?;
         }
-        let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
+        let users = if entry.needs.users { Some(self.users()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
         let mut progress = None;
@@ -428,7 +428,7 @@ impl Session {
                 keep: &keep,
                 is_clean_too,
                 own,
-                users_files,
+                users,
                 target: &self.target,
                 history,
                 is_metered: progress.is_some(),

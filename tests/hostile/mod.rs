@@ -47,6 +47,7 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "forks" => forks::noise(),
         "bomb" => forks::bomb(),
         "hog" => memory::hog(),
+        "show" => memory::show(argument, &rest[1], rest.get(2).map_or("", String::as_str)),
         "dns" => dns::serve(argument),
         "http" => http::serve(rest),
         "plant" => plant::plant(),
