@@ -82,7 +82,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
 
 /// Whether nothing in a text steers a terminal or hides text.
 fn is_tame(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, '\n' | '\t') || !is_unprintable(c))
+    text.chars().all(|c| matches!(c, '\n' | '\t' | '\u{fe0e}' | '\u{fe0f}') || !is_unprintable(c))
 }
 
 /// The line grammar: parsing, expansion, globs, the word at the cursor.

@@ -478,8 +478,7 @@ impl Session {
             relay::enlarge(fd.as_fd());
             return Ok(Sink::Descriptor(fd));
         }
-        let rendered = command.entry.prints == Prints::Rows;
-        Ok(Sink::Terminal(fd, TerminalFilter::new(rendered || self.options.raw_color)))
+        Ok(Sink::Terminal(fd, TerminalFilter::new(command.entry.colors || self.options.raw_color)))
     }
 
     fn operators_input(&self, pipeline: &mut Pipeline) -> Result<OwnedFd, Fault> {

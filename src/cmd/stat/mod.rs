@@ -186,7 +186,7 @@ impl Stat {
             mounts,
         };
         let bytes = match format {
-            Some(format) => format.of_file(&file),
+            Some(format) => format.of_file(&file, cx.tty),
             None => page(&file, cx.tty).into_bytes(),
         };
         out.bytes().write_all(&bytes).map_err(Fault::output)
@@ -223,7 +223,7 @@ impl Stat {
         }
         let file_system = FileSystem { path: path.as_bytes(), space: &space, kind: &kind };
         let bytes = match format {
-            Some(format) => format.of_file_system(&file_system),
+            Some(format) => format.of_file_system(&file_system, cx.tty),
             None => file_system_page(&file_system, cx.tty).into_bytes(),
         };
         out.bytes().write_all(&bytes).map_err(Fault::output)
