@@ -16,6 +16,7 @@ use crate::cmd::lookup::Lookup;
 use crate::cmd::{self, denied, refusal};
 use crate::enter::fds;
 use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
+use crate::out::fault::printed;
 use crate::out::{Fault, Format};
 use crate::shell;
 use crate::sys::{open, passwd, syscall};
@@ -48,9 +49,12 @@ pub fn run(extra: usize) -> u8 {
         Task::Directory(_) => ("cd".to_owned(), job.faults),
         _ => ("nsdbg".to_owned(), job.faults),
     };
+    let mut result = perform(job, extra);
     // This process ends by _exit, which flushes nothing.
-    let flush = |_: &u8| drop(io::stdout().flush());
-    match perform(job, extra).inspect(flush) {
+    if result == Ok(0) {
+        result = printed(io::stdout().flush());
+    }
+    match result {
         Ok(status) => status,
         Err(fault) => {
             let fault = denied::explain(fault);

@@ -18,6 +18,7 @@ use super::{Options, Session};
 use crate::enter::image::Startup;
 use crate::enter::launcher::Launcher;
 use crate::out::Fault;
+use crate::out::fault::printed;
 use crate::out::field::IN_TARGET;
 use crate::out::name::escape;
 use crate::sys::syscall::{self, prctl};
@@ -62,12 +63,12 @@ pub fn run(
         }
         wait(&running)?;
         for one in &mut running {
-            if one.relay(&printer).is_err() {
+            if let Err(error) = one.relay(&printer) {
                 // Nobody reads on: the others end with us.
                 for one in &running {
                     let _ = kill(one.pid, Signal::SIGTERM);
                 }
-                return Ok(128 + libc::SIGPIPE as u8);
+                return printed(Err(error));
             }
         }
         let mut left = Vec::new();

@@ -40,6 +40,7 @@ use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
 use crate::enter::{fds, procfs, watch};
+use crate::out::fault::printed;
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::{self, Users};
@@ -297,10 +298,10 @@ impl Session {
         let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
     }
 
-    /// Text for the operator on stdout.
-    fn print(&self, text: &[u8]) {
+    /// Text for the operator on stdout; the status.
+    fn print(&self, text: &[u8]) -> Result<u8, Fault> {
         let shown = self.terminal.shown(text, self.terminal.stdout);
-        let _ = std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush());
+        printed(std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush()))
     }
 
     fn note_environment(&self) {

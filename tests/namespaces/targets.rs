@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::Value;
 
-use crate::live::{Ran, descendants, run, within};
+use crate::live::{Ran, descendants, end, run, within};
 use crate::prompt::Prompt;
 use crate::support::{LIMIT, NSDBG, Sandbox, needs_root, new_directory, sandbox};
 
@@ -193,6 +193,10 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
         rows(&ran).iter().map(|row| row["in_target"].as_str().unwrap().to_owned()).collect();
     targets.sort();
     assert_eq!(targets, ["solo-1", "solo-2"], "{ran:?}");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut nsdbg = root.nsdbg();
+    nsdbg.args(all).args(["--", "ls", "/"]).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+    end(nsdbg.spawn().unwrap()).fails(1, "write standard output: no space left on device");
     root.run(&["--all", "--runtime", "podman", "--match", "nothing", "--", "ls"])
         .fails(125, "no container is meant");
     root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
