@@ -78,6 +78,7 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             .with_hint("sudo nsdbg …")
             .with_status(125));
     }
+    sys::random::draw_keys().map_err(|errno| Fault::of("getrandom", errno).with_status(125))?;
     match asked {
         Asked::Idle(socket) => {
             // There is nothing to launch.

@@ -2,7 +2,6 @@
 //! down is not run.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -16,6 +15,7 @@ use crate::enter::image::Startup;
 use crate::out::{Fault, Name, units};
 use crate::sys::open::read_bounded;
 use crate::sys::passwd::{self, Users};
+use crate::sys::random;
 use crate::target::cgroup::Cgroup;
 use crate::target::{Target, scan};
 
@@ -103,10 +103,8 @@ impl Audit {
                 Sink::Datagrams(connect(Path::new(SYSLOG)).map_err(fault)?, head.into_bytes())
             }
         };
-        // Sessions of --all are forked from one process, which has made such numbers before.
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u32(std::process::id());
-        let session = format!("{:016x}", hasher.finish());
+        let number = random::number().map_err(|errno| Fault::of("getrandom", errno).with_status(125))?;
+        let session = format!("{number:016x}");
         Ok(Some(Self { sink, object, session, user: user(startup), reason }))
     }
 

@@ -8,7 +8,6 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -17,6 +16,8 @@ use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+
+use super::random;
 
 /// Directories in one another.
 const MAX_DEPTH: usize = 800;
@@ -65,12 +66,15 @@ pub struct Unfinished {
 
 impl Tree {
     /// The tree under an open directory.
-    pub fn new(root: OwnedFd) -> Self {
+    ///
+    /// # Errors
+    /// As getrandom(2).
+    pub fn new(root: OwnedFd) -> nix::Result<Self> {
         let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
             .map_or(256, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
-        let random = std::hash::RandomState::new().build_hasher().finish();
+        let random = random::number()?;
         let limit = MAX_DEPTH.min(files.saturating_sub(64)).max(8);
-        Self { root, levels: Vec::new(), random, next: 0, limit, failed: Vec::new() }
+        Ok(Self { root, levels: Vec::new(), random, next: 0, limit, failed: Vec::new() })
     }
 
     /// Makes a directory; one that is there is entered and keeps its attributes.
@@ -315,7 +319,7 @@ mod tests {
     }
 
     fn tree(at: &Path) -> Tree {
-        Tree::new(super::super::dir::open(at.join("tree").as_os_str(), true).unwrap())
+        Tree::new(super::super::dir::open(at.join("tree").as_os_str(), true).unwrap()).unwrap()
     }
 
     fn write(tree: &mut Tree, path: &[&[u8]]) -> nix::Result<()> {

@@ -16,6 +16,7 @@ pub mod open;
 pub mod passwd;
 pub mod permission;
 pub mod proc;
+pub mod random;
 pub mod resolv;
 pub mod signal;
 pub mod socket;
