@@ -26,7 +26,7 @@ mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,6 +44,7 @@ use crate::out::fault::printed;
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::{self, Users};
+use crate::sys::shared::{self, Shared};
 use crate::target::Target;
 use crate::target::host::Host;
 
@@ -388,6 +389,20 @@ impl Session {
             None => Host::find(self.options.host_root.as_deref())?,
         };
         Ok(self.host.insert(host))
+    }
+
+    /// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its
+    /// Ctrl-C.
+    fn node_input(&self, path: &OsStr) -> Result<OwnedFd, Fault> {
+        let shared = Shared::of(self.target.mountinfo().as_deref());
+        shared::regular(path, &shared).map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))
+    }
+
+    /// A file of the node to write.
+    fn node_output(&self, path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
+        let shared = Shared::of(self.target.mountinfo().as_deref());
+        let file = shared::to_write(path, append, &shared);
+        file.map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))
     }
 
     fn shares_pid_namespace(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::cmd::{self, Accepts, Entry, Needs, NodeFiles, Place, Watch};
 use crate::enter::{fds, watch};
 use crate::out::Fault;
 use crate::sys::passwd::Users;
+use crate::sys::shared::Shared;
 use crate::sys::syscall;
 use crate::target::Target;
 use crate::target::host::Host;
@@ -56,7 +57,8 @@ fn words(arguments: Vec<Argument>) -> Result<Vec<OsString>, Fault> {
 fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Result<(), Fault> {
     let target = entry.wants(args.to_vec())?.target;
     let target = target.ok_or_else(|| Fault::say("where to write is not known").with_status(125))?;
-    let destination = Destination::open(&target.path)?;
+    let shared = Shared::of(cx.mounts.as_deref());
+    let destination = Destination::open(&target.path, Some(&shared))?;
     watch::confine_writer(destination.directory.as_fd(), target.owner)?;
     cx.destination = Some(destination);
     Ok(())

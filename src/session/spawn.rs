@@ -18,13 +18,12 @@ use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::lookup::PidNamespace;
-use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants, refusal};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
 use crate::enter::Step;
 use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::out::filter::TerminalFilter;
 use crate::out::{Fault, Format};
-use crate::sys::open;
 use crate::sys::syscall::{self, pidfd_open};
 
 /// A command that is ready to be started.
@@ -326,9 +325,9 @@ impl Session {
                     let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
                     if number == 0 {
                         stdio[0] = reader;
-                        pipeline.pumps.push(Pump::new(node_input(&path)?, Sink::Descriptor(writer)));
+                        pipeline.pumps.push(Pump::new(self.node_input(&path)?, Sink::Descriptor(writer)));
                     } else {
-                        let file = node_output(&path, append)?;
+                        let file = self.node_output(&path, append)?;
                         stdio[number as usize] = writer;
                         pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(file)));
                     }
@@ -347,10 +346,10 @@ impl Session {
         for HostFile { path, write } in files {
             let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
             if *write {
-                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(node_output(path, false)?)));
+                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(self.node_output(path, false)?)));
                 ends.push(writer);
             } else {
-                pipeline.pumps.push(Pump::new(node_input(path)?, Sink::Descriptor(writer)));
+                pipeline.pumps.push(Pump::new(self.node_input(path)?, Sink::Descriptor(writer)));
                 ends.push(reader);
             }
         }
@@ -487,15 +486,6 @@ impl Session {
         pipeline.input = Some(Pump::new(fd, Sink::Descriptor(writer)));
         Ok(reader)
     }
-}
-
-/// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its Ctrl-C.
-fn node_input(path: &OsStr) -> Result<OwnedFd, Fault> {
-    open::regular(path).map(|(file, _)| file.into()).map_err(|refused| refusal(path, refused))
-}
-
-fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
-    open::to_write(path, append).map(OwnedFd::from).map_err(|refused| refusal(path, refused))
 }
 
 /// For each command of a pipeline the one whose rows it is given: none for those that do not work on rows, and for a

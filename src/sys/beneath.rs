@@ -266,6 +266,10 @@ impl Tree {
         let how = if made { OFlag::O_RDONLY } else { OFlag::O_PATH };
         let flags = how | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(self.here(), c_name.as_c_str(), flags, Mode::empty())?;
+        // Who may write to the directory above can have put another one in its place, which is not given away.
+        if made && !super::dir::is_empty(fd.as_fd())? {
+            return Err(Errno::ELOOP);
+        }
         self.levels.push(Level { name: name.to_vec(), fd, attributes: attributes.filter(|_| made) });
         Ok(())
     }

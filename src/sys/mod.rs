@@ -18,6 +18,7 @@ pub mod permission;
 pub mod proc;
 pub mod random;
 pub mod resolv;
+pub mod shared;
 pub mod signal;
 pub mod socket;
 pub mod start;

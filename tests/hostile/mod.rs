@@ -40,6 +40,7 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "hold" => hold::hold(argument.parse().unwrap()),
         "racers" => unshare::racers(),
         "swap" => swap::swap(argument, &rest[1]),
+        "steal" => swap::steal(argument, &rest[1]),
         "stop" => signals::all(19, 1),
         "kill" => signals::all(9, 1),
         "signals" => signals::mixed(argument.parse().unwrap()),

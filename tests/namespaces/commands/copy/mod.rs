@@ -1,6 +1,7 @@
 //! `get` and `put`, with GNU tar as the oracle. What hostile containers do about copies is in `hostile`.
 
 mod hostile;
+mod shared;
 mod tree;
 
 use std::ffi::OsStr;
