@@ -82,6 +82,8 @@ pub struct Pump {
     ended: bool,
     /// Whether it is the sink that is waited for.
     blocked: bool,
+    /// Whether what was written to a terminal ends within a line; none where nothing was.
+    mid_line: Option<bool>,
     /// Why it ended early, if not by a closed pipe.
     pub error: Option<Errno>,
 }
@@ -97,6 +99,7 @@ impl Pump {
             spliced,
             ended: false,
             blocked: false,
+            mid_line: None,
             error: None,
         }
     }
@@ -129,6 +132,11 @@ impl Pump {
             Some(fd) if self.blocked => Some(PollFd::new(fd, PollFlags::POLLOUT)),
             _ => self.from.as_ref().map(|from| PollFd::new(from.as_fd(), PollFlags::POLLIN)),
         }
+    }
+
+    /// Whether what it last wrote to a terminal ends within a line; none where it wrote nothing.
+    pub fn is_mid_line(&self) -> Option<bool> {
+        self.mid_line
     }
 
     /// Whether it waits for its source, and has nothing left to write.
@@ -208,6 +216,11 @@ impl Pump {
             // A pipe that polls writable takes PIPE_BUF bytes at least without blocking.
             let limit = if is_pipe(fd) { limit.min(4096) } else { limit };
             let written = write(fd, &self.pending[..self.pending.len().min(limit)])?;
+            if matches!(sink, Sink::Terminal(..))
+                && let Some(last) = written.checked_sub(1).and_then(|last| self.pending.get(last))
+            {
+                self.mid_line = Some(*last != b'\n');
+            }
             self.pending.drain(..written);
             self.blocked = !self.pending.is_empty();
         }

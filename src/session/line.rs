@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Instant;
 
+use nix::sys::signal::{SigSet, Signal};
+
 use super::job::{Argument, Redirection};
 use super::run::{Limits, Outcome};
 use super::spawn::{Prepared, Redirect, To, node_path};
@@ -16,6 +18,20 @@ use crate::shell::{self, Expanded, Joint, Pipeline, Simple, Word};
 const KILLED: u8 = 128 + libc::SIGKILL as u8;
 
 impl Session {
+    /// Runs the lines of a text, one after the other, and returns the last one's status. Ctrl-C ends them all.
+    pub(super) fn run_text(&mut self, text: &[u8], stdin: bool) -> u8 {
+        let mut status = 0;
+        self.interrupted = false;
+        for line in shell::lines(text) {
+            status = self.run_line(line, stdin);
+            let is_failure = self.options.stop_at_failure && status != 0;
+            if self.leave.is_some() || self.target_ended || self.interrupted || is_failure {
+                break;
+            }
+        }
+        status
+    }
+
     /// Runs a line and returns its status. `stdin`: whether its first command may read the operator's stdin.
     pub(super) fn run_line(&mut self, line: &[u8], stdin: bool) -> u8 {
         self.audited(line, |session| session.run_parsed(line, stdin))
@@ -107,11 +123,17 @@ impl Session {
                 return fault.status;
             }
         };
+        // Ctrl-\ is for the command, too.
+        let quit = SigSet::from(Signal::SIGQUIT);
+        let _ = quit.thread_block();
         pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, &mut outcome);
+        let _ = quit.thread_unblock();
         self.conclude(name, &outcome)
     }
 
     fn conclude(&mut self, name: &str, outcome: &Outcome) -> u8 {
+        self.is_mid_line.set(outcome.is_mid_line);
+        self.interrupted |= outcome.interrupted;
         self.note_label(outcome);
         self.target_ended |= outcome.target_ended;
         if outcome.target_ended || (outcome.failure.is_some() && self.target.has_ended()) {
@@ -134,6 +156,13 @@ impl Session {
                 self.report_of(name, &Fault::say("it was killed: not by nsdbg"));
             }
             _ => {}
+        }
+        for (name, status) in &outcome.lost {
+            let cause = match Signal::try_from(i32::from(*status) - 128) {
+                Ok(signal) => format!("it was killed by {}: not by nsdbg", signal.as_str()),
+                Err(_) => "nsdbg itself failed in it".to_owned(),
+            };
+            self.report_of(name, &Fault::say(cause));
         }
         for (name, pid) in &outcome.abandoned {
             let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));

@@ -23,6 +23,7 @@ mod stage;
 mod terminal;
 mod variables;
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
@@ -101,6 +102,10 @@ pub struct Session {
     is_one_shot: bool,
     is_prompt: bool,
     target_ended: bool,
+    /// Whether Ctrl-C ended the last command.
+    interrupted: bool,
+    /// Whether what a command last wrote to the terminal ends within a line.
+    is_mid_line: Cell<bool>,
     label_noted: bool,
     leave: Option<u8>,
 }
@@ -121,7 +126,10 @@ impl Session {
         let failed = |step: &'static str| move |errno| Fault::of(step, errno).with_status(125);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&interrupt), None).map_err(failed("sigprocmask"))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&interrupt, flags).map_err(failed("signalfd"))?;
+        // SIGQUIT is blocked only while a command runs.
+        let mut read = interrupt;
+        read.add(Signal::SIGQUIT);
+        let signals = SignalFd::with_flags(&read, flags).map_err(failed("signalfd"))?;
         let terminal = Terminal::open(&startup);
         let variables = Variables::new(target.facts.environment.clone());
         let audit = audit::Audit::open(&options, &startup)?;
@@ -145,6 +153,8 @@ impl Session {
             is_one_shot: false,
             is_prompt: false,
             target_ended: false,
+            interrupted: false,
+            is_mid_line: Cell::new(false),
             label_noted: false,
             leave: None,
             options,
@@ -218,7 +228,7 @@ impl Session {
                 self.report(&line_too_long());
                 return 2;
             }
-            self.run_line(line.as_bytes(), true)
+            self.run_text(line.as_bytes(), true)
         } else if self.terminal.stdin {
             self.is_prompt = true;
             if let Err(fault) = self.audit_session("open") {
@@ -294,6 +304,9 @@ impl Session {
 
     /// A line for the operator on stderr, through the filter where that is a terminal.
     fn say(&self, line: &str) {
+        if self.is_mid_line.take() && self.terminal.stderr {
+            let _ = std::io::stderr().write_all(b"\n");
+        }
         let line = self.terminal.shown(line.as_bytes(), self.terminal.stderr);
         let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
     }

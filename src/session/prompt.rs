@@ -25,6 +25,7 @@ use super::checkup::{Checkup, is_ready};
 use super::{Session, complete, history, terminal};
 use crate::out::Fault;
 use crate::out::name::escape;
+use crate::shell;
 
 /// In the prompt for the user and the directory, where the container could not tell them.
 const UNKNOWN: &str = "?";
@@ -131,8 +132,20 @@ impl Session {
                 }
                 Ok(line) => {
                     let mut session = session.borrow_mut();
-                    session.remember(&line, &mut editor, &mut file);
-                    session.run_line(line.as_bytes(), true);
+                    session.interrupted = false;
+                    // Several, where they were pasted: each is shown above its output.
+                    for (number, line) in shell::lines(line.as_bytes()).into_iter().enumerate() {
+                        if number > 0 {
+                            let _ = session
+                                .print(&[session.prompt_text(&user.1).as_bytes(), line, b"\n"].concat());
+                        }
+                        session.remember(&String::from_utf8_lossy(line), &mut editor, &mut file);
+                        session.run_line(line, true);
+                        session.end_line();
+                        if session.leave.is_some() || session.target_ended || session.interrupted {
+                            break;
+                        }
+                    }
                     if let Some(status) = session.leave {
                         break status;
                     }
@@ -160,6 +173,15 @@ impl Session {
             return 125;
         }
         status
+    }
+
+    /// Marks output whose last line has no newline, so that the prompt, which clears its line, does not take it away.
+    fn end_line(&self) {
+        if self.is_mid_line.take() && self.terminal.stdout {
+            let mark = if self.terminal.color { "\x1b[2m⏎\x1b[0m\n" } else { "⏎\n" };
+            // What can't be shown was not asked for.
+            let _ = io::stdout().write_all(mark.as_bytes()).and_then(|()| io::stdout().flush());
+        }
     }
 
     /// `NAME[PID] USER:DIRECTORY$ `, every part of it from the container and so escaped.

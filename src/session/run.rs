@@ -31,6 +31,10 @@ pub struct Outcome {
     pub target_ended: bool,
     /// The security label could not be taken.
     pub label_refused: Option<Errno>,
+    /// Stages before the last that were killed, not by us, or in which nsdbg itself failed: name and status.
+    pub lost: Vec<(String, u8)>,
+    /// Whether what was last written to a terminal ends within a line.
+    pub is_mid_line: bool,
     /// Ended by Ctrl-C.
     pub interrupted: bool,
     /// Ended by the time limit.
@@ -45,6 +49,13 @@ pub struct Outcome {
     pub is_output_held: bool,
     /// Writing the output failed.
     pub output_error: Option<Errno>,
+}
+
+impl Outcome {
+    /// Whether nobody but the commands themselves had a hand in their end.
+    fn is_undisturbed(&self) -> bool {
+        !self.interrupted && !self.timed_out && !self.target_ended && self.failure.is_none()
+    }
 }
 
 /// The processes and streams of one pipeline.
@@ -64,7 +75,7 @@ pub struct Pipeline {
 
 /// What may end a pipeline early.
 pub struct Limits<'a> {
-    /// SIGINT is read here.
+    /// SIGINT and SIGQUIT are read here.
     pub signals: &'a SignalFd,
     /// The time limit of a command.
     pub timeout: Option<Duration>,
@@ -158,12 +169,18 @@ impl Pipeline {
             .flatten()
             .chain(self.stages.iter().filter_map(Stage::deadline))
             .min();
-            let (interrupted, moved) = self.wait(limits.signals, next, outcome);
+            let (signal, moved) = self.wait(limits.signals, next, outcome);
             if moved {
                 quiet_since = quiet_since.map(|_| Instant::now());
             }
-            if interrupted {
+            if let Some(signal) = signal {
                 match &mut ending {
+                    None if signal == libc::SIGQUIT => {
+                        outcome.interrupted = true;
+                        let mut now = Ending::killed();
+                        now.hurry(&mut self.stages);
+                        ending = Some(now);
+                    }
                     None => {
                         outcome.interrupted = true;
                         outcome.hindered = self.hindrance();
@@ -176,6 +193,12 @@ impl Pipeline {
         }
         self.progress = None;
         outcome.output_error = self.pumps.iter().find_map(|pump| pump.error);
+        if outcome.is_undisturbed() {
+            let last = self.stages.iter().rposition(|stage| !stage.auxiliary);
+            let before = self.stages.iter().enumerate().filter(|(at, _)| Some(*at) != last);
+            let lost = before.filter_map(|(_, stage)| Some((stage.name.clone(), stage.status?)));
+            outcome.lost = lost.filter(|(_, status)| is_lost(*status)).collect();
+        }
         let last = self.stages.iter().rfind(|stage| !stage.auxiliary).and_then(|stage| stage.status);
         let auxiliary = self.stages.iter().filter(|s| s.auxiliary).filter_map(|s| s.status).find(|s| *s != 0);
         outcome.status = match () {
@@ -183,7 +206,7 @@ impl Pipeline {
             () if outcome.failure.is_some() || outcome.target_ended => 125,
             () if outcome.interrupted => 130,
             () => match last.unwrap_or(137) {
-                0 => auxiliary.unwrap_or(0),
+                0 => auxiliary.or(outcome.lost.first().map(|(_, status)| *status)).unwrap_or(0),
                 status => status,
             },
         };
@@ -200,8 +223,13 @@ impl Pipeline {
         running.filter_map(Stage::pid_inside).find_map(held::cause)
     }
 
-    /// Waits for something to happen until `next`, and lets it. Returns whether SIGINT came, and whether a stream moved.
-    fn wait(&mut self, signals: &SignalFd, next: Option<Instant>, outcome: &mut Outcome) -> (bool, bool) {
+    /// Waits for something to happen until `next`, and lets it. Returns the signal that came, and whether a stream moved.
+    fn wait(
+        &mut self,
+        signals: &SignalFd,
+        next: Option<Instant>,
+        outcome: &mut Outcome,
+    ) -> (Option<i32>, bool) {
         let stages: Vec<usize> =
             (0..self.stages.len()).filter(|i| self.stages[*i].status.is_none()).collect();
         let pumps: Vec<usize> = (0..self.pumps.len()).filter(|i| !self.pumps[*i].is_done()).collect();
@@ -214,7 +242,7 @@ impl Pipeline {
             fds.extend(self.progress.as_ref().and_then(Progress::poll_fd));
             match poll(&mut fds, until_timeout(next)) {
                 Ok(_) => {}
-                Err(_) => return (false, false),
+                Err(_) => return (None, false),
             }
             let mut ready: Vec<bool> = fds.iter().map(is_ready).collect();
             if !has_input {
@@ -241,6 +269,7 @@ impl Pipeline {
         for (i, ready) in pumps.into_iter().zip(of_pumps) {
             if *ready {
                 self.pumps[i].step();
+                outcome.is_mid_line = self.pumps[i].is_mid_line().unwrap_or(outcome.is_mid_line);
             }
         }
         for (i, ready) in stages.into_iter().zip(of_stages) {
@@ -248,7 +277,8 @@ impl Pipeline {
                 self.stages[i].step(outcome);
             }
         }
-        (head[0] && matches!(signals.read_signal(), Ok(Some(_))), of_pumps.contains(&true))
+        let signal = if head[0] { signals.read_signal().ok().flatten() } else { None };
+        (signal.map(|signal| signal.ssi_signo as i32), of_pumps.contains(&true))
     }
 }
 
@@ -291,6 +321,12 @@ impl Ending {
     fn next(&self) -> Instant {
         self.since + if self.killed { ABANDON_AFTER } else { KILL_AFTER }
     }
+}
+
+/// Whether a stage that is not the last has ended as none ends by itself: by a signal that we did not send, but for the one
+/// of a pipe that nobody reads any more; or since nsdbg itself failed.
+fn is_lost(status: u8) -> bool {
+    status == 125 || (status > 128 && status != 128 + libc::SIGPIPE as u8)
 }
 
 fn is_ready(fd: &PollFd) -> bool {

@@ -24,6 +24,7 @@ mod idle;
 mod inject;
 mod lifetime;
 mod limits;
+mod lines;
 mod live;
 mod memory;
 mod node;
