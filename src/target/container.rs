@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Instant;
 
 use super::cgroup::Cgroup;
 use super::host::Host;
@@ -337,12 +338,18 @@ fn find_ports(scan: &Scan, containers: &mut [Container]) {
     }
     let all = ports::listeners(scan.procfs.as_fd(), &spaces);
     let procfs = Procfs::new(&scan.procfs, None);
+    // Of all together: one with millions of descriptors does not keep the list of the others waiting.
+    let until = Instant::now() + ports::HOLDERS;
     for container in containers {
         let Some(listeners) = all.get(&container.spaces.net) else { continue };
         let is_shared = container.spaces.net == scan.node.net || users.get(&container.spaces.net) > Some(&1);
         container.ports = if is_shared {
             let inodes = listeners.iter().map(|(_, inode)| *inode).collect();
-            let holders = procfs.holders(&container.processes, inodes);
+            let holders = procfs.holders(&container.processes, inodes, until);
+            if holders.is_cut() {
+                let cause = "its ports are not all known: there are too many descriptors";
+                container.note.get_or_insert_with(|| cause.to_owned());
+            }
             let held: Vec<Listener> =
                 listeners.iter().filter(|(_, inode)| holders.of(*inode).is_some()).copied().collect();
             ports::numbers(&held)

@@ -58,6 +58,7 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "forks" => forks::noise(),
         "bomb" => forks::bomb(),
         "hog" => memory::hog(),
+        "descriptors" => forks::descriptors(argument.parse().unwrap(), rest[1].parse().unwrap()),
         "show" => memory::show(argument, &rest[1], rest.get(2).map_or("", String::as_str)),
         "dns" => dns::serve(argument),
         "http" => http::serve(rest),

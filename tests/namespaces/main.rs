@@ -8,6 +8,7 @@ mod audit_refused;
 mod broken;
 mod commands;
 mod confined;
+mod descriptors;
 mod ends;
 #[cfg(target_arch = "x86_64")]
 mod family;

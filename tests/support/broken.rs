@@ -12,7 +12,6 @@ unsafe extern "C" {
     fn sigprocmask(how: c_int, set: *const [u64; 16], old: *mut [u64; 16]) -> c_int;
     fn memfd_create(name: *const c_char, flags: u32) -> c_int;
     fn fallocate(fd: c_int, mode: c_int, from: i64, length: i64) -> c_int;
-    fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
     fn listen(fd: c_int, backlog: c_int) -> c_int;
 }
 

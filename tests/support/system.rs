@@ -39,6 +39,7 @@ unsafe extern "C" {
     pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     pub fn dup(fd: c_int) -> c_int;
     pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    pub fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
     pub fn ptrace(request: c_int, ...) -> c_long;
     pub fn capget(header: *const u32, data: *mut [u32; 3]) -> c_int;
     pub fn capset(header: *const u32, data: *const [u32; 3]) -> c_int;
@@ -48,6 +49,10 @@ unsafe extern "C" {
 pub const SYS_PIVOT_ROOT: c_long = 155;
 #[cfg(target_arch = "aarch64")]
 pub const SYS_PIVOT_ROOT: c_long = 41;
+#[cfg(target_arch = "x86_64")]
+pub const SYS_CLONE: c_long = 56;
+#[cfg(target_arch = "aarch64")]
+pub const SYS_CLONE: c_long = 220;
 #[cfg(target_arch = "x86_64")]
 pub const SYS_BRK: c_long = 12;
 #[cfg(target_arch = "aarch64")]

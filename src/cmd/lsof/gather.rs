@@ -145,7 +145,7 @@ impl Gatherer<'_> {
         take: &mut dyn FnMut(OpenFile) -> bool,
     ) -> bool {
         let sockets_alone = process.chosen == Chosen::Files && self.selection.sockets_alone();
-        let Ok((numbers, more)) = descriptors.numbers() else { return true };
+        let Ok((numbers, more)) = descriptors.numbers(usize::MAX) else { return true };
         self.hidden.cut += usize::from(more);
         for fd in numbers {
             let link = match descriptors.link(fd) {

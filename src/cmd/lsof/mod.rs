@@ -236,7 +236,7 @@ fn told(gatherer: &Gatherer) -> Vec<String> {
     }
     if let Some(ends) = &gatherer.ends {
         if ends.is_cut {
-            notes.push("there are more pipes and sockets than other ends are looked for".to_owned());
+            notes.push("there are too many descriptors: not all were looked at for the other ends of pipes and sockets".to_owned());
         }
         if ends.is_partial && refused == 0 {
             notes.push("other ends may be held by processes that the kernel did not show".to_owned());

@@ -1,6 +1,7 @@
 //! Gathers sockets: streamed where nothing but the socket is shown, held where their processes are looked for.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::super::{Fault, Result, Watch};
 use super::text::{Printer, Shown};
@@ -13,6 +14,9 @@ use crate::sys::proc::{Procfs, Reader, why_refused};
 
 /// Sockets that are held to look for their processes; later ones are shown without.
 const HELD: usize = 500_000;
+
+/// How long their holders are looked for.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// Kinds of sockets that are asked for.
 pub struct Kinds {
@@ -124,13 +128,17 @@ pub fn list(
     let inodes = held.iter().map(Socket::inode).filter(|inode| *inode != 0).collect();
     let mut pids = procfs.pids().map_err(|e| Fault::errno("read", "/proc", e))?;
     pids.retain(|pid| !watch.own.contains(pid));
-    let holders: Holders = procfs.holders(&pids, inodes);
+    let holders: Holders = procfs.holders(&pids, inodes, Instant::now() + LIMIT);
     let mut names = Names { reader: procfs.reader(), known: HashMap::new() };
     for socket in &held {
         let holder = holders.of(socket.inode()).map(|pid| (pid, names.of(pid)));
         printer.socket(socket, holder);
     }
     printer.end(wanted)?;
+    if holders.is_cut() {
+        let cause = "there are too many descriptors: '-' may stand for a process that was not looked at";
+        source.notes.push(cause.to_owned());
+    }
     if holders.refused() > 0 {
         source.notes.push(format!(
             "'-' may stand for one of {} processes whose descriptors the kernel refused, {}",

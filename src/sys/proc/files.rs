@@ -106,15 +106,15 @@ impl Procfs<'_> {
 }
 
 impl Descriptors {
-    /// The numbers, in the kernel's order, which is ascending; true where there are more than a million.
+    /// The numbers, in the kernel's order, which is ascending; true where there are more than `most`, or a million.
     ///
     /// # Errors
     /// What the kernel says to reading the directory.
-    pub fn numbers(&self) -> nix::Result<(Vec<u32>, bool)> {
+    pub fn numbers(&self, most: usize) -> nix::Result<(Vec<u32>, bool)> {
         let mut dir = Dir::from_fd(self.links.try_clone().map_err(|_| Errno::EMFILE)?)?;
         let mut numbers = Vec::new();
         for entry in dir.iter() {
-            if numbers.len() == FDS_LIMIT {
+            if numbers.len() == FDS_LIMIT.min(most) {
                 return Ok((numbers, true));
             }
             let entry = entry?;

@@ -33,6 +33,9 @@ fn run(facts: &Facts) -> Vec<Found> {
     let (mut seen, mut looked) = (HashSet::new(), 0);
     let mut found = Vec::new();
     for process in facts.processes().iter().filter(|process| !process.is_zombie()) {
+        if looked >= DESCRIPTORS {
+            break;
+        }
         let held = held(facts, process, &mut seen, &mut looked);
         if held.bytes < SOME {
             continue;
@@ -59,10 +62,7 @@ fn run(facts: &Facts) -> Vec<Found> {
 fn held(facts: &Facts, process: &Process, seen: &mut HashSet<((u32, u32), u64)>, looked: &mut usize) -> Held {
     let mut held = Held::default();
     let Ok(mut all) = facts.watch().procfs().descriptors(process.pid) else { return held };
-    for fd in all.numbers().unwrap_or_default().0 {
-        if *looked >= DESCRIPTORS {
-            break;
-        }
+    for fd in all.numbers(DESCRIPTORS.saturating_sub(*looked)).unwrap_or_default().0 {
         *looked += 1;
         let Ok(link) = all.link(fd) else { continue };
         let Some(path) = link.strip_suffix(DELETED).filter(|path| path.starts_with(b"/")) else { continue };
