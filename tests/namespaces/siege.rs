@@ -1,6 +1,7 @@
 //! Long sessions, and many short ones, in a target whose processes attack all the while.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -158,14 +159,16 @@ fn r22_r23_r31_many_commands_under_siege_each_on_a_fresh_file() {
     assert!(slowest < patient(SOON), "{slowest:?}");
     drop(freezers);
     let own: Vec<i32> = inside_of(target.pid);
-    let root = target.root.clone();
+    let (root, mounts) = (target.root.clone(), space(target.pid, "mnt"));
+    // Workers are there, too.
+    let left = || processes_named("nsdbg").into_iter().filter(|pid| space(*pid, "mnt") == mounts).count();
     // The attackers are stuck there too, and hold its daemon's end open.
     abort_fuse(target.pid);
     target.kill();
     // Whatever was stuck in the target's file system ends with it, and the processes outside end too.
     let gone = || own.iter().all(|pid| !fs::exists(format!("/proc/{pid}")).unwrap());
     assert!(within(SOON, gone), "{own:?}");
-    assert!(within(SOON, || workers().is_empty()), "{:?}", workers());
+    assert!(mounts.is_some() && within(SOON, || left() == 0), "{}", left());
     drop(target);
     assert!(within(SOON, || !fs::exists(&root).unwrap()));
 }
@@ -188,18 +191,13 @@ fn abort_fuse(target: i32) {
 
 /// The processes of nsdbg in the target's PID namespace.
 fn inside_of(target: i32) -> Vec<i32> {
-    let space = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let own = space(target);
-    processes_named("nsdbg").into_iter().filter(|pid| own.is_some() && space(*pid) == own).collect()
+    let own = space(target, "pid");
+    processes_named("nsdbg").into_iter().filter(|pid| own.is_some() && space(*pid, "pid") == own).collect()
 }
 
-/// Processes of nsdbg whose supervisor has gone.
-fn workers() -> Vec<i32> {
-    let is_left = |pid: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.split(' ').nth(1) == Some("1"))
-    };
-    processes_named("nsdbg").into_iter().filter(is_left).collect()
+/// The namespace of a process.
+fn space(pid: i32, kind: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok()
 }
 
 fn processes_named(name: &str) -> Vec<i32> {

@@ -100,6 +100,8 @@ fn make_box(args: &[String]) {
 
 fn namespaces(settings: &Settings, mode: &[String], up: c_int, down: c_int) -> ! {
     check(unsafe { prctl(1, 9 as c_ulong) }, "parent death signal");
+    // Not the terminal of whoever runs the tests: an attacker would type into it.
+    check(unsafe { setsid() }, "setsid");
     let mut flags = 0;
     for name in settings.get("ns").split(',') {
         flags |= match name {

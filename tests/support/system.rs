@@ -22,6 +22,7 @@ unsafe extern "C" {
     pub fn setresuid(real: u32, effective: u32, saved: u32) -> c_int;
     pub fn prctl(option: c_int, ...) -> c_int;
     pub fn fork() -> c_int;
+    pub fn setsid() -> c_int;
     pub fn pipe(ends: *mut c_int) -> c_int;
     pub fn read(fd: c_int, to: *mut u8, length: usize) -> isize;
     pub fn write(fd: c_int, from: *const u8, length: usize) -> isize;
