@@ -27,6 +27,7 @@ use cli::{Asked, Wanted};
 use enter::image::{self, Startup};
 use enter::launcher::Launcher;
 use out::Fault;
+use out::filter::filtered;
 use session::{Options, Session};
 use target::host::{self, Host};
 use target::selector::Selector;
@@ -48,7 +49,9 @@ fn main() {
 
 fn end(result: Result<u8, Fault>) -> ! {
     let status = result.unwrap_or_else(|fault| {
-        let _ = writeln!(std::io::stderr(), "{}", fault.line("nsdbg"));
+        // It may name what others have named.
+        let line = filtered(fault.line("nsdbg").as_bytes());
+        let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
         fault.status
     });
     // What is buffered would be left to nobody.

@@ -39,6 +39,7 @@ mod siege;
 mod statuses;
 mod support;
 mod targets;
+mod terminal;
 mod thieves;
 mod trace;
 mod traps;
