@@ -11,12 +11,12 @@ use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use crate::enter::image::Startup;
 use crate::out::filter;
 
-/// What `--terminal` says of a terminal that nsdbg has no descriptor of: ssh and kubectl carry our output to it by pipes.
+/// What `--terminal` says of a terminal that nsdbg reaches only through pipes, as behind ssh or kubectl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
-    /// Stdout ends there.
+pub enum Hint {
+    /// Stdout leads to it.
     Stdout,
-    /// Stderr ends there.
+    /// Stderr leads to it.
     Stderr,
     /// It shows colours.
     Color,
@@ -28,16 +28,16 @@ pub enum Said {
 ///
 /// # Errors
 /// The words that there are.
-pub fn parse(word: &str) -> Result<Said, String> {
+pub fn parse(word: &str) -> Result<Hint, String> {
     match word {
-        "stdout" => Ok(Said::Stdout),
-        "stderr" => Ok(Said::Stderr),
-        "color" => Ok(Said::Color),
+        "stdout" => Ok(Hint::Stdout),
+        "stderr" => Ok(Hint::Stderr),
+        "color" => Ok(Hint::Color),
         _ => word
             .strip_prefix("columns=")
             .and_then(|number| number.parse().ok())
             .filter(|columns| COLUMNS.contains(columns))
-            .map(Said::Columns)
+            .map(Hint::Columns)
             .ok_or_else(|| "it takes stdout, stderr, color and columns=N".to_owned()),
     }
 }
@@ -67,21 +67,21 @@ static MODES: OnceLock<libc::termios> = OnceLock::new();
 nix::ioctl_read_bad!(window_size, libc::TIOCGWINSZ, libc::winsize);
 
 impl Terminal {
-    /// Looks at the standard streams, and believes what is said of them besides. Where stdin is a terminal its modes are
-    /// kept, and put back when a signal ends us.
-    pub fn open(startup: &Startup, said: &[Said]) -> Self {
+    /// Looks at the standard streams, and takes the hints about them. Where stdin is a terminal its modes are kept, and
+    /// put back when a signal ends us.
+    pub fn open(startup: &Startup, hints: &[Hint]) -> Self {
         let stdin = std::io::stdin();
         let draws = std::io::stderr().is_terminal();
         let shows_color =
-            said.contains(&Said::Color) || startup.var("TERM").is_some_and(|term| term != "dumb");
-        let columns = said.iter().find_map(|word| match word {
-            Said::Columns(columns) => Some(*columns),
+            hints.contains(&Hint::Color) || startup.var("TERM").is_some_and(|term| term != "dumb");
+        let columns = hints.iter().find_map(|hint| match hint {
+            Hint::Columns(columns) => Some(*columns),
             _ => None,
         });
         let terminal = Self {
             stdin: stdin.is_terminal(),
-            stdout: said.contains(&Said::Stdout) || std::io::stdout().is_terminal(),
-            stderr: said.contains(&Said::Stderr) || draws,
+            stdout: hints.contains(&Hint::Stdout) || std::io::stdout().is_terminal(),
+            stderr: hints.contains(&Hint::Stderr) || draws,
             draws,
             color: shows_color && startup.var("NO_COLOR").is_none(),
             columns: columns.or_else(|| startup.var("COLUMNS")?.to_str()?.parse().ok()),
@@ -94,7 +94,7 @@ impl Terminal {
         terminal
     }
 
-    /// Columns of the terminal that stdout is, now; else what was said of it; else COLUMNS; else 80.
+    /// Columns of the terminal that stdout is, now; else those of the hints; else COLUMNS; else 80.
     pub fn width(&self) -> usize {
         let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the request fills the structure that it is given.
