@@ -162,7 +162,7 @@ pub fn command() -> clap::Command {
 }
 
 /// Options that take the word after them.
-const WITH_VALUE: [&str; 17] = [
+const WITH_VALUE: [&str; 18] = [
     "--audit",
     "--reason",
     "--serve-audit",
@@ -178,6 +178,7 @@ const WITH_VALUE: [&str; 17] = [
     "--port",
     "--match",
     "--host-root",
+    "--terminal",
     "--who",
     "--max",
 ];

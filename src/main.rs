@@ -28,6 +28,7 @@ use enter::image::{self, Startup};
 use enter::launcher::Launcher;
 use out::Fault;
 use out::fault::printed;
+use out::filter::filtered;
 use session::{Options, Session};
 use target::host::{self, Host};
 use target::selector::Selector;
@@ -52,7 +53,9 @@ fn end(result: Result<u8, Fault>) -> ! {
     let flushed = printed(std::io::stdout().flush());
     let result = result.and_then(|status| if status == 0 { flushed } else { Ok(status) });
     let status = result.unwrap_or_else(|fault| {
-        let _ = writeln!(std::io::stderr(), "{}", fault.line("nsdbg"));
+        // It may name what others have named.
+        let line = filtered(fault.line("nsdbg").as_bytes());
+        let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
         fault.status
     });
     std::process::exit(i32::from(status))

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use crate::out::filter::Filtered;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::sys::proc::Procfs;
@@ -46,6 +47,8 @@ pub struct Context {
     pub is_partnered: bool,
     /// Whether a person watches stderr on a terminal.
     pub watched: bool,
+    /// Whether stderr is the way to a terminal, with no session between that filters.
+    pub says_to_terminal: bool,
     /// Where the node's side of a copy tells how far it is.
     pub progress: Option<File>,
     /// Where the node's side of a copy writes.
@@ -121,6 +124,7 @@ impl Default for Context {
             host_files: Vec::new(),
             is_partnered: false,
             watched: false,
+            says_to_terminal: false,
             progress: None,
             destination: None,
             accepts: None,
@@ -149,13 +153,21 @@ impl Context {
             Format::Text => fault.line(self.name),
             Format::Json => fault.json(self.name).to_string(),
         };
-        // Where stderr is gone there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        self.say(&line);
     }
 
     /// Says something that is no fault, on stderr.
     pub fn note(&self, sentence: &str) {
-        let _ = writeln!(std::io::stderr(), "{}: {sentence}", self.name);
+        self.say(&format!("{}: {sentence}", self.name));
+    }
+
+    fn say(&self, line: &str) {
+        let mut stderr = std::io::stderr();
+        // Where stderr is gone there is nobody to tell.
+        let _ = match self.says_to_terminal {
+            true => writeln!(Filtered::new(stderr), "{line}"),
+            false => writeln!(stderr, "{line}"),
+        };
     }
 
     /// Whether a fault was reported.

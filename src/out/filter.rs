@@ -1,5 +1,7 @@
 //! The filter in front of the terminal: no byte of the container steers it.
 
+use std::io::{self, Write};
+
 use super::name::is_unprintable;
 
 /// Escapes a stream chunk by chunk: printable text, tab and newline pass; every other control character is shown as
@@ -82,6 +84,45 @@ impl TerminalFilter {
             }
             _ => character(bytes, to),
         }
+    }
+}
+
+/// A whole text through the filter; colours do not pass.
+pub fn filtered(text: &[u8]) -> Vec<u8> {
+    let mut filter = TerminalFilter::new(false);
+    let mut shown = Vec::with_capacity(text.len());
+    filter.push(text, &mut shown);
+    filter.finish(&mut shown);
+    shown
+}
+
+/// A writer to a terminal: what is written to it goes through the filter; colours do not pass.
+pub struct Filtered<W: Write> {
+    to: W,
+    filter: TerminalFilter,
+}
+
+impl<W: Write> Filtered<W> {
+    /// In front of `to`.
+    pub fn new(to: W) -> Self {
+        Self { to, filter: TerminalFilter::new(false) }
+    }
+}
+
+impl<W: Write> Write for Filtered<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut shown = Vec::with_capacity(bytes.len());
+        self.filter.push(bytes, &mut shown);
+        self.to.write_all(&shown)?;
+        Ok(bytes.len())
+    }
+
+    /// Ends what was begun: a character that is not complete is shown as bytes.
+    fn flush(&mut self) -> io::Result<()> {
+        let mut shown = Vec::new();
+        self.filter.finish(&mut shown);
+        self.to.write_all(&shown)?;
+        self.to.flush()
     }
 }
 
@@ -215,6 +256,16 @@ mod tests {
         ] {
             assert!(!filtered(true, &[bad]).contains('\x1b'), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_writer_filters_what_comes_in_pieces() {
+        let mut writer = Filtered::new(Vec::new());
+        for piece in [&b"a\xc2"[..], b"\x9bb\x1b", b"[2J\xe6\xbc"] {
+            writer.write_all(piece).unwrap();
+        }
+        writer.flush().unwrap();
+        assert_eq!(String::from_utf8(writer.to).unwrap(), "a<U+009B>b^[[2J\\xe6\\xbc");
     }
 
     #[test]

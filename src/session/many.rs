@@ -48,7 +48,7 @@ pub fn run(
     let mut interrupt = SigSet::empty();
     interrupt.add(Signal::SIGINT);
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&interrupt), None).map_err(fault("sigprocmask"))?;
-    let printer = Printer { terminal: Terminal::open(startup), json: options.json };
+    let printer = Printer { terminal: Terminal::open(startup, &options.terminal), json: options.json };
     let mut waiting = containers.iter();
     let mut running: Vec<Running> = Vec::new();
     let mut worst = 0;
@@ -130,7 +130,8 @@ impl Running {
             }
             // The ends of pipes that others hold would keep these from ending.
             drop((out, err, stdin, stdout, stderr));
-            let options = options.clone();
+            // Its output goes to us, and by us to the terminal.
+            let options = Options { terminal: Vec::new(), ..options.clone() };
             let json = options.json;
             let opened =
                 find::open(container).and_then(|target| Session::open(target, own, options, startup.clone()));

@@ -41,6 +41,7 @@ use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
 use crate::enter::{procfs, watch};
 use crate::out::fault::printed;
+use crate::out::filter::Filtered;
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::{self, Users};
@@ -130,7 +131,7 @@ impl Session {
         let mut read = interrupt;
         read.add(Signal::SIGQUIT);
         let signals = SignalFd::with_flags(&read, flags).map_err(failed("signalfd"))?;
-        let terminal = Terminal::open(&startup);
+        let terminal = Terminal::open(&startup, &options.terminal);
         let variables = Variables::new(target.facts.environment.clone());
         let audit = audit::Audit::open(&options, &startup)?;
         let mut session = Self {
@@ -440,7 +441,7 @@ pub fn node_command(
     startup: &Startup,
 ) -> Result<u8, Fault> {
     let Some(entry) = cmd::find(name) else { return Err(unknown(name)) };
-    let terminal = Terminal::open(startup);
+    let terminal = Terminal::open(startup, &options.terminal);
     let format = if options.json { Format::Json } else { Format::Text };
     let mut cx = cmd::Context {
         format,
@@ -448,12 +449,15 @@ pub fn node_command(
         tty: terminal.stdout,
         color: terminal.color && terminal.stdout,
         width: terminal.width(),
+        says_to_terminal: terminal.stderr,
         host: Some(Host::find(options.host_root.as_deref())?),
         ..cmd::Context::default()
     };
+    let stdout = std::io::stdout();
+    let to: Box<dyn Write> = if terminal.stdout { Box::new(Filtered::new(stdout)) } else { Box::new(stdout) };
     // What is read from here on, others may have written.
     watch::confine_lister(false)?;
-    Ok(cmd::execute(entry, arguments, &mut cx, Box::new(std::io::stdout())).0)
+    Ok(cmd::execute(entry, arguments, &mut cx, to).0)
 }
 
 fn line_too_long() -> Fault {

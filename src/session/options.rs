@@ -59,6 +59,9 @@ pub struct Options {
     /// Let colours in files and bodies through to the terminal
     #[arg(long)]
     pub raw_color: bool,
+    /// Say which pipes lead to a terminal: stdout,stderr,color,columns=N
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::terminal::parse)]
+    pub terminal: Vec<super::terminal::Hint>,
 }
 
 /// A time: seconds, or a number with ms, s, m or h.

@@ -275,7 +275,7 @@ impl Session {
             width: self.terminal.width(),
             read_only: self.options.read_only,
             is_partnered: command.is_partnered,
-            watched: self.terminal.stderr && !self.options.json,
+            watched: self.terminal.draws && !self.options.json,
         }
     }
 

@@ -1,6 +1,7 @@
-//! The operator's terminal: which of the standard streams it is, its width, and its modes, which survive our end.
+//! The operator's terminal: which of the standard streams lead to it, its width, and its modes, which survive our end.
 
 use std::io::IsTerminal;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
@@ -8,17 +9,53 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::enter::image::Startup;
-use crate::out::filter::TerminalFilter;
+use crate::out::filter;
+
+/// What `--terminal` says of a terminal that nsdbg reaches only through pipes, as behind ssh or kubectl.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Stdout leads to it.
+    Stdout,
+    /// Stderr leads to it.
+    Stderr,
+    /// It shows colours.
+    Color,
+    /// It has this many columns.
+    Columns(usize),
+}
+
+/// Parses one word of `--terminal`.
+///
+/// # Errors
+/// The words that there are.
+pub fn parse(word: &str) -> Result<Hint, String> {
+    match word {
+        "stdout" => Ok(Hint::Stdout),
+        "stderr" => Ok(Hint::Stderr),
+        "color" => Ok(Hint::Color),
+        _ => word
+            .strip_prefix("columns=")
+            .and_then(|number| number.parse().ok())
+            .filter(|columns| COLUMNS.contains(columns))
+            .map(Hint::Columns)
+            .ok_or_else(|| "it takes stdout, stderr, color and columns=N".to_owned()),
+    }
+}
+
+/// The widths that are believed.
+const COLUMNS: RangeInclusive<usize> = 1..=10_000;
 
 /// What the standard streams are.
 #[derive(Debug, Clone)]
 pub struct Terminal {
     /// Whether stdin is a terminal.
     pub stdin: bool,
-    /// Whether stdout is.
+    /// Whether stdout is one, or leads to one.
     pub stdout: bool,
-    /// Whether stderr is.
+    /// Whether stderr is one, or leads to one.
     pub stderr: bool,
+    /// Whether stderr is one itself: a line there can be drawn again and again.
+    pub draws: bool,
     /// Whether colours are wanted: a terminal that is not dumb, and no NO_COLOR.
     pub color: bool,
     columns: Option<usize>,
@@ -30,16 +67,24 @@ static MODES: OnceLock<libc::termios> = OnceLock::new();
 nix::ioctl_read_bad!(window_size, libc::TIOCGWINSZ, libc::winsize);
 
 impl Terminal {
-    /// Looks at the standard streams. Where stdin is a terminal its modes are kept, and put back when a signal ends us.
-    pub fn open(startup: &Startup) -> Self {
+    /// Looks at the standard streams, and takes the hints about them. Where stdin is a terminal its modes are kept, and
+    /// put back when a signal ends us.
+    pub fn open(startup: &Startup, hints: &[Hint]) -> Self {
         let stdin = std::io::stdin();
+        let draws = std::io::stderr().is_terminal();
+        let shows_color =
+            hints.contains(&Hint::Color) || startup.var("TERM").is_some_and(|term| term != "dumb");
+        let columns = hints.iter().find_map(|hint| match hint {
+            Hint::Columns(columns) => Some(*columns),
+            _ => None,
+        });
         let terminal = Self {
             stdin: stdin.is_terminal(),
-            stdout: std::io::stdout().is_terminal(),
-            stderr: std::io::stderr().is_terminal(),
-            color: startup.var("NO_COLOR").is_none()
-                && startup.var("TERM").is_some_and(|term| term != "dumb"),
-            columns: startup.var("COLUMNS").and_then(|text| text.to_str()?.parse().ok()),
+            stdout: hints.contains(&Hint::Stdout) || std::io::stdout().is_terminal(),
+            stderr: hints.contains(&Hint::Stderr) || draws,
+            draws,
+            color: shows_color && startup.var("NO_COLOR").is_none(),
+            columns: columns.or_else(|| startup.var("COLUMNS")?.to_str()?.parse().ok()),
         };
         if terminal.stdin
             && let Ok(modes) = tcgetattr(stdin.as_fd())
@@ -49,27 +94,20 @@ impl Terminal {
         terminal
     }
 
-    /// Columns of the terminal that stdout is, now; else COLUMNS; else 80.
+    /// Columns of the terminal that stdout is, now; else those of the hints; else COLUMNS; else 80.
     pub fn width(&self) -> usize {
         let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the request fills the structure that it is given.
         let asked = unsafe { window_size(1, &raw mut size) };
         match asked {
-            Ok(_) if self.stdout && size.ws_col > 0 => usize::from(size.ws_col),
-            _ => self.columns.filter(|columns| (1..=10_000).contains(columns)).unwrap_or(80),
+            Ok(_) if size.ws_col > 0 => usize::from(size.ws_col),
+            _ => self.columns.filter(|columns| COLUMNS.contains(columns)).unwrap_or(80),
         }
     }
 
     /// Text as it may go to a stream: filtered where that is a terminal.
     pub fn shown(&self, text: &[u8], to_terminal: bool) -> Vec<u8> {
-        if !to_terminal {
-            return text.to_vec();
-        }
-        let mut filter = TerminalFilter::new(false);
-        let mut shown = Vec::new();
-        filter.push(text, &mut shown);
-        filter.finish(&mut shown);
-        shown
+        if to_terminal { filter::filtered(text) } else { text.to_vec() }
     }
 }
 

@@ -43,6 +43,7 @@ mod statuses;
 mod support;
 mod takeover;
 mod targets;
+mod terminal;
 mod thieves;
 mod trace;
 mod traps;

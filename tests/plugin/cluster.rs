@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::harness::{VERSION, cluster, clusters, helper};
+use crate::harness::{VERSION, cluster, clusters, helper, line};
 
 /// The name of the pod that was made.
 fn made(created: &str) -> String {
@@ -131,7 +131,8 @@ fn an_install_that_stays_behind_or_is_interrupted_says_what_to_do() {
         cluster.has("rollout.fail", "error: timed out waiting for the condition\n");
         cluster.has(
             "helpers",
-            &format!("{}n2|nsdbg-n2|Pending|False|{VERSION}||ImagePullBackOff\n", helper("n1")),
+            &(helper("n1")
+                + &line("H", &["n2", "nsdbg-n2", "Pending", "False", VERSION, "", "ImagePullBackOff"])),
         );
         let ran = cluster.run(&["--install"]);
         assert_eq!(ran.status, 125, "{ran:?}");

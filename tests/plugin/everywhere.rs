@@ -7,13 +7,12 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::harness::{Cluster, LIMIT, cluster, clusters, helper, pod};
+use crate::harness::{Cluster, LIMIT, cluster, clusters, helper, line, pod};
 
 /// So many pods, two on each node; nsdbg is on all nodes.
 fn many(cluster: &Cluster, count: usize) {
     let node = |at: usize| format!("n{}", at / 2);
-    let pods: String =
-        (0..count).map(|at| pod(&format!("web-{at}"), &node(at), "Running", "") + ".\n").collect();
+    let pods: String = (0..count).map(|at| pod(&format!("web-{at}"), &node(at), "Running", "")).collect();
     let helpers: String = (0..count.div_ceil(2)).map(|at| helper(&format!("n{at}"))).collect();
     cluster.has("pods", &pods).has("helpers", &helpers);
 }
@@ -109,8 +108,10 @@ fn a_dead_node_does_not_stop_the_rest_and_the_worst_status_is_told() {
 fn pods_that_can_not_be_reached_are_told_and_the_others_are_looked_into() {
     let cluster = cluster();
     many(&cluster, 6);
-    let pods = cluster.file("pods").replacen("P|prod|web-5|n2|Running", "P|prod|web-5||Pending", 1);
-    let pods = pods.replacen("P|prod|web-4|n2|Running", "P|prod|web-4|n2|Succeeded", 1);
+    let head = |name, node, phase| line("P", &["prod", name, node, phase, ""]);
+    let pods = cluster.file("pods");
+    let pods = pods.replacen(&head("web-5", "n2", "Running"), &head("web-5", "", "Pending"), 1);
+    let pods = pods.replacen(&head("web-4", "n2", "Running"), &head("web-4", "n2", "Succeeded"), 1);
     let helpers = format!("{}{}", helper("n0"), helper("n1").replace("True", "Unknown"));
     cluster.has("pods", &pods).has("helpers", &helpers).has("exec", "echo fine");
     let ran = cluster.run(&["-A", "-l", "app=web", "--", "ls"]);

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 
-use crate::harness::{Cluster, cluster, clusters, helper, pod};
+use crate::harness::{Cluster, cluster, clusters, helper, line, pod};
 
 const FORBIDDEN: &str = "Error from server (Forbidden): pods \"nsdbg-n1\" is forbidden: User \"jane\" cannot create resource \"pods/exec\" in API group \"\" in the namespace \"nsdbg-system\"\n";
 const PODSECURITY: &str = "Error from server (Forbidden): error when creating \"STDIN\": pods \"nsdbg-node-0\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostPID=true), privileged\n";
@@ -12,8 +12,7 @@ type Case = (&'static str, fn(&Cluster), &'static [&'static str], i32, &'static 
 
 fn waiting(reason: &str) -> String {
     pod("web-0", "n1", "Pending", "")
-        .replace("2026-01-01T00:00:00Z", "")
-        .replace("||\n", &format!("|{reason}|\n"))
+        .replace("\"2026-01-01T00:00:00Z\"\t\"\"\t\"\"\n", &format!("\"\"\t\"{reason}\"\t\"\"\n"))
 }
 
 const CASES: &[Case] = &[
@@ -29,7 +28,7 @@ const CASES: &[Case] = &[
     (
         "a pod that is on no node",
         |c| {
-            c.has("pod", &waiting("").replace("|n1|", "||"));
+            c.has("pod", &waiting("").replace("\"n1\"", "\"\""));
         },
         &["web-0", "--", "ls"],
         125,
@@ -135,7 +134,8 @@ const CASES: &[Case] = &[
     (
         "nsdbg's image does not come",
         |c| {
-            c.has("helpers", "n1|nsdbg-n1|Pending|False|0.1.0||ErrImagePull\n");
+            let pulling = ["n1", "nsdbg-n1", "Pending", "False", "0.1.0", "", "ErrImagePull"];
+            c.has("helpers", &line("H", &pulling));
         },
         &["web-0", "--", "ls"],
         125,
@@ -171,7 +171,8 @@ const CASES: &[Case] = &[
     (
         "an owner without pods",
         |c| {
-            c.has("owner", "app=web,").has("pods", "web-0|Pending|False|\n");
+            let pods = line("W", &["web-0", "Pending", "False", ""]);
+            c.has("owner", &line("M", &["app", "web"])).has("pods", &pods);
         },
         &["deploy/web", "--", "ls"],
         125,
@@ -210,7 +211,7 @@ const CASES: &[Case] = &[
             let _ = c
                 .has("helpers", "")
                 .has("wait.fail", "error: timed out waiting\n")
-                .has("pod", "Pending  ErrImagePull");
+                .has("pod", &line("W", &["Pending", "", "ErrImagePull"]));
         },
         &["--node", "n1"],
         125,

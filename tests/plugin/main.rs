@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod cluster;
 mod everywhere;
 mod faults;
 mod harness;
+mod hostile;
 mod session;
 mod ssh;
+mod terminal;

@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
-use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
-
-use crate::harness::{Cluster, cluster, clusters, helper, pod};
+use crate::harness::{Cluster, cluster, clusters, helper, line, pod, terminal};
 
 /// The words after `exec` of the only such call.
 fn exec(cluster: &Cluster) -> Vec<String> {
@@ -102,15 +98,6 @@ fn a_copy_arrives_byte_for_byte_and_so_does_standard_input() {
     }
 }
 
-/// A terminal's two ends.
-fn terminal() -> (fs::File, OwnedFd) {
-    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let end = fs::File::options().read(true).write(true).open(ptsname_r(&master).unwrap()).unwrap();
-    (OwnedFd::from(master).into(), end.into())
-}
-
 // Seen to fail with -t where standard output is a pipe, and with -i where a pager reads the same terminal.
 #[test]
 fn a_terminal_is_asked_for_where_there_is_one_on_both_sides() {
@@ -176,13 +163,27 @@ fn a_pod_of_several_containers_has_one_that_is_meant_and_it_is_said_which() {
 #[test]
 fn what_owns_pods_leads_to_one_that_is_ready() {
     for cluster in clusters() {
-        cluster.has("owner", "app=web,tier in (a,b),");
-        cluster.has("pods", "web-9|Pending|False|\nweb-8|Running|True|2026-01-01T00:00:00Z\nweb-7|Running|False|\nweb-0|Running|True|\n");
+        let owner = line("M", &["app", "web"])
+            + &line("X", &["In", "tier"])
+            + &line("V", &["a"])
+            + &line("V", &["b"])
+            + &line("X", &["Exists", "x"])
+            + &line("X", &["DoesNotExist", "y"])
+            + &line("X", &["NotIn", "z"])
+            + &line("V", &["c"]);
+        let pods = line("W", &["web-9", "Pending", "False", ""])
+            + &line("W", &["web-8", "Running", "True", "2026-01-01T00:00:00Z"])
+            + &line("W", &["web-7", "Running", "False", ""])
+            + &line("W", &["web-0", "Running", "True", ""]);
+        cluster.has("owner", &owner).has("pods", &pods);
         let ran = cluster.run(&["-n", "prod", "deploy/web", "-c", "app", "--", "ls"]);
         assert_eq!((ran.status, ran.err.as_str()), (0, "kubectl nsdbg: deploy/web: pod web-0, one of 4\n"));
         let calls = cluster.calls_of("get");
         assert!(calls[0].contains(&"deploy/web".to_owned()), "{calls:?}");
-        assert!(calls[1].contains(&"--selector=app=web,tier in (a,b)".to_owned()), "{calls:?}");
+        assert!(
+            calls[1].contains(&"--selector=app=web,tier in (a,b),x,!y,z notin (c)".to_owned()),
+            "{calls:?}"
+        );
         assert!(calls[2].contains(&"web-0".to_owned()), "{calls:?}");
     }
 }

@@ -4,10 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Cluster, Ran, clusters};
+use crate::harness::{Cluster, Ran, clusters, script};
 
 /// Writes its words down, then does what sshd does with the last one.
 const SSH: &str = r#"#!/bin/sh
@@ -20,12 +19,8 @@ cd "$HOME" && exec sh -c "$1"
 /// A binary that says what it was run with.
 const BINARY: &str = "#!/bin/sh\nfor word; do printf '[%s]' \"$word\"; done\ncat\nexit 7\n";
 
-fn script(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn node(cluster: &Cluster) {
+/// A node: another home directory, and a binary.
+pub fn node(cluster: &Cluster) {
     fs::create_dir(cluster.files.join("home")).unwrap();
     script(&cluster.files.join("bin/ssh"), SSH);
     script(&cluster.files.join("bin/id"), "#!/bin/sh\ncat \"$FAKE/id\"\n");
@@ -34,17 +29,25 @@ fn node(cluster: &Cluster) {
     cluster.has("id", "0\n");
 }
 
-fn run(cluster: &Cluster, args: &[&str], input: &[u8]) -> Ran {
+/// ssh-nsdbg, with the node's binary.
+pub fn ssh_nsdbg(cluster: &Cluster, args: &[&str]) -> Command {
     let mut command = Command::new(cluster.shell[0]);
     let path = format!("{}:{}", cluster.files.join("bin").display(), std::env::var("PATH").unwrap());
     let plugin = crate::harness::plugin().with_file_name("ssh-nsdbg");
     command.args(&cluster.shell[1..]).arg(plugin).arg("--binary").arg(cluster.files.join("nsdbg"));
     command.args(args).env("PATH", path).env("FAKE", &cluster.files).env("HOME", cluster.files.join("home"));
+    command.env("TMPDIR", cluster.files.join("tmp"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().unwrap();
+    command
+}
+
+fn run(cluster: &Cluster, args: &[&str], input: &[u8]) -> Ran {
+    let mut child = ssh_nsdbg(cluster, args).spawn().unwrap();
     let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
     std::thread::spawn(move || stdin.write_all(&input));
-    cluster.end(child)
+    let ran = cluster.end(child);
+    assert!(cluster.left().is_empty(), "{:?}", cluster.left());
+    ran
 }
 
 fn copies(cluster: &Cluster) -> Vec<String> {
