@@ -377,6 +377,31 @@ fn r34_a_copy_that_is_killed_leaves_nothing() {
     }
 }
 
+// Seen to fail without the fallback: linkat(2) by descriptor, refused as before 6.10, is what names files.
+#[test]
+fn files_have_names_from_the_start_where_they_must() {
+    needs_root!();
+    let target = sandbox().file("app/file", "new").start();
+    let node = Node::new("node");
+    fs::write(node.0.join("file"), "new").unwrap();
+    let to = Node::new("to");
+    let refused = format!("{}:4={}:{}", libc::SYS_linkat, libc::AT_EMPTY_PATH, libc::ENOENT);
+    let from = node.0.join("file");
+    for (arguments, place) in [
+        (["get", "/app/file", to.text()], to.0.clone()),
+        (["put", from.to_str().unwrap(), "/tmp"], target.root.join("tmp")),
+    ] {
+        for before in [None, Some("old")] {
+            if let Some(text) = before {
+                fs::write(place.join("file"), text).unwrap();
+            }
+            run(crate::faults::filtered(&[&refused], &target).arg("--").args(arguments)).ok();
+            assert_eq!(fs::read(place.join("file")).unwrap(), b"new", "{arguments:?}");
+            assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "{arguments:?}");
+        }
+    }
+}
+
 /// Whether the kernel names a file by its descriptor for who has no capability: since 6.10.
 fn names_files_by_descriptor() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
