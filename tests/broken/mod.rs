@@ -11,6 +11,7 @@ mod prompt;
 mod resources;
 mod security;
 mod why;
+mod why_exec;
 
 use serde_json::Value;
 

@@ -1,193 +1,86 @@
-//! `why`.
+//! The walk along a path, and what decides at each component.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::AccessFlags;
 
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Component, What};
+use crate::cmd::{Fault, Result};
+use crate::out::Name;
 use crate::out::fault::errno_text;
-use crate::out::field::{field, more};
-use crate::out::name::escape;
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
 use crate::sys::passwd::Users;
-use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRITE};
+use crate::sys::permission::{self, Acl, EXECUTE, Object, Subject, WRITE};
 use crate::sys::statx::{self, Facts, kind_name, mode_text};
-
-/// Say why a file can or can't be read, written or started
-///
-/// Walks the path as the target's user, through its links, and says of each component what decides: its mode, its ACL, a
-/// capability, its mount, or that it is not there. Without a word it is about reading. The status is 0 where it may be
-/// done, 1 where not. The kernel has the last word: where it refuses what modes and ACLs allow, that is said.
-#[derive(clap::Parser)]
-#[command(args_override_self = true)]
-pub struct Why {
-    /// The file
-    #[arg(value_name = "PATH")]
-    path: OsString,
-    /// What is wanted of it: read, write, or exec; of a directory to list it, to change what is in it, to go through it
-    #[arg(value_name = "read|write|exec", value_parser = wanted)]
-    what: Option<What>,
-}
-
-/// What is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Read,
-    Write,
-    Exec,
-}
-
-fn wanted(word: &str) -> std::result::Result<What, String> {
-    match word {
-        "read" | "r" => Ok(What::Read),
-        "write" | "w" => Ok(What::Write),
-        "exec" | "x" | "execute" => Ok(What::Exec),
-        _ => Err("it is one of read, write, exec".to_owned()),
-    }
-}
-
-impl What {
-    fn bit(self) -> u16 {
-        match self {
-            Self::Read => READ,
-            Self::Write => WRITE,
-            Self::Exec => EXECUTE,
-        }
-    }
-
-    fn flag(self) -> AccessFlags {
-        match self {
-            Self::Read => AccessFlags::R_OK,
-            Self::Write => AccessFlags::W_OK,
-            Self::Exec => AccessFlags::X_OK,
-        }
-    }
-}
 
 /// As in path_resolution(7).
 const MAX_LINKS: usize = 40;
 const MAX_PATH: usize = 1 << 16;
 
-/// One component of the path.
-#[derive(Debug, serde::Serialize)]
-pub struct Component {
-    path: Name,
-    r#type: &'static str,
-    mode: String,
-    owner: String,
-    group: String,
-    target: Option<Name>,
-    needs: &'static str,
-    allowed: bool,
-    by: String,
-    fix: Option<String>,
-}
-
-impl Row for Component {
-    const COLUMNS: &'static [Column<Self>] = &[
-        Column {
-            header: "",
-            align: Align::Left,
-            cell: |row| if row.allowed { "yes" } else { "NO" }.to_owned(),
-        },
-        Column { header: "NEEDS", align: Align::Left, cell: |row| row.needs.to_owned() },
-        Column { header: "MODE", align: Align::Left, cell: |row| row.mode.clone() },
-        Column { header: "OWNER", align: Align::Left, cell: |row| row.owner.clone() },
-        Column { header: "GROUP", align: Align::Left, cell: |row| row.group.clone() },
-        Column { header: "PATH", align: Align::Left, cell: Component::shown_path },
-        Column { header: "BY", align: Align::Left, cell: |row| row.by.clone() },
-    ];
-}
-
-impl Component {
-    fn shown_path(&self) -> String {
-        match &self.target {
-            Some(target) => format!("{} -> {}", self.path.spelled(), target.spelled()),
-            None => self.path.spelled(),
-        }
-    }
-}
-
-impl Command for Why {
-    type Row = Component;
-    const PLACE: Place = Place::Inside;
-    const REPLACES: &'static str = "namei -l, getfacl, test -r, and guessing";
-    const FIELDS: &'static [Field] = &[
-        field("path", Kind::Text, "the component, from the root, without links before it"),
-        more("type", Kind::Text, "directory, regular file, symbolic link, …; empty where it is not there"),
-        field("mode", Kind::Text, "as ls shows it"),
-        field("owner", Kind::Text, "its owner"),
-        field("group", Kind::Text, "its group"),
-        more("target", Kind::Text, "of a link: where it leads"),
-        field("needs", Kind::Text, "search, follow, read, write, exec, create"),
-        field("allowed", Kind::Flag, "whether that may be done"),
-        field("by", Kind::Text, "what decides that"),
-        more("fix", Kind::Text, "what to do, where it may not be done"),
-    ];
-    const EXAMPLES: &'static [Example] = &[
-        Example { line: "why /etc/passwd", what: "what lets it be read" },
-        Example { line: "why /tmp/new write", what: "whether it can be made or written" },
-        Example { line: "why /server exec", what: "whether it can be started" },
-    ];
-
-    fn run(self, cx: &mut Context, out: &mut Output<Component>) -> Result<Status> {
-        let what = self.what.unwrap_or(What::Read);
-        let mut walk = Walk { users: cx.users(), subject: Subject::own(), components: Vec::new() };
-        let end = walk.walk(&self.path, what)?;
-        let mut components = walk.components;
-        // What the kernel says counts, whatever was found above.
-        let asked = match &end {
-            End::File => permission::ask(&self.path, what.flag()),
-            End::New(directory) => {
-                permission::ask(OsStr::from_bytes(directory), AccessFlags::W_OK | AccessFlags::X_OK)
-            }
-        };
-        if let Some(last) = components.last_mut().filter(|last| last.allowed != asked.is_ok()) {
-            last.allowed = asked.is_ok();
-            last.by = match asked {
-                Ok(()) => format!("the kernel allows it, although: {}", last.by),
-                Err(errno) => format!(
-                    "the kernel refuses it ({}), although: {}; a security module, or an attribute of the file (chattr)",
-                    errno_text(errno as i32),
-                    last.by
-                ),
-            };
-        }
-        let last = components.last().map(|last| (last.allowed, last.fix.clone()));
-        components.iter().try_for_each(|row| out.row(row)).map_err(Fault::output)?;
-        let (allowed, fix) = last.unwrap_or((false, None));
-        if let Some(fix) = fix.filter(|_| !allowed && !out.is_json()) {
-            // Behind the table, which is held back until its end.
-            let fix = if cx.tty { escape(fix.as_bytes()) } else { fix };
-            out.finish().and_then(|()| writeln!(out.bytes(), "fix: {fix}")).map_err(Fault::output)?;
-        }
-        Ok(Status(u8::from(!allowed)))
-    }
-
-    fn complete(completion: &Completion) -> Option<Vec<String>> {
-        (!completion.words.is_empty()).then(|| ["read", "write", "exec"].map(str::to_owned).to_vec())
-    }
-}
-
 /// Where a walk ended.
 enum End {
-    /// At the file, or before it.
-    File,
+    /// At this file.
+    File(Vec<u8>),
+    /// Before it.
+    Before,
     /// In this directory, which has no such file.
     New(Vec<u8>),
 }
 
-struct Walk<'a> {
-    users: &'a Users,
-    subject: Subject,
-    components: Vec<Component>,
+pub struct Walk<'a> {
+    pub users: &'a Users,
+    pub subject: Subject,
+    /// What was found.
+    pub components: Vec<Component>,
+    /// Directories that let through, each told once.
+    told: Vec<Vec<u8>>,
+    /// What is walked to is started for another file: a directory is as wrong as a device.
+    pub is_interpreter: bool,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub fn new(users: &'a Users) -> Self {
+        let subject = Subject::own();
+        Self { users, subject, components: Vec::new(), told: Vec::new(), is_interpreter: false }
+    }
+
+    /// Walks to a path, and asks the kernel; the path without links where it is allowed.
+    pub fn judge(&mut self, path: &OsStr, what: What) -> Result<Option<Vec<u8>>> {
+        let end = self.walk(path, what)?;
+        // What the kernel says counts, whatever was found above.
+        let asked = match &end {
+            End::File(_) | End::Before => permission::ask(path, what.flag()),
+            End::New(directory) => {
+                permission::ask(OsStr::from_bytes(directory), AccessFlags::W_OK | AccessFlags::X_OK)
+            }
+        };
+        let is_file = matches!(end, End::File(_));
+        let Some(last) = self.components.last_mut() else { return Ok(None) };
+        match asked {
+            // access(2) asks for the mode of what can't be started alone.
+            Ok(()) if !last.allowed && !(is_file && what == What::Exec) => {
+                last.allowed = true;
+                last.by = format!("the kernel allows it, although: {}", last.by);
+            }
+            Err(errno) if last.allowed => {
+                last.allowed = false;
+                last.by = format!(
+                    "the kernel refuses it ({}), although: {}; a security module, or an attribute of the file (chattr)",
+                    errno_text(errno as i32),
+                    last.by
+                );
+            }
+            _ => {}
+        }
+        match end {
+            End::File(path) if last.allowed => Ok(Some(path)),
+            _ => Ok(None),
+        }
+    }
+
     /// Goes through the path as path_resolution(7) says, and tells what each component needs.
     fn walk(&mut self, path: &OsStr, what: What) -> Result<End> {
         if path.is_empty() {
@@ -201,17 +94,16 @@ impl Walk<'_> {
         }
         let mut rest = parts(path.as_bytes());
         let mut links = 0;
-        let mut told = Vec::new();
         loop {
             let here = if whole.is_empty() { b"/".to_vec() } else { whole.clone() };
             let Some(part) = rest.pop_front() else {
                 return Ok(self.last(&here, what));
             };
             // A directory that was told already lets through.
-            if !told.contains(&here) {
-                told.push(here.clone());
+            if !self.told.contains(&here) {
+                self.told.push(here.clone());
                 if !self.component(&here, "search", EXECUTE) {
-                    return Ok(End::File);
+                    return Ok(End::Before);
                 }
             }
             match part.as_slice() {
@@ -233,7 +125,7 @@ impl Walk<'_> {
                     links += 1;
                     let target = target.into_vec();
                     if !self.link(&whole, &target, links > MAX_LINKS) {
-                        return Ok(End::File);
+                        return Ok(End::Before);
                     }
                     whole.truncate(if target.starts_with(b"/") { 0 } else { parent });
                     let mut before = parts(&target);
@@ -245,7 +137,7 @@ impl Walk<'_> {
                 }
                 Err(Errno::ENOENT) => {
                     self.missing(&whole, "it is not there");
-                    return Ok(End::File);
+                    return Ok(End::Before);
                 }
                 // It is there, and no link; or it can't be told, which the next round tells.
                 Err(_) => {}
@@ -287,8 +179,21 @@ impl Walk<'_> {
         };
         if self.component(path, needs, what.bit()) {
             self.mounted(path, what);
+            if what == What::Exec {
+                self.only_regular();
+            }
         }
-        End::File
+        End::File(path.to_vec())
+    }
+
+    /// execve(2) starts nothing else, whatever its mode; a directory is gone through.
+    fn only_regular(&mut self) {
+        let is_interpreter = self.is_interpreter;
+        let Some(row) = self.components.last_mut() else { return };
+        if !row.r#type.starts_with("regular") && (row.r#type != "directory" || is_interpreter) {
+            row.allowed = false;
+            row.by = format!("only a regular file can be started, and it is a {}", row.r#type);
+        }
     }
 
     /// What the mount of an allowed last component refuses.
@@ -318,11 +223,11 @@ impl Walk<'_> {
     fn new_file(&mut self, path: &[u8], directory: &[u8]) -> End {
         let Ok(facts) = statx::facts(None, OsStr::from_bytes(directory), true) else {
             self.missing(path, "it is not there");
-            return End::File;
+            return End::Before;
         };
         let object = object(directory, &facts);
         let (allowed, by) = permission::decide(&self.subject, &object, WRITE | EXECUTE);
-        let mut row = self.empty(path, "create");
+        let mut row = Self::empty(path, "create");
         (row.allowed, row.by) =
             (allowed, format!("it is not there; of its directory: {}", self.words(by, &object)));
         if !allowed {
@@ -343,7 +248,7 @@ impl Walk<'_> {
     }
 
     fn missing(&mut self, path: &[u8], why: &str) {
-        let mut row = self.empty(path, "to be there");
+        let mut row = Self::empty(path, "to be there");
         row.by = why.to_owned();
         self.components.push(row);
     }
@@ -377,19 +282,8 @@ impl Walk<'_> {
         allowed
     }
 
-    fn empty(&self, path: &[u8], needs: &'static str) -> Component {
-        Component {
-            path: path.into(),
-            r#type: "",
-            mode: String::new(),
-            owner: String::new(),
-            group: String::new(),
-            target: None,
-            needs,
-            allowed: false,
-            by: String::new(),
-            fix: None,
-        }
+    fn empty(path: &[u8], needs: &'static str) -> Component {
+        Component { path: path.into(), needs, ..Component::default() }
     }
 
     fn row(&self, path: &[u8], facts: &Facts, needs: &'static str) -> Component {
@@ -399,44 +293,7 @@ impl Walk<'_> {
             mode: String::from_utf8_lossy(&text).into_owned(),
             owner: self.users.user_name(facts.uid),
             group: self.users.group_name(facts.gid),
-            ..self.empty(path, needs)
-        }
-    }
-
-    fn words(&self, by: By, object: &Object) -> String {
-        let octal = object.mode & 0o7777;
-        match by {
-            By::Owner => format!("mode {octal:04o}, as its owner"),
-            By::Group => {
-                format!("mode {octal:04o}, as one of its group {}", self.users.group_name(object.gid))
-            }
-            By::Others => format!("mode {octal:04o}, as neither its owner nor of its group"),
-            By::AclUser(uid) => format!("ACL, the line of user {}", self.users.user_name(uid)),
-            By::AclGroup(gid) => format!("ACL, the line of group {}", self.users.group_name(gid)),
-            By::AclMask => "ACL, whose mask takes away what its line gives".to_owned(),
-            By::Override => "CAP_DAC_OVERRIDE, whatever its mode".to_owned(),
-            By::ReadSearch => "CAP_DAC_READ_SEARCH, whatever its mode".to_owned(),
-        }
-    }
-
-    fn fix(&self, path: &[u8], object: &Object, needs: &str, by: By) -> String {
-        let letter = match needs {
-            "read" => "r",
-            "write" => "w",
-            _ => "x",
-        };
-        let shown = Name::from(path).spelled();
-        let is_program = object.mode & libc::S_IFMT == libc::S_IFREG && needs == "exec";
-        match by {
-            By::Owner => format!("chmod u+{letter} {shown}"),
-            By::Group => format!("chmod g+{letter} {shown}"),
-            By::AclMask => format!("setfacl -m m::rwx {shown}"),
-            By::AclUser(_) | By::AclGroup(_) => format!("setfacl -m u:{}:{letter} {shown}", self.subject.uid),
-            _ if is_program => format!("chmod a+x {shown}"),
-            _ => format!(
-                "chmod o+{letter} {shown}, chown it to uid {}, or give the user its group {} (supplementalGroups, fsGroup, --group-add)",
-                self.subject.uid, object.gid
-            ),
+            ..Self::empty(path, needs)
         }
     }
 }
