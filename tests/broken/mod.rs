@@ -12,6 +12,7 @@ mod resources;
 mod security;
 mod why;
 mod why_exec;
+mod why_open;
 
 use serde_json::Value;
 

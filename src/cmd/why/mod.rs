@@ -1,5 +1,6 @@
 //! `why`.
 
+mod opening;
 mod program;
 mod walk;
 mod words;
@@ -8,7 +9,7 @@ use std::ffi::OsString;
 
 use nix::unistd::AccessFlags;
 
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
@@ -20,7 +21,8 @@ use walk::Walk;
 ///
 /// Walks the path as the target's user, through its links, and says of each component what decides: its mode, its ACL, a
 /// capability, its mount, or that it is not there. Without a word it is about reading. A program is followed to its
-/// script's interpreter and its loader, as execve(2) does. The status is 0 where it may be done, 1 where not. The kernel
+/// script's interpreter and its loader, as execve(2) does; to write is open(2) with O_WRONLY and O_CREAT, as a shell's `>`
+/// does. /proc/self, /dev/stdout and /dev/fd are the target's. The status is 0 where it may be done, 1 where not. The kernel
 /// has the last word: where it refuses what modes and ACLs allow, that is said.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
@@ -81,6 +83,9 @@ pub struct Component {
     allowed: bool,
     by: String,
     fix: Option<String>,
+    /// Whether it is refused for what access(2) does not look at.
+    #[serde(skip)]
+    is_more_than_mode: bool,
 }
 
 impl Row for Component {
@@ -111,6 +116,7 @@ impl Component {
 impl Command for Why {
     type Row = Component;
     const PLACE: Place = Place::Inside;
+    const NEEDS: Needs = Needs { program: true, mounts: true, ..Needs::NONE };
     const REPLACES: &'static str = "namei -l, getfacl, test -r, and guessing";
     const FIELDS: &'static [Field] = &[
         field("path", Kind::Text, "the component, from the root, without links before it"),
@@ -132,7 +138,7 @@ impl Command for Why {
 
     fn run(self, cx: &mut Context, out: &mut Output<Component>) -> Result<Status> {
         let what = self.what.unwrap_or(What::Read);
-        let mut walk = Walk::new(cx.users());
+        let mut walk = Walk::new(cx);
         if let Some(path) = walk.judge(&self.path, what)?
             && what == What::Exec
         {

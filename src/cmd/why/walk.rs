@@ -9,9 +9,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::AccessFlags;
 
 use super::{Component, What};
-use crate::cmd::{Fault, Result};
+use crate::cmd::{Context, Fault, Result};
 use crate::out::Name;
 use crate::out::fault::errno_text;
+use crate::sys::mounts::{self, Mount};
 use crate::sys::passwd::Users;
 use crate::sys::permission::{self, Acl, EXECUTE, Object, Subject, WRITE};
 use crate::sys::statx::{self, Facts, kind_name, mode_text};
@@ -39,12 +40,31 @@ pub struct Walk<'a> {
     told: Vec<Vec<u8>>,
     /// What is walked to is started for another file: a directory is as wrong as a device.
     pub is_interpreter: bool,
+    /// The target's mounts, and its PID, as it counts itself.
+    pub mounts: Vec<Mount>,
+    target: Option<i32>,
+    /// Whether the path went through /proc/self, which is another one for this process.
+    is_the_targets: bool,
+    /// Whether the last link was one of procfs to what a process has open: it is followed, whatever it reads.
+    is_magic: bool,
+    /// Whether the path ends in a slash.
+    pub is_directory: bool,
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(users: &'a Users) -> Self {
-        let subject = Subject::own();
-        Self { users, subject, components: Vec::new(), told: Vec::new(), is_interpreter: false }
+    pub fn new(cx: &'a Context) -> Self {
+        Self {
+            users: cx.users(),
+            subject: Subject::own(),
+            components: Vec::new(),
+            told: Vec::new(),
+            is_interpreter: false,
+            mounts: cx.mounts.as_deref().map(mounts::parse).unwrap_or_default(),
+            target: cx.target_inside,
+            is_the_targets: false,
+            is_magic: false,
+            is_directory: false,
+        }
     }
 
     /// Walks to a path, and asks the kernel; the path without links where it is allowed.
@@ -52,31 +72,38 @@ impl<'a> Walk<'a> {
         let end = self.walk(path, what)?;
         // What the kernel says counts, whatever was found above.
         let asked = match &end {
+            End::File(resolved) if self.is_the_targets => {
+                permission::ask(OsStr::from_bytes(resolved), what.flag())
+            }
+            End::Before if self.is_the_targets => return Ok(None),
             End::File(_) | End::Before => permission::ask(path, what.flag()),
             End::New(directory) => {
                 permission::ask(OsStr::from_bytes(directory), AccessFlags::W_OK | AccessFlags::X_OK)
             }
         };
-        let is_file = matches!(end, End::File(_));
         let Some(last) = self.components.last_mut() else { return Ok(None) };
         match asked {
-            // access(2) asks for the mode of what can't be started alone.
-            Ok(()) if !last.allowed && !(is_file && what == What::Exec) => {
+            // access(2) asks for the mode of what can't be opened or started alone.
+            Ok(()) if !last.allowed && !last.is_more_than_mode => {
                 last.allowed = true;
                 last.by = format!("the kernel allows it, although: {}", last.by);
             }
-            Err(errno) if last.allowed => {
-                last.allowed = false;
-                last.by = format!(
-                    "the kernel refuses it ({}), although: {}; a security module, or an attribute of the file (chattr)",
-                    errno_text(errno as i32),
-                    last.by
-                );
-            }
+            Err(errno) if last.allowed => match &end {
+                End::File(path) | End::New(path) => self.refused(&path.clone(), what, errno),
+                End::Before => {}
+            },
             _ => {}
         }
+        let is_allowed = |walk: &Self| walk.components.last().is_some_and(|last| last.allowed);
+        if is_allowed(self) {
+            match &end {
+                End::File(path) => self.opening(path, what),
+                End::New(directory) => self.making(directory),
+                End::Before => {}
+            }
+        }
         match end {
-            End::File(path) if last.allowed => Ok(Some(path)),
+            End::File(path) if is_allowed(self) => Ok(Some(path)),
             _ => Ok(None),
         }
     }
@@ -93,6 +120,8 @@ impl<'a> Walk<'a> {
             whole.truncate(if whole == b"/" { 0 } else { whole.len() });
         }
         let mut rest = parts(path.as_bytes());
+        self.is_directory = path.as_bytes().ends_with(b"/") && !rest.is_empty();
+        self.is_magic = false;
         let mut links = 0;
         loop {
             let here = if whole.is_empty() { b"/".to_vec() } else { whole.clone() };
@@ -120,13 +149,18 @@ impl<'a> Walk<'a> {
             if whole.len() > MAX_PATH {
                 return Err(Fault::errno("walk", path, Errno::ENAMETOOLONG));
             }
-            match nix::fcntl::readlink(OsStr::from_bytes(&whole)) {
+            self.is_magic = false;
+            match self.read_link(&whole, &here) {
                 Ok(target) => {
                     links += 1;
-                    let target = target.into_vec();
                     if !self.link(&whole, &target, links > MAX_LINKS) {
                         return Ok(End::Before);
                     }
+                    // What it reads is a name for people; the kernel goes to what is open.
+                    if self.is_magic {
+                        continue;
+                    }
+                    self.is_directory |= rest.is_empty() && target.ends_with(b"/");
                     whole.truncate(if target.starts_with(b"/") { 0 } else { parent });
                     let mut before = parts(&target);
                     before.append(&mut rest);
@@ -139,8 +173,37 @@ impl<'a> Walk<'a> {
                     self.missing(&whole, "it is not there");
                     return Ok(End::Before);
                 }
+                Err(Errno::EACCES) if process(&here).is_some() => {
+                    let why = "this process of nsdbg may not look at it: another user's process, one that is not \
+                               dumpable, or Yama; the process itself may";
+                    self.missing(&whole, why);
+                    return Ok(End::Before);
+                }
                 // It is there, and no link; or it can't be told, which the next round tells.
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Where a link leads for the target, which has another /proc/self.
+    fn read_link(&mut self, path: &[u8], directory: &[u8]) -> nix::Result<Vec<u8>> {
+        let target = nix::fcntl::readlink(OsStr::from_bytes(path))?.into_vec();
+        if !is_procfs(directory) {
+            return Ok(target);
+        }
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        match (name, self.target) {
+            (b"self", Some(pid)) if process(directory).is_none() => {
+                self.is_the_targets = true;
+                Ok(pid.to_string().into_bytes())
+            }
+            (b"thread-self", Some(pid)) if process(directory).is_none() => {
+                self.is_the_targets = true;
+                Ok(format!("{pid}/task/{pid}").into_bytes())
+            }
+            _ => {
+                self.is_magic = process(directory).is_some();
+                Ok(target)
             }
         }
     }
@@ -166,8 +229,19 @@ impl<'a> Walk<'a> {
         (row.allowed, row.by) = (allowed, self.words(by, &object));
         if !allowed {
             row.fix = Some(self.fix(path, &object, needs, by));
+            if let Some(cause) = self.unmapped(path, &facts) {
+                row.by = format!("{}; {cause}", row.by);
+            }
         }
         self.components.push(row);
+        // Of what is only passed nobody else asks the kernel.
+        if allowed
+            && needs == "search"
+            && let Err(errno) = permission::ask(OsStr::from_bytes(path), AccessFlags::X_OK)
+        {
+            self.refused(path, What::Exec, errno);
+            return false;
+        }
         allowed
     }
 
@@ -178,6 +252,7 @@ impl<'a> Walk<'a> {
             What::Exec => "exec",
         };
         if self.component(path, needs, what.bit()) {
+            self.slash();
             self.mounted(path, what);
             if what == What::Exec {
                 self.only_regular();
@@ -191,7 +266,7 @@ impl<'a> Walk<'a> {
         let is_interpreter = self.is_interpreter;
         let Some(row) = self.components.last_mut() else { return };
         if !row.r#type.starts_with("regular") && (row.r#type != "directory" || is_interpreter) {
-            row.allowed = false;
+            (row.allowed, row.is_more_than_mode) = (false, true);
             row.by = format!("only a regular file can be started, and it is a {}", row.r#type);
         }
     }
@@ -243,6 +318,10 @@ impl<'a> Walk<'a> {
                 Name::from(directory).spelled()
             ));
         }
+        if row.allowed && self.is_directory {
+            (row.allowed, row.is_more_than_mode) = (false, true);
+            row.by = "it is not there, and only mkdir(2) makes what a path that ends in / names".to_owned();
+        }
         self.components.push(row);
         End::New(directory.to_vec())
     }
@@ -262,10 +341,17 @@ impl<'a> Walk<'a> {
         row.by = if too_many {
             format!("it is more than the {MAX_LINKS}th link")
         } else {
-            "it is a link".to_owned()
+            match process(path_of(path)) {
+                Some(pid) if self.is_magic => {
+                    format!("process {pid} has that open: what is open counts, not the name")
+                }
+                _ if self.is_the_targets && is_procfs(path_of(path)) => {
+                    "it is a link: the target's own".to_owned()
+                }
+                _ => "it is a link".to_owned(),
+            }
         };
-        let parent = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        let directory = path.get(..parent.max(1)).unwrap_or(b"/");
+        let directory = path_of(path);
         // fs.protected_symlinks, proc_sys_fs(5); whether it is set, the kernel's own word tells.
         if let Ok(of) = statx::facts(None, OsStr::from_bytes(directory), true)
             && of.mode & (libc::S_ISVTX | 0o002) == libc::S_ISVTX | 0o002
@@ -305,4 +391,22 @@ fn object(path: &[u8], facts: &Facts) -> Object {
 
 fn parts(path: &[u8]) -> VecDeque<Vec<u8>> {
     path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// The directory that a path is in.
+pub fn path_of(path: &[u8]) -> &[u8] {
+    let parent = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    path.get(..parent.max(1)).unwrap_or(b"/")
+}
+
+fn is_procfs(path: &[u8]) -> bool {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    statx::space(OsStr::from_bytes(path)).is_ok_and(|space| space.magic == PROC_SUPER_MAGIC)
+}
+
+/// Of which process a path of procfs is.
+fn process(path: &[u8]) -> Option<i32> {
+    let mut numbers =
+        path.split(|byte| *byte == b'/').filter_map(|part| std::str::from_utf8(part).ok()?.parse().ok());
+    numbers.next().filter(|_| is_procfs(path))
 }
