@@ -63,6 +63,8 @@ pub struct Context {
     pub host: Option<Host>,
     /// The session's target, a PID of the node.
     pub target: Option<i32>,
+    /// For commands that need it: the target's PID as its own PID namespace counts.
+    pub target_inside: Option<i32>,
     /// For commands that need it: the target's mountinfo.
     pub mounts: Option<Vec<u8>>,
     /// For commands that need it: the file of the target's program, as the container names it.
@@ -132,6 +134,7 @@ impl Default for Context {
             lookup: None,
             host: None,
             target: None,
+            target_inside: None,
             mounts: None,
             program: None,
             history: Vec::new(),

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
@@ -16,8 +18,8 @@ use crate::sys::statx::{self, Space};
 
 /// Show how much room file systems have.
 ///
-/// Those of the operands, else all that are mounted and have a size; of several mounts of one file system the first. One
-/// that does not answer within two seconds is named and left out.
+/// Those of the operands, else all that are mounted and have a size; of several mounts of one file system the first. All
+/// are asked at once. One that does not answer within two seconds, or whose server is gone, is a row without numbers.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Df {
@@ -62,20 +64,30 @@ struct Row {
     target: Name,
     #[serde(rename = "type")]
     kind: String,
-    size: u64,
-    used: u64,
-    available: u64,
-    used_percent: Option<u64>,
-    inodes: u64,
-    inodes_used: u64,
-    inodes_free: u64,
-    inodes_used_percent: Option<u64>,
+    #[serde(flatten)]
+    room: Room,
     read_only: bool,
     file: Option<Name>,
+    error: Option<String>,
+}
+
+/// What statfs(2) says; nothing where it fails.
+#[derive(Default, serde::Serialize)]
+struct Room {
+    size: Option<u64>,
+    used: Option<u64>,
+    available: Option<u64>,
+    used_percent: Option<u64>,
+    inodes: Option<u64>,
+    inodes_used: Option<u64>,
+    inodes_free: Option<u64>,
+    inodes_used_percent: Option<u64>,
 }
 
 /// One that does not answer is not waited for any longer.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The most that are asked at once; so many that do not answer leave no thread for the rest.
+const THREADS: usize = 32;
 
 impl Command for Df {
     type Row = NoRow;
@@ -96,6 +108,7 @@ impl Command for Df {
         more("read_only", Kind::Flag, "whether the mount or the file system is read-only"),
         field("target", Kind::Text, "where it is mounted"),
         more("file", Kind::Text, "the operand that it was asked for"),
+        more("error", Kind::Text, "why it has no numbers: it does not answer, or what statfs(2) says"),
     ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "df -h", what: "all of them" },
@@ -108,23 +121,26 @@ impl Command for Df {
         let mut rows = Vec::new();
         if self.files.is_empty() {
             let mut seen = HashSet::new();
-            for mount in mounts::visible(&mounts) {
-                if !self.wants(&mount.kind) || (!self.all && !seen.insert(mount.device)) {
-                    continue;
-                }
-                match space(OsStr::from_bytes(&mount.target)) {
+            let mut asked = mounts::visible(&mounts);
+            asked.retain(|mount| self.wants(&mount.kind) && (self.all || seen.insert(mount.device)));
+            let paths: Vec<&OsStr> = asked.iter().map(|mount| OsStr::from_bytes(&mount.target)).collect();
+            for (mount, space) in asked.into_iter().zip(spaces_within(&paths, LIMIT)) {
+                match space {
                     Ok(space) if space.blocks == 0 && !self.all => {}
-                    Ok(space) => rows.push(row(mount, &space, None)),
                     // What the target's user may not reach is not worth a message unless it was asked for.
                     Err(fault) if fault.raw_errno() == Some(libc::EACCES) => {}
-                    Err(fault) => cx.report(&fault),
+                    Ok(space) => rows.push(row(mount, Ok(&space), None)),
+                    Err(fault) => {
+                        cx.report(&fault);
+                        rows.push(row(mount, Err(fault.cause.to_string()), None));
+                    }
                 }
             }
         } else {
             for file in &self.files {
                 match of_file(file, &mounts) {
                     Ok((mount, space)) if self.wants(&mount.kind) => {
-                        rows.push(row(&mount, &space, Some(file)))
+                        rows.push(row(&mount, Ok(&space), Some(file)))
                     }
                     Ok(_) => {}
                     Err(fault) => cx.report(&fault),
@@ -144,31 +160,63 @@ impl Command for Df {
     }
 }
 
-/// statfs(2) of what may never answer, in a thread that is left behind then.
-fn space(path: &OsStr) -> Result<Space> {
-    space_within(path, LIMIT)
-}
-
-/// The same within another limit.
+/// statfs(2) of one that may never answer.
 ///
 /// # Errors
 /// What the kernel says; that it does not answer.
 pub fn space_within(path: &OsStr, limit: Duration) -> Result<Space> {
+    let unasked = || Err(Fault::text("statfs", path, "it was not asked"));
+    spaces_within(&[path], limit).pop().unwrap_or_else(unasked)
+}
+
+/// statfs(2) of several that may never answer, all at once. A thread that gets no answer is left behind.
+///
+/// # Errors
+/// Of each what the kernel says; that it does not answer; that no thread was left to ask it.
+pub fn spaces_within(paths: &[&OsStr], limit: Duration) -> Vec<Result<Space>> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let all: Arc<Vec<OsString>> = Arc::new(paths.iter().map(|path| (*path).to_owned()).collect());
     let (sender, receiver) = mpsc::channel();
-    let asked = path.to_owned();
-    let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
-        let _ = sender.send(statx::space(&asked));
-    });
-    thread.map_err(|error| Fault::io("start a thread for", path, &error))?;
-    match receiver.recv_timeout(limit) {
-        Ok(space) => space.map_err(|errno| Fault::errno("statfs", path, errno)),
-        Err(_) => Err(Fault::text("statfs", path, "it does not answer")),
+    let mut answers: Vec<Option<nix::Result<Space>>> = vec![None; paths.len()];
+    let mut failed = None;
+    for _ in 0..paths.len().min(THREADS) {
+        let (sender, next, all) = (sender.clone(), Arc::clone(&next), Arc::clone(&all));
+        let ask = move || {
+            while let Some((at, path)) =
+                Some(next.fetch_add(1, Relaxed)).and_then(|at| Some((at, all.get(at)?)))
+            {
+                if sender.send((at, statx::space(path))).is_err() {
+                    break;
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().stack_size(64 << 10).spawn(ask) {
+            failed = Some(error);
+            break;
+        }
     }
+    drop(sender);
+    let end = Instant::now() + limit;
+    while let Ok((at, space)) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        answers[at] = Some(space);
+    }
+    // Those from here on nobody has begun with.
+    let begun = next.load(Relaxed);
+    let answer =
+        |(at, (path, answer)): (usize, (&&OsStr, Option<nix::Result<Space>>))| match (answer, &failed) {
+            (Some(space), _) => space.map_err(|errno| Fault::errno("statfs", path, errno)),
+            (None, Some(error)) if at >= begun => Err(Fault::io("start a thread for", path, error)),
+            (None, _) if at >= begun => {
+                Err(Fault::text("statfs", path, "not asked: too many others do not answer"))
+            }
+            (None, _) => Err(Fault::text("statfs", path, "it does not answer")),
+        };
+    paths.iter().zip(answers).enumerate().map(answer).collect()
 }
 
 /// The file system that a file is on, and the mount that leads to it.
 fn of_file(file: &OsStr, mounts: &[Mount]) -> Result<(Mount, Space)> {
-    let space = space(file)?;
+    let space = space_within(file, LIMIT)?;
     let fault = |errno| Fault::errno("stat", file, errno);
     let device = statx::facts(None, file, true).map_err(fault)?.device;
     let path = std::fs::canonicalize(file).map_err(|error| Fault::io("stat", file, &error))?;
@@ -193,24 +241,31 @@ fn of_file(file: &OsStr, mounts: &[Mount]) -> Result<(Mount, Space)> {
     Ok((mount.unwrap_or_else(unknown), space))
 }
 
-fn row(mount: &Mount, space: &Space, file: Option<&OsString>) -> Row {
-    let bytes = |blocks: u64| blocks.saturating_mul(space.fragment);
-    let used = space.blocks.saturating_sub(space.free);
-    let files_used = space.files.saturating_sub(space.files_free);
+fn row(mount: &Mount, space: std::result::Result<&Space, String>, file: Option<&OsString>) -> Row {
     Row {
         source: mount.source.clone().into(),
         target: mount.target.clone().into(),
         kind: mount.kind.clone(),
+        room: space.as_ref().map(|space| room(space)).unwrap_or_default(),
+        read_only: mount.is_read_only(),
+        file: file.map(|file| Name::from(file.as_os_str())),
+        error: space.err(),
+    }
+}
+
+fn room(space: &Space) -> Room {
+    let bytes = |blocks: u64| Some(blocks.saturating_mul(space.fragment));
+    let used = space.blocks.saturating_sub(space.free);
+    let files_used = space.files.saturating_sub(space.files_free);
+    Room {
         size: bytes(space.blocks),
         used: bytes(used),
         available: bytes(space.available),
         used_percent: percent(used, used.saturating_add(space.available)),
-        inodes: space.files,
-        inodes_used: files_used,
-        inodes_free: space.files_free,
+        inodes: Some(space.files),
+        inodes_used: Some(files_used),
+        inodes_free: Some(space.files_free),
         inodes_used_percent: percent(files_used, space.files),
-        read_only: mount.is_read_only(),
-        file: file.map(|file| Name::from(file.as_os_str())),
     }
 }
 
@@ -241,12 +296,16 @@ impl Df {
         let name = |name: &Name| if tty { escape(name.spelled().as_bytes()) } else { name.spelled() };
         let mut sum = [0u64; 6];
         let mut line =
-            |first: String, kind: &str, numbers: [u64; 6], last: String, out: &mut Output<NoRow>| {
+            |first: String, kind: &str, numbers: Option<[u64; 6]>, last: String, out: &mut Output<NoRow>| {
                 let mut cells = vec![first];
                 if self.print_type {
                     cells.push(kind.to_owned());
                 }
-                let [size, used, available, inodes, inodes_used, inodes_free] = numbers;
+                let Some([size, used, available, inodes, inodes_used, inodes_free]) = numbers else {
+                    cells.extend(["-", "-", "-", "-"].map(str::to_owned));
+                    cells.push(last);
+                    return table.row(cells, out.bytes());
+                };
                 let (three, share) = match self.inodes {
                     true => (
                         [inodes, inodes_used, inodes_free].map(|n| self.count(n)),
@@ -264,12 +323,16 @@ impl Df {
                 table.row(cells, out.bytes())
             };
         for row in rows {
-            let numbers = [row.size, row.used, row.available, row.inodes, row.inodes_used, row.inodes_free];
-            sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.saturating_add(number));
+            let Room { size, used, available, inodes, inodes_used, inodes_free, .. } = row.room;
+            let numbers = [size, used, available, inodes, inodes_used, inodes_free];
+            let numbers = numbers.iter().all(Option::is_some).then(|| numbers.map(Option::unwrap_or_default));
+            sum.iter_mut()
+                .zip(numbers.unwrap_or_default())
+                .for_each(|(sum, number)| *sum = sum.saturating_add(number));
             line(name(&row.source), &row.kind, numbers, name(&row.target), out)?;
         }
         if self.total {
-            line("total".to_owned(), "-", sum, "-".to_owned(), out)?;
+            line("total".to_owned(), "-", Some(sum), "-".to_owned(), out)?;
         }
         table.finish(out.bytes())
     }

@@ -114,7 +114,7 @@ pub struct Needs {
     pub host: bool,
     /// It is given the target's mountinfo.
     pub mounts: bool,
-    /// It is told which file the target's program is.
+    /// It is told which file the target's program is, and the target's own PID.
     pub program: bool,
     /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
     pub processes: bool,

@@ -82,6 +82,8 @@ pub struct Job {
     pub mounts: Option<Vec<u8>>,
     /// The file of the target's program, for a command that needs it.
     pub program: Option<Vec<u8>>,
+    /// The target's PID as its own PID namespace counts, for a command that needs it.
+    pub target: Option<i32>,
     /// The command whose rows come in, by name; empty for none.
     pub rows_of: String,
     /// Whether a person reads the output on a terminal.
@@ -113,6 +115,7 @@ impl Job {
             faults: Format::Text,
             mounts: None,
             program: None,
+            target: None,
             rows_of: String::new(),
             tty: false,
             color: false,
@@ -130,6 +133,7 @@ impl Job {
             faults: self.faults,
             mounts: self.mounts,
             program: self.program.map(OsString::from_vec),
+            target_inside: self.target,
             rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
@@ -187,6 +191,7 @@ impl Job {
         if let Some(program) = &self.program {
             to.bytes(program);
         }
+        to.number(self.target.and_then(|pid| pid.try_into().ok()).unwrap_or(0));
         to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
@@ -226,6 +231,7 @@ impl Job {
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
         let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         let program = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
+        let target = i32::try_from(from.number()?).ok().filter(|pid| *pid > 0);
         let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
@@ -239,6 +245,7 @@ impl Job {
             faults,
             mounts,
             program,
+            target,
             rows_of,
             tty,
             color,
@@ -287,6 +294,7 @@ mod tests {
             faults: Format::Json,
             mounts: Some(b"1".to_vec()),
             program: Some(b"/server".to_vec()),
+            target: Some(7),
             rows_of: "ps".into(),
             tty: true,
             width: 132,

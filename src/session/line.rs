@@ -164,8 +164,17 @@ impl Session {
             };
             self.report_of(name, &Fault::say(cause));
         }
+        let spelled =
+            |pid: &Option<i32>| pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));
+        for (name, pid) in &outcome.left_behind {
+            let pid = spelled(pid);
+            let cause = format!(
+                "it has ended, but for a thread{pid} that waits for a file system that does not answer"
+            );
+            self.report_of(name, &Fault::say(cause));
+        }
         for (name, pid) in &outcome.abandoned {
-            let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));
+            let pid = spelled(pid);
             self.report_of(name, &Fault::say(format!("given up: it does not end, not even by SIGKILL{pid}")));
         }
         if outcome.is_output_held {

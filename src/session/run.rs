@@ -20,6 +20,9 @@ const ABANDON_AFTER: Duration = Duration::from_secs(1);
 /// How long an output that somebody else holds open is waited for after the last process has ended.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long the threads of a process whose first one has ended may take to end.
+const THREADS_LIMIT: Duration = Duration::from_millis(200);
+
 /// What came of a pipeline.
 #[derive(Default)]
 pub struct Outcome {
@@ -41,6 +44,8 @@ pub struct Outcome {
     pub timed_out: bool,
     /// Commands that did not even end by SIGKILL: name and PID on the node.
     pub abandoned: Vec<(String, Option<i32>)>,
+    /// Commands that ended, but for a thread that waits in the kernel: name and PID on the node.
+    pub left_behind: Vec<(String, Option<i32>)>,
     /// Descriptors that were sent.
     pub descriptors: Vec<OwnedFd>,
     /// What the target did that kept a process from going on or from being reaped.
@@ -114,7 +119,15 @@ impl Pipeline {
         let mut ending: Option<Ending> = None;
         // When the last process had ended, or something came after that.
         let mut quiet_since: Option<Instant> = None;
+        // Since when nothing runs any more but threads that a process has left behind.
+        let mut ended_since: Option<Instant> = None;
         loop {
+            // Their output is closed by then.
+            let may_have_ended = self.pumps.iter().all(Pump::is_done) && self.all_have_ended();
+            ended_since = may_have_ended.then(|| ended_since.unwrap_or_else(Instant::now));
+            if ended_since.is_some_and(|since| since.elapsed() >= THREADS_LIMIT) {
+                self.leave(outcome);
+            }
             let running = self.stages.iter().any(|stage| stage.status.is_none());
             if !running {
                 self.input = None;
@@ -164,6 +177,7 @@ impl Pipeline {
                 ending.as_ref().map(Ending::next),
                 if ending.is_some() { None } else { deadline },
                 quiet_since.map(|since| since + DRAIN_LIMIT).filter(|until| *until > now),
+                (running && self.pumps.iter().all(Pump::is_done)).then(|| now + THREADS_LIMIT / 4),
             ]
             .into_iter()
             .flatten()
@@ -210,6 +224,22 @@ impl Pipeline {
                 status => status,
             },
         };
+    }
+
+    /// Whether of all that still runs the first threads have ended.
+    fn all_have_ended(&self) -> bool {
+        let mut running = self.stages.iter().filter(|stage| stage.status.is_none()).peekable();
+        running.peek().is_some() && running.all(|stage| stage.status_of_what_ended().is_some())
+    }
+
+    /// Waits for them no longer.
+    fn leave(&mut self, outcome: &mut Outcome) {
+        for stage in &mut self.stages {
+            if let Some(status) = stage.status_of_what_ended() {
+                outcome.left_behind.push((stage.name.clone(), stage.pid_inside()));
+                stage.leave(status);
+            }
+        }
     }
 
     /// Whether the stage whose status counts has ended.

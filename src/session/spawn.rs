@@ -269,6 +269,7 @@ impl Session {
             faults: if self.options.json { Format::Json } else { Format::Text },
             mounts: if command.entry.needs.mounts { self.target.mountinfo() } else { None },
             program: if command.entry.needs.program { self.target.program() } else { None },
+            target: command.entry.needs.program.then_some(self.target.facts.pid_inside),
             rows_of: String::new(),
             tty: to_terminal,
             color: to_terminal && self.terminal.color,

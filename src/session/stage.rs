@@ -120,6 +120,17 @@ fn parent_of(pid: i32) -> Option<i32> {
     std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// The status of a zombie, as its `stat` in the node's procfs says: the 52nd field, as waitpid(2) has it.
+fn exit_status(stat: &[u8]) -> Option<u8> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    if fields.next()? != "Z" {
+        return None;
+    }
+    let code: i32 = fields.nth(48)?.parse().ok()?;
+    Some(if code & 0x7f == 0 { (code >> 8) as u8 } else { 128 + (code & 0x7f) as u8 })
+}
+
 /// Whether a process ends within a moment.
 fn ends_within(process: BorrowedFd, limit: PollTimeout) -> bool {
     let mut polled = [PollFd::new(process, PollFlags::POLLIN)];
@@ -243,6 +254,23 @@ impl Stage {
             Process::Inside(inside) => inside.signal(signal),
             Process::Outside { pidfd, .. } => drop(pidfd_send_signal(pidfd.as_fd(), signal)),
         }
+    }
+
+    /// The status of a process whose first thread has ended, while another waits in the kernel for what does not come.
+    pub fn status_of_what_ended(&self) -> Option<u8> {
+        let Process::Inside(Inside { child: Some(child), .. }) = &self.process else { return None };
+        if self.status.is_some() || child.has_ended() {
+            return None;
+        }
+        exit_status(&std::fs::read(format!("/proc/{}/stat", child.pid)).ok()?)
+    }
+
+    /// Takes that for its status, and waits for the rest no longer.
+    pub fn leave(&mut self, status: u8) {
+        if let Process::Inside(inside) = &mut self.process {
+            inside.kill();
+        }
+        self.status = Some(status);
     }
 
     /// Gives it up. Returns whether its process itself has not ended.
@@ -397,6 +425,26 @@ impl Inside {
             Some(child) => child.signal(signal),
             // A worker that can't go on ends by its own limit.
             None => self.waiting = Some(signal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zombies_status_is_read_of_its_stat() {
+        let stat =
+            |state: &str, code: &str| format!("7 (a) b) {state} {} {code}\n", "0 ".repeat(48).trim_end());
+        for (state, code, status) in [
+            ("Z", "256", Some(1)),
+            ("Z", "0", Some(0)),
+            ("Z", "9", Some(137)),
+            ("S", "0", None),
+            ("Z", "", None),
+        ] {
+            assert_eq!(exit_status(stat(state, code).as_bytes()), status, "{state} {code}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod cgroupfs;
 pub mod dir;
 pub mod dns;
 pub mod elf;
+pub mod exec;
 pub mod fnmatch;
 pub mod icmp;
 pub mod idmap;

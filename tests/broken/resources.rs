@@ -286,3 +286,16 @@ fn a_mount_that_never_answers_holds_one_check_alone() {
     prompt.type_in(b"\r");
     prompt.sees("\nstill here\r\n");
 }
+
+// Seen to fail where what statfs(2) says of a mount was left out.
+#[test]
+fn a_mount_whose_server_is_gone_is_broken() {
+    needs_root!();
+    if !Path::new("/dev/fuse").exists() {
+        skip!("no FUSE can be mounted here");
+    }
+    let report = doctor(&started(plain().set("fuse", "dead"), &["family"]), &["resources"]);
+    let row = report.says("disk-space", "fail", "/mnt");
+    assert_eq!(row["evidence"][0], "statfs /mnt: transport endpoint is not connected (fuse)");
+    report.nothing_else_is_broken(&["disk-space"]);
+}

@@ -195,3 +195,45 @@ fn r22_a_mount_that_never_answers_is_given_up() {
         prompt.sees("on");
     }
 }
+
+// Seen to fail where what df leaves behind was waited for: silent.
+#[test]
+fn r22_a_mount_that_never_answers_holds_one_row_of_df() {
+    needs_root!();
+    if !fs::exists("/dev/fuse").unwrap() {
+        skip!("no FUSE can be mounted here");
+    }
+    for (daemon, why) in [
+        ("silent", "it does not answer"),
+        ("unread", "it does not answer"),
+        ("dead", "transport endpoint is not connected"),
+        ("bottomless", "function not implemented"),
+    ] {
+        let target = sandbox().set("fuse", daemon).start();
+        let begun = Instant::now();
+        let ran = target.run(&["df", "-a", "--json"]);
+        assert!(
+            ran.status == 1 && begun.elapsed() < patient(SOON / 2),
+            "{daemon}: {:?} {ran:?}",
+            begun.elapsed()
+        );
+        assert!(ran.err.contains(&format!("\"error\":\"{why}\"")), "{daemon}: {ran:?}");
+        assert_eq!(
+            ran.err.contains("it has ended, but for a thread"),
+            daemon == "silent",
+            "{daemon}: {ran:?}"
+        );
+        let rows: Vec<serde_json::Value> =
+            ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |target: &str| rows.iter().find(|row| row["target"] == target).unwrap();
+        assert_eq!((of("/mnt")["error"].as_str(), of("/mnt")["size"].as_u64()), (Some(why), None));
+        assert!(of("/")["error"].is_null() && of("/")["size"].as_u64() > Some(0), "{rows:#?}");
+        if daemon == "silent" {
+            // As a table, in the middle of a pipeline, and at a prompt that goes on.
+            let ran = run_with_input(&mut target.nsdbg(), b"df | grep mnt\necho on\n");
+            let text = ran.text();
+            let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+            assert_eq!(words, [vec!["fuse", "-", "-", "-", "-", "/mnt"], vec!["on"]], "{ran:?}");
+        }
+    }
+}

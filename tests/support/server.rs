@@ -251,8 +251,14 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
         "bottomless" => Some(Serving::Bottomless),
         _ => None,
     };
-    if let Some(serving) = serving {
+    if serving.is_some() || settings.get("fuse") == "dead" {
         fs::create_dir_all(format!("{root}/mnt")).unwrap();
+    }
+    // Its daemon is gone at once.
+    if settings.get("fuse") == "dead" {
+        drop(Daemon::mount(&format!("{root}/mnt"), Serving::Silence));
+    }
+    if let Some(serving) = serving {
         daemons.push(Daemon::mount(&format!("{root}/mnt"), serving));
     }
     if !settings.get("share").is_empty() {

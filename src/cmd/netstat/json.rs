@@ -20,6 +20,8 @@ pub struct Row {
     remote_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v6_only: Option<bool>,
     recv_queue: u32,
     send_queue: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +61,7 @@ impl Row {
                 local_port: Some(socket.local.1),
                 remote_address: Some(socket.remote.0.to_string()),
                 remote_port: Some(socket.remote.1),
+                v6_only: socket.v6_only,
                 recv_queue: socket.recv_queue,
                 send_queue: socket.send_queue,
                 uid: Some(socket.uid),

@@ -17,7 +17,8 @@ use crate::sys::idmap::IdMap;
 ///
 /// Asked of the kernel in the container's network namespace, from outside. Without -t, -u, -w, -x all four kinds;
 /// without -a or -l those that are connected. Numbers are never looked up. Of a listening socket Recv-Q is how many
-/// connections wait to be accepted, and Send-Q how many may. Users are the container's; an id that it does not map is
+/// connections wait to be accepted, and Send-Q how many may. tcp46 and udp46 are sockets of IPv6 that take IPv4 too; tcp6
+/// and udp6 that listen on :: do not. Users are the container's; an id that it does not map is
 /// shown as the host counts it.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
@@ -108,6 +109,7 @@ impl Command for Netstat {
         field("local_port", Kind::Number, "its own port"),
         field("remote_address", Kind::Text, "its peer's address"),
         field("remote_port", Kind::Number, "its peer's port; 0 is any"),
+        more("v6_only", Kind::Flag, "of one of IPv6 that listens: whether it takes no connections of IPv4"),
         field("recv_queue", Kind::Number, "bytes not read yet; of a listening socket connections that wait"),
         field("send_queue", Kind::Number, "bytes not acknowledged yet"),
         more("backlog", Kind::Number, "of a listening socket: how many connections may wait"),

@@ -130,7 +130,13 @@ impl<'a> Printer<'a> {
 
     fn inet(&mut self, protocol: &str, socket: &Inet, holder: Option<(i32, &[u8])>) {
         let text = &mut self.text;
-        left(text, 5, |to| to.extend_from_slice(protocol.as_bytes()));
+        // As BSD's netstat names them.
+        let shown = match protocol {
+            "tcp6" if takes_both(socket) => "tcp46",
+            "udp6" if takes_both(socket) => "udp46",
+            protocol => protocol,
+        };
+        left(text, 5, |to| to.extend_from_slice(shown.as_bytes()));
         text.push(b' ');
         right(text, 6, socket.recv_queue);
         text.push(b' ');
@@ -186,6 +192,11 @@ impl<'a> Printer<'a> {
         text.extend_from_slice(escape(&path(&socket.name)).as_bytes());
         end_line(text);
     }
+}
+
+/// Whether IPv4 comes in through it, too.
+fn takes_both(socket: &Inet) -> bool {
+    socket.v6_only == Some(false) && socket.local.0.is_unspecified()
 }
 
 /// Ends a line without spaces at its end.

@@ -401,6 +401,7 @@ mod tests {
             modified: (2, 5_000_000),
             changed: (3, 0),
             born: None,
+            attributes: 0,
         };
         let users = Users::parse(b"web:x:7:8::/:/x\n", b"");
         let file = File { path: b"a b", facts: &facts, target: None, users: &users, mounts: &[] };
