@@ -2,6 +2,7 @@
 //!
 //! A command is one file (or folder) here and one line in [`REGISTRY`].
 
+mod arguments;
 pub mod context;
 mod registry;
 
@@ -310,7 +311,7 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
 }
 
 fn parser<C: Command>() -> clap::Command {
-    C::command().no_binary_name(true).disable_help_flag(true).disable_version_flag(true)
+    C::command().no_binary_name(true).disable_help_flag(true).disable_version_flag(true).infer_long_args(true)
 }
 
 fn from_matches<C: Command>(matches: &clap::ArgMatches) -> Result<C> {
@@ -348,14 +349,18 @@ pub struct Invocation {
     pub json: bool,
     /// Whether `--help` was.
     pub help: bool,
+    /// Whether `--version` was.
+    pub version: bool,
 }
 
 impl Entry {
     /// The full parser: the command's options, `--help`, and `--json` where it prints rows.
     pub fn full_parser(&self) -> clap::Command {
         let help = clap::Arg::new("help").long("help").action(ArgAction::SetTrue).help("Show this help");
+        let version = clap::Arg::new("version").long("version").action(ArgAction::SetTrue);
+        let version = version.help("Show the version of nsdbg");
         let json = clap::Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON Lines");
-        let parser = (self.parser)().name(self.name).bin_name(self.name).arg(help);
+        let parser = (self.parser)().name(self.name).bin_name(self.name).arg(help).arg(version);
         if self.prints == Prints::Bytes { parser } else { parser.arg(json) }
     }
 
@@ -364,19 +369,21 @@ impl Entry {
     /// # Errors
     /// A usage fault (status 2) that names the wrong option and the nearest one.
     pub fn parse(&self, args: Vec<OsString>) -> Result<Invocation> {
-        if args.iter().take_while(|a| *a != "--").any(|a| a == "--help") {
+        let parser = self.full_parser();
+        let (help, version) =
+            (arguments::has(&parser, &args, "--help"), arguments::has(&parser, &args, "--version"));
+        if help || version {
             let matches = clap::ArgMatches::default();
-            return Ok(Invocation { matches, json: false, help: true });
+            return Ok(Invocation { matches, json: false, help, version });
         }
         if self.prints == Prints::Bytes && args.iter().take_while(|a| *a != "--").any(|a| a == "--json") {
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));
         }
-        let matches = self
-            .full_parser()
-            .try_get_matches_from((self.rewrite)(args))
-            .map_err(|error| Fault::usage(sentence(&error)))?;
-        let json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
-        Ok(Invocation { matches, json, help: false })
+        let args = arguments::as_getopt_reads(&parser, (self.rewrite)(args));
+        let matches = parser.try_get_matches_from(args).map_err(|error| Fault::usage(sentence(&error)))?;
+        let is_set = |option| matches.try_get_one::<bool>(option).ok().flatten().copied().unwrap_or(false);
+        let (json, help, version) = (is_set("json"), is_set("help"), is_set("version"));
+        Ok(Invocation { matches, json, help, version })
     }
 
     /// What the supervisor must provide for these arguments.
@@ -385,7 +392,10 @@ impl Entry {
     /// As [`Entry::parse`].
     pub fn wants(&self, args: Vec<OsString>) -> Result<Wants> {
         let invocation = self.parse(args)?;
-        if invocation.help { Ok(Wants::default()) } else { (self.wants)(&invocation.matches) }
+        if invocation.help || invocation.version {
+            return Ok(Wants::default());
+        }
+        (self.wants)(&invocation.matches)
     }
 
     /// The help page: what it does, how it is used, options, examples.
@@ -419,9 +429,11 @@ impl Entry {
 pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn Write>) -> Status {
     cx.name = entry.name;
     let result = entry.parse(args).and_then(|invocation| {
-        if invocation.help {
+        if invocation.help || invocation.version {
             let mut to = to;
-            return to.write_all(entry.help().as_bytes()).map(|()| Status::OK).map_err(Fault::output);
+            let version = || format!("{} (nsdbg) {}\n", entry.name, env!("CARGO_PKG_VERSION"));
+            let text = if invocation.help { entry.help() } else { version() };
+            return to.write_all(text.as_bytes()).map(|()| Status::OK).map_err(Fault::output);
         }
         if entry.prints == Prints::Bytes && cx.format == Format::Json {
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));

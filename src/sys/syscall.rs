@@ -40,6 +40,24 @@ pub fn getxattr<'a>(path: &CStr, name: &CStr, value: &'a mut [u8]) -> Option<&'a
     value.get(..usize::try_from(count).ok()?)
 }
 
+/// How long the value of an extended attribute is, of a link itself unless `follow`; as much of it as fits is in `value`,
+/// where that is not empty.
+///
+/// # Errors
+/// As getxattr(2).
+pub fn xattr(path: &CStr, name: &CStr, follow: bool, value: &mut [u8]) -> Result<usize> {
+    let (to, room) = (value.as_mut_ptr().cast(), value.len());
+    // SAFETY: both names end with NUL, and `to` is writable for `room` bytes, also where those are none.
+    let count = unsafe {
+        if follow {
+            libc::getxattr(path.as_ptr(), name.as_ptr(), to, room)
+        } else {
+            libc::lgetxattr(path.as_ptr(), name.as_ptr(), to, room)
+        }
+    };
+    Errno::result(count).map(|count| count as usize)
+}
+
 fn fd_result(raw: libc::c_long) -> Result<OwnedFd> {
     let fd = Errno::result(raw)?;
     // SAFETY: the kernel has just returned this descriptor; nothing else owns it.

@@ -56,6 +56,8 @@ pub struct Walk {
     is_directory: bool,
     skipped: bool,
     started: bool,
+    /// A start that leads nowhere is the link itself.
+    falls_back: bool,
     start: Option<Place>,
     follow: bool,
     one_file_system: bool,
@@ -78,6 +80,7 @@ impl Walk {
             is_directory: false,
             skipped: false,
             started: false,
+            falls_back: false,
             start: None,
             follow: follow || start.as_bytes().ends_with(b"/"),
             one_file_system,
@@ -92,6 +95,13 @@ impl Walk {
     pub fn at(mut self, place: Place) -> Self {
         self.follow = place.follow;
         self.start = Some(place);
+        self
+    }
+
+    /// Takes a start that is a link and leads nowhere for the link itself, as find does.
+    #[must_use]
+    pub fn falls_back(mut self) -> Self {
+        self.falls_back = true;
         self
     }
 
@@ -175,7 +185,12 @@ impl Walk {
     pub fn step(&mut self) -> Option<Step> {
         if !self.started {
             self.started = true;
-            let facts = match self.stat(libc::STATX_TYPE) {
+            let mut facts = self.stat(libc::STATX_TYPE);
+            if self.falls_back && self.follow && facts == Err(Errno::ENOENT) {
+                self.follow = false;
+                facts = self.stat(libc::STATX_TYPE);
+            }
+            let facts = match facts {
                 Ok(facts) => facts,
                 Err(errno) => return Some(Step::Failed(errno)),
             };

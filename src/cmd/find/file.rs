@@ -164,11 +164,11 @@ pub fn base(path: &[u8]) -> &[u8] {
     }
 }
 
-/// The facts of a file by its path alone, links followed.
+/// The facts of a file by its path alone.
 ///
 /// # Errors
 /// As statx(2).
-pub fn of_path(path: &OsStr) -> nix::Result<libc::statx> {
+pub fn of_path(path: &OsStr, follow: bool) -> nix::Result<libc::statx> {
     let path = std::ffi::CString::new(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
-    dir::statx(None, &path, true, ALL)
+    dir::statx(None, &path, follow, ALL)
 }

@@ -6,7 +6,7 @@ use super::expression::Clock;
 use super::file::{File, time};
 use super::format::{Field, Format, Layout, Part};
 use crate::out::name::escape;
-use crate::out::{Name, units};
+use crate::out::{Name, date, units};
 use crate::sys::passwd::Users;
 use crate::sys::statx::mode_text;
 
@@ -217,9 +217,9 @@ fn value(field: Field, layout: Layout, file: &File, start: &[u8], users: &Users)
             Err(_) => b"?".to_vec(),
         },
         Field::Target => file.target()?.unwrap_or_default(),
-        Field::Time(clock) => file.time(clock)?.map(|time| part(time, b't')).unwrap_or_default(),
+        Field::Time(clock) => file.time(clock)?.map(|time| date::part(time, b't', true)).unwrap_or_default(),
         Field::TimePart(clock, letter) => {
-            file.time(clock)?.map(|time| part(time, letter)).unwrap_or_default()
+            file.time(clock)?.map(|time| date::part(time, letter, true)).unwrap_or_default()
         }
         Field::Sparseness => {
             let stat = file.stat()?;
@@ -275,75 +275,4 @@ fn letter(kind: u8) -> u8 {
         libc::DT_BLK => b'b',
         _ => b'U',
     }
-}
-
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-/// One part of a time, in UTC. Seconds have their fraction, as find prints it.
-fn part((seconds, nanos): (i64, u32), letter: u8) -> Vec<u8> {
-    let t = units::utc(seconds);
-    let fraction = format!(".{nanos:09}0");
-    let weekday = (seconds.div_euclid(86_400) + 4).rem_euclid(7) as usize;
-    let day_of_year = {
-        let days = |year: i64| (year - 1) * 365 + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400;
-        seconds.div_euclid(86_400) - (days(t.year) - days(1970)) + 1
-    };
-    let month = MONTHS[usize::from(t.month.clamp(1, 12)) - 1];
-    let hour12 = (t.hour + 11) % 12 + 1;
-    let half = if t.hour < 12 { "AM" } else { "PM" };
-    let clock = format!("{:02}:{:02}:{:02}{fraction}", t.hour, t.minute, t.second);
-    let slashes = format!("{:02}/{:02}/{:02}", t.month, t.day, t.year.rem_euclid(100));
-    let plain_clock = format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
-    let local =
-        |clock: String| format!("{} {} {:>2} {clock} {}", &DAYS[weekday][..3], &month[..3], t.day, t.year);
-    let text = match letter {
-        b'@' => format!("{seconds}{fraction}"),
-        b's' => seconds.to_string(),
-        b'H' => format!("{:02}", t.hour),
-        b'I' => format!("{hour12:02}"),
-        b'k' => format!("{:>2}", t.hour),
-        b'l' => format!("{hour12:>2}"),
-        b'M' => format!("{:02}", t.minute),
-        b'p' => half.to_owned(),
-        b'r' => format!("{hour12:02}:{:02}:{:02} {half}", t.minute, t.second),
-        b'R' => format!("{:02}:{:02}", t.hour, t.minute),
-        b'S' => format!("{:02}{fraction}", t.second),
-        b'T' | b'X' => clock,
-        b'Z' => "UTC".to_owned(),
-        b'a' => DAYS[weekday][..3].to_owned(),
-        b'A' => DAYS[weekday].to_owned(),
-        b'b' | b'h' => month[..3].to_owned(),
-        b'B' => month.to_owned(),
-        b'c' => local(plain_clock),
-        b't' => local(clock),
-        b'e' => format!("{:>2}", t.day),
-        b'C' => format!("{:02}", t.year.div_euclid(100)),
-        b'd' => format!("{:02}", t.day),
-        b'D' | b'x' => slashes,
-        b'F' => format!("{}-{:02}-{:02}", t.year, t.month, t.day),
-        b'j' => format!("{day_of_year:03}"),
-        b'm' => format!("{:02}", t.month),
-        b'n' => "\n".to_owned(),
-        b'U' => format!("{:02}", (day_of_year + 6 - weekday as i64) / 7),
-        b'w' => weekday.to_string(),
-        b'W' => format!("{:02}", (day_of_year + 6 - (weekday as i64 + 6) % 7) / 7),
-        b'y' => format!("{:02}", t.year.rem_euclid(100)),
-        b'Y' => t.year.to_string(),
-        _ => format!("{}-{:02}-{:02}+{clock}", t.year, t.month, t.day),
-    };
-    text.into_bytes()
 }

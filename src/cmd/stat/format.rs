@@ -83,6 +83,7 @@ impl Format {
                     plain.extend(byte);
                     at += used;
                 }
+                b'%' if at == text.len() => plain.push(b'%'),
                 b'%' if text.get(at) == Some(&b'%') => {
                     plain.push(b'%');
                     at += 1;
@@ -215,7 +216,9 @@ fn directive(rest: &[u8]) -> (Directive, usize) {
     directive.width = number(&mut at);
     if rest.get(at) == Some(&b'.') {
         at += 1;
-        directive.precision = Some(number(&mut at));
+        // A bare point is nine digits.
+        let is_bare = !rest.get(at).is_some_and(u8::is_ascii_digit);
+        directive.precision = Some(if is_bare { 9 } else { number(&mut at) });
     }
     // %Hd and %Ld are the halves of a device's number.
     if let (Some(b'H' | b'L'), Some(b'd' | b'r')) = (rest.get(at), rest.get(at + 1)) {
@@ -258,13 +261,18 @@ fn pad(directive: &Directive, value: Value, out: &mut Vec<u8>) {
         Value::Seconds(time) => {
             let (seconds, nanoseconds) = time.unwrap_or((0, 0));
             let whole = match directive.precision {
-                None => seconds.to_string(),
+                None | Some(0) => seconds.to_string(),
                 Some(precision) => {
-                    // A bare point is nine digits.
-                    let digits = if precision == 0 { 9 } else { precision.min(9) };
+                    let digits = precision.min(9);
+                    // Before 1970 the fraction counts from above.
+                    let (sign, whole, nanoseconds) = match (seconds < 0, nanoseconds) {
+                        (true, 0) => ("-", seconds.unsigned_abs(), 0),
+                        (true, above) => ("-", seconds.unsigned_abs() - 1, 1_000_000_000 - above),
+                        (false, above) => ("", seconds.unsigned_abs(), above),
+                    };
                     let fraction = format!("{nanoseconds:09}");
                     format!(
-                        "{seconds}.{}{}",
+                        "{sign}{whole}.{}{}",
                         &fraction[..digits],
                         "0".repeat(precision.saturating_sub(9).min(64))
                     )
@@ -276,11 +284,14 @@ fn pad(directive: &Directive, value: Value, out: &mut Vec<u8>) {
     if let (Some(precision), false) = (directive.precision, is_number) {
         text.truncate(precision);
     }
-    if is_number && directive.plus {
+    if is_number && directive.plus && text.first() != Some(&b'-') {
         text.insert(0, b'+');
     }
     let missing = directive.width.saturating_sub(text.len());
     let fill = if directive.zero && is_number && !directive.left { b'0' } else { b' ' };
+    // Zeros come behind the sign.
+    let sign = if fill == b'0' && matches!(text.first(), Some(b'-' | b'+')) { 1 } else { 0 };
+    out.extend(text.drain(..sign));
     if !directive.left {
         out.extend(std::iter::repeat_n(fill, missing));
     }
@@ -416,7 +427,7 @@ mod tests {
             ("%a %#a %05a %A %f", "644 0644 00644 -rw-r--r-- 81a4\n"),
             ("%U %G %u", "web UNKNOWN 7\n"),
             ("%.3U|%5.2U|", "web|   we|\n"),
-            ("%Y %.3Y %.Y %W %w", "2 2.005 2.005000000 0 -\n"),
+            ("%Y %.3Y %.Y %.0Y %W %w", "2 2.005 2.005000000 2 0 -\n"),
             ("%y", "1970-01-01 00:00:02.005000000 +0000\n"),
             ("%d %D %Hd,%Ld %t", "2049 801 8,1 0\n"),
             ("%n %N 100%%", "a b 'a b' 100%\n"),
@@ -429,7 +440,7 @@ mod tests {
 
     #[test]
     fn what_is_no_directive_is_said() {
-        for format in ["%", "%q", "%5", "%H", "%C", "%99999999999999999999s%!"] {
+        for format in ["%q", "%5", "%H", "%C", "%99999999999999999999s%!"] {
             assert!(Format::parse(format.as_bytes(), false, false).is_err(), "{format}");
         }
         assert!(Format::parse(b"%A", false, true).is_err());

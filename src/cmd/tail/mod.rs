@@ -9,7 +9,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use memchr::memchr_iter;
-use nix::unistd::{Whence, lseek};
 
 use super::head::old_forms;
 use super::input::{Input, operands};
@@ -198,7 +197,7 @@ impl Tail {
                     Unit::Bytes => end.saturating_sub(count.number),
                     Unit::Lines(delimiter) => back::last_lines(input, (0, end), count.number, delimiter)?,
                 };
-                seek(input, start)?;
+                text::seek(input, start)?;
                 text::pieces(input, |piece| text::write(to, piece))
             }
             None => {
@@ -210,15 +209,10 @@ impl Tail {
     }
 }
 
-fn seek(input: &Input, offset: u64) -> Result<()> {
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    lseek(input, offset, Whence::SeekSet).map(drop).map_err(|errno| Fault::errno("seek", &input.name, errno))
-}
-
 /// All but the first units.
 fn from(input: &Input, mut skip: u64, unit: Unit, length: Option<u64>, to: &mut dyn Write) -> Result<()> {
     if let (Some(length), Unit::Bytes) = (length, unit) {
-        seek(input, skip.min(length))?;
+        text::seek(input, skip.min(length))?;
         skip = 0;
     }
     let mut buffer = vec![0; PIECE];

@@ -11,6 +11,8 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
+use nix::sys::uio::pread;
+use nix::unistd::{Whence, lseek};
 
 use super::input::Input;
 use super::{Fault, Result};
@@ -51,14 +53,25 @@ pub fn pieces(input: &Input, mut take: impl FnMut(&[u8]) -> Result<()>) -> Resul
     }
 }
 
-/// The length of a regular file whose length can be believed: files of procfs say 0.
+/// The length of a regular file whose length can be believed: files of procfs claim none, and those of sysfs a page
+/// whatever they hold, so the last byte must be there.
 ///
 /// # Errors
 /// A fault of fstat(2).
 pub fn length(input: &Input) -> Result<Option<u64>> {
     let stat = fstat(input.as_fd()).map_err(|errno| Fault::errno("stat", &input.name, errno))?;
     let is_file = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
-    Ok((is_file && stat.st_size > 0).then_some(stat.st_size as u64))
+    let is_there = |length: i64| matches!(pread(input.as_fd(), &mut [0], length - 1), Ok(1));
+    Ok((is_file && stat.st_size > 0 && is_there(stat.st_size)).then_some(stat.st_size as u64))
+}
+
+/// Goes on at an offset.
+///
+/// # Errors
+/// A fault of lseek(2).
+pub fn seek(input: &Input, offset: u64) -> Result<()> {
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    lseek(input, offset, Whence::SeekSet).map(drop).map_err(|errno| Fault::errno("seek", &input.name, errno))
 }
 
 /// Whether more may come after the end: not a regular file.

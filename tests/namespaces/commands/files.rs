@@ -71,7 +71,10 @@ fn stat_says_what_coreutils_says() {
     needs_root!();
     let target = tree();
     bring(&target, "stat");
-    let files = ["/app/plain", "/app", "/app/link", "/app/broken", "/app/fifo", "/app/a b", "/app/sparse"];
+    let before = nix::sys::time::TimeVal::new(-101, 750_000);
+    nix::sys::stat::utimes(&target.root.join("app/empty"), &before, &before).unwrap();
+    let files =
+        ["plain", "", "link", "broken", "fifo", "a b", "sparse", "empty"].map(|name| format!("/app/{name}"));
     for options in [
         &[][..],
         &["-L"],
@@ -80,8 +83,10 @@ fn stat_says_what_coreutils_says() {
         &["-c", "%N|%8s|%-8s|%08a|%.3Y|%x|%y|%z|%w"],
         &["--printf", "%n\\t%s\\n%%\\x41\\101"],
         &["-c", "%U %G"],
+        &["-c", "%.2Y|%.0Y|%.1Y|%.Y|%10.2Y|%010.2Y|%+.2Y|%+Y|%.12Y|%"],
     ] {
-        for file in files {
+        for file in &files {
+            let file = file.as_str();
             let (status, theirs) = there(&target, &[&["/tools/stat"][..], options, &[file]].concat());
             let ours = target.run(&[&["stat"][..], options, &[file]].concat());
             // Only ours knows that the broken link can't be followed by the same words.
@@ -94,6 +99,12 @@ fn stat_says_what_coreutils_says() {
     }
     let (_, theirs) = there(&target, &["/tools/stat", "-f", "-c", "%b %c %l %n %s %S %t", "/app"]);
     assert_eq!(target.run(&["stat", "-f", "-c", "%b %c %l %n %s %S %t", "/app"]).out, theirs);
+    // A name that is no text is printed as it is.
+    for options in [&[][..], &["-c", "%n"], &["-f"]] {
+        let bad = OsStr::from_bytes(b"/app/\xff\xfe");
+        let ours = run(target.nsdbg().args(["--", "stat"]).args(options).arg(bad));
+        assert!(ours.out.windows(7).any(|part| part == b"/app/\xff\xfe"), "{options:?}: {ours:?}");
+    }
     target.run(&["stat", "/none", "/app/plain"]).fails(1, "stat: stat /none: no such file or directory");
     target.run(&["stat", "-L", "/app/loop"]).fails(1, "stat: stat /app/loop: too many symbolic links");
     target.run(&["stat", "-c", "%q", "/app"]).fails(2, "'%q' is no directive");
@@ -115,6 +126,8 @@ fn readlink_follows_as_coreutils_does() {
             "/app/absolute",
             "/app/broken",
             "/app/loop",
+            "/app/loop/x",
+            "/app/loop/x/../y",
             "/app/plain",
             "/app/plain/",
             "/app/link/x",
@@ -142,6 +155,8 @@ fn readlink_follows_as_coreutils_does() {
     }
     target.run(&["readlink", "-v", "/app/plain"]).fails(1, "read link /app/plain: it is no symbolic link");
     assert_eq!(target.run(&["readlink", "-z", "/app/link"]).out, b"plain\0");
+    assert_eq!(target.run(&["readlink", "-nz", "/app/link"]).out, b"plain");
+    assert_eq!(target.run(&["readlink", "-nz", "/app/link", "/app/link"]).out, b"plain\0plain\0");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod grep;
 mod head;
 mod ip;
 mod kill;
+mod ls;
 mod lsof;
 mod nc;
 pub mod network;
