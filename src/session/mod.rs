@@ -26,8 +26,9 @@ mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -42,8 +43,9 @@ use crate::enter::{fds, procfs, watch};
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
-use crate::target::Target;
-use crate::target::host::Host;
+use crate::sys::syscall;
+use crate::target::container::Listing;
+use crate::target::{Target, ask};
 
 pub use options::Options;
 
@@ -87,7 +89,6 @@ pub struct Session {
     /// The doctor's first look, as long as it takes.
     checkup: Option<checkup::Checkup>,
     procfs: Option<procfs::View>,
-    host: Option<Host>,
     inner_limit: Duration,
     is_one_shot: bool,
     is_prompt: bool,
@@ -130,7 +131,6 @@ impl Session {
             audit,
             checkup: None,
             procfs: None,
-            host: None,
             inner_limit: INNER_LIMIT,
             is_one_shot: false,
             is_prompt: false,
@@ -350,15 +350,6 @@ impl Session {
         Ok(())
     }
 
-    /// The node's files, opened when they are first needed.
-    fn host(&mut self) -> Result<&Host, Fault> {
-        let host = match self.host.take() {
-            Some(host) => host,
-            None => Host::find(self.options.host_root.as_deref())?,
-        };
-        Ok(self.host.insert(host))
-    }
-
     fn shares_pid_namespace(&self) -> bool {
         !self.plan.joins("pid")
     }
@@ -380,10 +371,25 @@ impl Session {
     }
 }
 
+/// The containers of the node, as a process tells that can do nothing but look.
+///
+/// # Errors
+/// As [`ask::list`].
+pub fn containers(host_root: Option<&Path>, limit: Duration) -> Result<Listing, Fault> {
+    ask::list(host_root, limit, |to| {
+        child::install_panic_hook();
+        let to = to.into_raw_fd();
+        let failed = |step: &'static str| move |errno| Fault::of(step, errno).with_status(125);
+        fds::keep_only(&[to, to, std::io::stderr().as_raw_fd()]).map_err(failed("close"))?;
+        watch::confine_lister(true)?;
+        syscall::own_fd(0).map_err(failed("fcntl"))
+    })
+}
+
 /// Runs a command that is about the node, in this process, and returns its status.
 ///
 /// # Errors
-/// Where the node's files can't be opened.
+/// Where this process can't be confined.
 pub fn node_command(
     name: &str,
     arguments: Vec<OsString>,
@@ -399,7 +405,7 @@ pub fn node_command(
         tty: terminal.stdout,
         color: terminal.color && terminal.stdout,
         width: terminal.width(),
-        host: Some(Host::find(options.host_root.as_deref())?),
+        host_root: options.host_root.clone(),
         ..cmd::Context::default()
     };
     // What is read from here on, others may have written.

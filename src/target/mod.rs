@@ -1,10 +1,12 @@
 //! From what the operator names to one process, held by a pidfd, and the facts of it.
 
+pub mod ask;
 pub mod cgroup;
 pub mod container;
 pub mod facts;
 pub mod filter;
 pub mod find;
+pub mod hierarchies;
 pub mod host;
 pub mod namespace;
 pub mod ports;
@@ -41,6 +43,8 @@ pub struct Target {
     pub facts: Facts,
     /// Its container's name, where it was found by that.
     pub title: Option<String>,
+    /// Its container's id, where it was found by its container.
+    pub container: Option<String>,
 }
 
 impl Target {
@@ -83,7 +87,7 @@ impl Target {
         if has_ended(&pidfd).map_err(polled)? {
             return Err(fault("it ended while it was looked at".into()));
         }
-        Ok(Self { pid, pidfd, proc, facts, title: None })
+        Ok(Self { pid, pidfd, proc, facts, title: None, container: None })
     }
 
     /// Whether the process has ended.
@@ -93,9 +97,14 @@ impl Target {
 
     /// Its mountinfo, bounded; none where it can't be read.
     pub fn mountinfo(&self) -> Option<Vec<u8>> {
+        self.read(c"mountinfo", crate::sys::mounts::LIMIT)
+    }
+
+    /// A file in its directory of the node's procfs, up to `limit` bytes; none where it can't be read.
+    pub fn read(&self, name: &CStr, limit: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        let file = self.open_in_proc(c"mountinfo", OFlag::O_RDONLY).ok()?;
-        std::fs::File::from(file).take(crate::sys::mounts::LIMIT).read_to_end(&mut bytes).ok()?;
+        let file = self.open_in_proc(name, OFlag::O_RDONLY).ok()?;
+        std::fs::File::from(file).take(limit).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }
 

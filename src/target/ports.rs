@@ -20,7 +20,7 @@ const UNCONNECTED: u32 = 1 << 7;
 const LIMIT: usize = 10_000;
 
 /// A port on which something listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Port {
     /// Its number.
     pub number: u16,

@@ -119,7 +119,7 @@ fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
     }
     root.run(&["solo", "--", "ls"]).fails(125, "solo-1, solo-2?");
     root.run(&["--port", "7001", "solo-2", "--", "ls"]).fails(125, "no container listens there");
-    root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers are meant");
+    root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers match");
     root.run(&["solo-1", "ls", "/"]).fails(2, "-- ls /");
     // Of the list, too.
     let text = root.run(&["--list", "solo-2"]).text();
@@ -139,7 +139,7 @@ fn two_of_one_name_are_told_apart_by_their_ids() {
     root.docker(&id('a'), "solo", first.pid);
     root.docker(&id('b'), "solo", second.pid);
     let ran = root.run(&["solo", "--", "ls"]);
-    ran.fails(2, "2 containers are meant");
+    ran.fails(2, "2 containers match");
     assert!(ran.err.contains(&id('a')[..12]) && ran.err.contains(&id('b')[..12]), "{ran:?}");
     assert_eq!(root.run(&[&format!("id:{}", &id('b')[..12]), "--", "ls", "/app"]).ok(), "second\n");
 }
@@ -168,8 +168,8 @@ fn stale_broken_and_odd_state_files_harm_nobody() {
     let all = root.list();
     assert_eq!(row_of(&all, &target)["name"], odd);
     assert!(all.iter().all(|row| row["name"] != "gone" && row["name"] != "recycled"), "{all:?}");
-    root.run(&["gone", "--", "ls"]).fails(125, "no container is named so");
-    root.run(&["recycled", "--", "ls"]).fails(125, "no container is named so");
+    root.run(&["gone", "--", "ls"]).fails(125, "no container has this name");
+    root.run(&["recycled", "--", "ls"]).fails(125, "no container has this name");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn the_prompt_lists_tells_and_switches() {
     prompt.type_in(b"2\r");
     prompt.sees(&format!("solo-2[{}] web:/app$ ", second.pid));
     prompt.type_in(b"switch nobody\r");
-    prompt.sees("no container is named so");
+    prompt.sees("no container has this name");
     prompt.type_in(b"pwd\r");
     prompt.sees("\n/app\r\n");
 }
