@@ -51,7 +51,9 @@ use crate::sys::tar;
 use crate::target::cgroup::{Cgroup, Ownership};
 use crate::target::facts::{self, Facts};
 use crate::target::runtime::Runtime;
-use crate::target::state::{Known, containerd, docker, files, kubelet, machine, oci, podman, users as state_users};
+use crate::target::state::{
+    Known, containerd, docker, files, kubelet, machine, oci, podman, users as state_users,
+};
 use crate::target::{container, scan};
 
 /// A parser that is fed with any bytes, and panics where it breaks a promise.

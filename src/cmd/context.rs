@@ -190,7 +190,7 @@ impl Context {
     /// As [`ask::list`].
     pub fn listing(&self) -> Result<Listing> {
         // This process is confined to looking at the node, and so is one that it makes.
-        ask::list(self.host_root.as_deref(), ask::PATIENCE, Ok)
+        ask::list(self.host_root.as_deref(), ask::PATIENCE, || Ok(()))
     }
 
     /// A variable of the session's environment.

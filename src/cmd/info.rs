@@ -193,7 +193,10 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     add("runtime", facts.runtime.map(str::to_owned));
     add("id", facts.id.clone());
     add("image", facts.image.clone());
-    add("machine", facts.machine.as_ref().map(|machine| format!("{machine}: the workload is in a virtual machine")));
+    add(
+        "machine",
+        facts.machine.as_ref().map(|machine| format!("{machine}: the workload is in a virtual machine")),
+    );
     add("process", Some(format!("{} ({} inside): {}", facts.pid, facts.pid_inside, facts.command)));
     let count = |n: usize| format!("{n} process{}", if n == 1 { "" } else { "es" });
     add(

@@ -392,7 +392,9 @@ mod tests {
         for flags in [0, libc::CLONE_NEWNS, libc::CLONE_NEWNET | libc::CLONE_NEWUSER] {
             assert_eq!(setns(flags), errno(libc::EPERM));
         }
-        for (request, listers) in [(0x5412, errno(libc::EPERM)), (0x5413, ALLOW), (0xb702, ALLOW), (0xb704, ALLOW)] {
+        for (request, listers) in
+            [(0x5412, errno(libc::EPERM)), (0x5413, ALLOW), (0xb702, ALLOW), (0xb704, ALLOW)]
+        {
             let arguments = [3, request, 0, 0, 0, 0];
             assert_eq!(verdict(&LISTING, libc::SYS_ioctl as u32, arguments), listers, "{request:x}");
         }

@@ -26,7 +26,7 @@ mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -43,7 +43,6 @@ use crate::enter::{fds, procfs, watch};
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
-use crate::sys::syscall;
 use crate::target::container::Listing;
 use crate::target::{Target, ask};
 
@@ -376,13 +375,10 @@ impl Session {
 /// # Errors
 /// As [`ask::list`].
 pub fn containers(host_root: Option<&Path>, limit: Duration) -> Result<Listing, Fault> {
-    ask::list(host_root, limit, |to| {
+    ask::list(host_root, limit, || {
         child::install_panic_hook();
-        let to = to.into_raw_fd();
-        let failed = |step: &'static str| move |errno| Fault::of(step, errno).with_status(125);
-        fds::keep_only(&[to, to, std::io::stderr().as_raw_fd()]).map_err(failed("close"))?;
-        watch::confine_lister(true)?;
-        syscall::own_fd(0).map_err(failed("fcntl"))
+        fds::close_from(3).map_err(|errno| Fault::of("close", errno).with_status(125))?;
+        watch::confine_lister(true).map_err(Fault::from)
     })
 }
 

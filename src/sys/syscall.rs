@@ -143,8 +143,7 @@ pub fn user_namespace_parent(namespace: BorrowedFd) -> Result<OwnedFd> {
 pub fn user_namespace_owner(namespace: BorrowedFd) -> Result<u32> {
     let mut owner: libc::uid_t = 0;
     // SAFETY: the kernel writes one uid_t, which outlives the call.
-    let raw =
-        unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_OWNER_UID as libc::Ioctl, &raw mut owner) };
+    let raw = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_OWNER_UID as libc::Ioctl, &raw mut owner) };
     Errno::result(raw).map(|_| owner)
 }
 

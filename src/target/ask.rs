@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use nix::unistd::{Pid, pipe2, read};
 use super::container::{self, Listing};
 use super::host::Host;
 use crate::out::Fault;
-use crate::sys::syscall::{exit_now, fork, prctl, reap};
+use crate::sys::syscall::{dup_to, exit_now, fork, own_fd, prctl, reap};
 
 /// How long the list may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Most of an answer that is read.
 const LIMIT: usize = 256 << 20;
@@ -27,7 +27,8 @@ const LIMIT: usize = 256 << 20;
 /// How long an end by SIGKILL may take.
 const END: Duration = Duration::from_millis(200);
 
-/// Lists the containers. `confine` is run in the process that does; it is given the pipe for the answer, and gives it back.
+/// Lists the containers. `confine` is run in the process that does: it has its answer's pipe for 0, 1 and 2, since it may
+/// never end, and who waits for the end of the operator's would wait for that.
 ///
 /// # Errors
 /// Where the node's root can't be opened or /proc can't be read, as that process says; 125 where it does not answer in
@@ -35,7 +36,7 @@ const END: Duration = Duration::from_millis(200);
 pub fn list(
     host_root: Option<&Path>,
     limit: Duration,
-    confine: impl FnOnce(OwnedFd) -> Result<OwnedFd, Fault>,
+    confine: impl FnOnce() -> Result<(), Fault>,
 ) -> Result<Listing, Fault> {
     let fault = |step: &'static str| move |errno: Errno| Fault::of(step, errno).with_status(125);
     let (from, to) = pipe2(OFlag::O_CLOEXEC).map_err(fault("pipe"))?;
@@ -49,8 +50,9 @@ pub fn list(
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     let has_ended = ends(pid);
     match answer {
-        Ok(Some(bytes)) => serde_json::from_slice::<Result<Listing, Fault>>(&bytes)
-            .unwrap_or_else(|_| Err(Fault::say("the process that lists containers has ended").with_status(125))),
+        Ok(Some(bytes)) => serde_json::from_slice::<Result<Listing, Fault>>(&bytes).unwrap_or_else(|_| {
+            Err(Fault::say("the process that lists containers has ended").with_status(125))
+        }),
         Ok(None) => {
             let root = host_root.unwrap_or(Path::new("/"));
             let cause = format!("no answer within {} s", limit.as_secs_f64());
@@ -65,23 +67,14 @@ pub fn list(
 }
 
 /// The process that lists: what it says is as long as its first eight bytes tell.
-fn answer(
-    host_root: Option<&Path>,
-    to: OwnedFd,
-    confine: impl FnOnce(OwnedFd) -> Result<OwnedFd, Fault>,
-) -> u8 {
-    if prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_err() {
-        return 125;
-    }
-    let mut to = match confine(to) {
-        Ok(to) => File::from(to),
-        Err(fault) => {
-            let _ = writeln!(std::io::stderr(), "{}", fault.line("nsdbg"));
-            return 125;
-        }
-    };
-    let listed = Host::find(host_root).and_then(|host| container::list(&host));
+fn answer(host_root: Option<&Path>, to: OwnedFd, confine: impl FnOnce() -> Result<(), Fault>) -> u8 {
+    let to = to.into_raw_fd();
+    let is_ready = (0..=2).all(|number| dup_to(to, number).is_ok())
+        && prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).is_ok();
+    let Some(Ok(to)) = is_ready.then(|| own_fd(0)) else { return 125 };
+    let listed = confine().and_then(|()| Host::find(host_root)).and_then(|host| container::list(&host));
     let bytes = serde_json::to_vec(&listed).unwrap_or_default();
+    let mut to = File::from(to);
     let written = to.write_all(&(bytes.len() as u64).to_ne_bytes()).and_then(|()| to.write_all(&bytes));
     if written.is_ok() { 0 } else { 125 }
 }

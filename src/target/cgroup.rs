@@ -133,7 +133,8 @@ impl Cgroup {
             found.is_shim = naming.is_shim && found.id.is_none() && found.name.is_none();
             let in_pod =
                 naming.pod_uid.is_some() || parts.iter().take(at).any(|part| pod_uid(part).is_some());
-            found.claim = naming.id.or(naming.name).map(|text| Claim { text, runtime: naming.runtime, in_pod });
+            found.claim =
+                naming.id.or(naming.name).map(|text| Claim { text, runtime: naming.runtime, in_pod });
         }
         found
     }
@@ -359,7 +360,12 @@ mod tests {
         let user = "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container";
         for (path, named, id, claim) in [
             // kind and k3d, a node that is a container itself; and a container that makes another's name below its own.
-            ("/docker/OTHER/kubelet.slice/kubepods-podU_U.slice/cri-containerd-ID.scope", usize::MAX, OTHER, ID),
+            (
+                "/docker/OTHER/kubelet.slice/kubepods-podU_U.slice/cri-containerd-ID.scope",
+                usize::MAX,
+                OTHER,
+                ID,
+            ),
             ("/docker/OTHER/kubepods/burstable/podUUU/ID", usize::MAX, OTHER, ID),
             ("/docker/OTHER/docker/ID", usize::MAX, OTHER, ID),
             ("/docker/OTHER/lxc/web", usize::MAX, OTHER, "web"),

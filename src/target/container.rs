@@ -192,6 +192,8 @@ struct Group {
 pub fn list(host: &Host) -> Result<Listing, Fault> {
     let scan = scan::scan(host)?;
     let (mut live, mut claims) = (BTreeSet::new(), Claims::new());
+    let by_pid: HashMap<i32, &Process> =
+        scan.processes.iter().map(|process| (process.pid, process)).collect();
     for cgroup in scan.processes.iter().map(|process| &process.cgroup) {
         live.extend(cgroup.id.clone());
         if let Some(Key::Claim(Namer::User(user), id)) = Key::claimed(cgroup) {
@@ -200,9 +202,12 @@ pub fn list(host: &Host) -> Result<Listing, Fault> {
     }
     let procfs = Host::open(Path::new("/proc"))?;
     let (shims, node) = (&scan.shims, scan.node.mnt);
-    let hints = Hints { live: &live, claims: &claims, shims, procfs: &procfs, node, owner };
+    let is_in = &|pid: i32, id: &str| {
+        by_pid.get(&pid).is_some_and(|process| process.cgroup.id.as_deref() == Some(id))
+    };
+    let hints = Hints { live: &live, claims: &claims, is_in, shims, procfs: &procfs, node, owner };
     let states = state::read(host, &hints);
-    let groups = group(&scan, &states);
+    let groups = group(&scan, &by_pid, &states);
     let now = Procfs::new(&scan.procfs, None)
         .system()
         .map_err(|errno| Fault::errno("read", "/proc/stat and uptime", errno).with_status(125))?;
@@ -253,11 +258,9 @@ fn around((container, namer): &(Container, Namer)) -> Option<(String, String)> {
 }
 
 /// Processes by container, and what is known of each.
-fn group(scan: &Scan, states: &States) -> Vec<Group> {
+fn group(scan: &Scan, by_pid: &HashMap<i32, &Process>, states: &States) -> Vec<Group> {
     let mut groups: BTreeMap<Key, Vec<Process>> = BTreeMap::new();
-    let mut by_pid: HashMap<i32, &Process> = HashMap::new();
     for process in &scan.processes {
-        by_pid.insert(process.pid, process);
         groups.entry(Key::of(process, &scan.node)).or_default().push(process.clone());
         // What claims to be a container in another is listed as well.
         if let Some(claimed) = Key::claimed(&process.cgroup).filter(|_| process.cgroup.is_container()) {
@@ -267,17 +270,14 @@ fn group(scan: &Scan, states: &States) -> Vec<Group> {
     let mut by_key: HashMap<Key, (Namer, &Known)> = HashMap::new();
     for known in states.known.values() {
         let own = Key::Id(known.id.clone());
-        if groups.contains_key(&own) {
-            by_key.insert(own, (Namer::Root, known));
-        } else if let Some(process) = known.pid.and_then(|pid| by_pid.get(&pid)) {
-            // What root has given no cgroup of this id is found by the PID that its runtime has written down.
+        // The process that its runtime has written down goes before the id of a cgroup.
+        let written = known.pid.and_then(|pid| by_pid.get(&pid)).map(|process| {
             let is_claimed = process.cgroup.claim.as_ref().is_some_and(|claim| claim.text == known.id);
-            let key = Key::claimed(&process.cgroup).filter(|_| is_claimed);
-            let key = key.unwrap_or_else(|| Key::of(process, &scan.node));
-            if !matches!(key, Key::Id(_)) {
-                by_key.entry(key).or_insert((Namer::Root, known));
-            }
-        }
+            let claimed = Key::claimed(&process.cgroup).filter(|_| is_claimed);
+            claimed.unwrap_or_else(|| Key::of(process, &scan.node))
+        });
+        let key = written.filter(|key| *key == own || !matches!(key, Key::Id(_))).unwrap_or(own);
+        by_key.entry(key).or_insert((Namer::Root, known));
     }
     for ((user, id), known) in &states.of_users {
         let claimed = Key::Claim(Namer::User(*user), id.clone());
@@ -320,9 +320,8 @@ fn main_process<'a>(
     let home = written.and_then(spaces);
     // Those that share the node's mount namespace are runtimes at work, unless all of them do.
     let is_inside = |process: &Process| {
-        spaces(process).is_some_and(|own| {
-            own.mnt != scan.node.mnt && home.is_none_or(|home| own.pid == home.pid)
-        })
+        spaces(process)
+            .is_some_and(|own| own.mnt != scan.node.mnt && home.is_none_or(|home| own.pid == home.pid))
     };
     let at = ordered
         .iter()

@@ -102,7 +102,11 @@ fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
 
 /// Its name; its process where it has none.
 fn typeable(container: &Container) -> String {
-    if container.is_named { container.full_name() } else { format!("pid:{} {}", container.pid, container.name) }
+    if container.is_named {
+        container.full_name()
+    } else {
+        format!("pid:{} {}", container.pid, container.name)
+    }
 }
 
 /// The candidates, each with what would name it alone.

@@ -49,8 +49,7 @@ impl Hierarchies {
             Some(CGROUP_SUPER_MAGIC) => {}
             _ => {
                 // Links to what has several controllers are left out.
-                let flags =
-                    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
                 for name in host.list(Path::new(PLACE)).unwrap_or_default().into_iter().take(COUNT) {
                     let Ok(root) = openat(&place, name.as_os_str(), flags, Mode::empty()) else { continue };
                     match kind(&root) {

@@ -24,8 +24,8 @@ const WHOLE_ID: usize = 12;
 const SOME_ID: usize = 4;
 
 impl Selector {
-    /// Parses a TARGET: all digits are a PID, twelve hexadecimal ones or more an id; `pid:`, `id:`, `name:` and `pod:`
-    /// force one kind.
+    /// Parses a TARGET: twelve or more hexadecimal digits are an id, fewer decimal ones a PID; `pid:`, `id:`, `name:` and
+    /// `pod:` force one kind.
     ///
     /// # Errors
     /// A usage fault that says what a target looks like.
@@ -33,9 +33,10 @@ impl Selector {
         let wrong = |why: &'static str| Fault::text("target", text, why).with_status(2);
         let (kind, value) = match text.split_once(':') {
             Some((kind @ ("pid" | "id" | "name" | "pod"), value)) => (kind, value),
+            // No PID has so many digits.
+            _ if text.len() >= WHOLE_ID && is_hexadecimal(text) => ("id", text),
             _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => ("pid", text),
             _ if text.starts_with('-') => ("pid", text),
-            _ if text.len() >= WHOLE_ID && is_hexadecimal(text) => ("id", text),
             _ => ("", text),
         };
         if value.is_empty() {
@@ -61,8 +62,7 @@ impl Selector {
     /// The containers that it names, in whatever way: no kind of name goes before another, so that nobody can choose a
     /// name that stands for another container. Sandboxes are named by their id alone.
     pub fn matches<'a>(&self, listing: &'a Listing) -> Vec<&'a Container> {
-        let all =
-            |test: &dyn Fn(&Container) -> bool| listing.containers.iter().filter(|c| test(c)).collect();
+        let all = |test: &dyn Fn(&Container) -> bool| listing.containers.iter().filter(|c| test(c)).collect();
         match self {
             Self::Pid(pid) => listing.of(*pid).into_iter().collect(),
             Self::Id(id) => all(&|c| is_id(c, id, 1)),
@@ -94,9 +94,9 @@ fn pid(text: &str) -> Result<i32, &'static str> {
 
 /// Its id, or at least so many of the first digits. What others than root call an id is one of theirs alone.
 fn is_id(container: &Container, text: &str, least: usize) -> bool {
-    let parts = |id: &str| match id.rsplit_once('@') {
-        Some((id, owner)) => (id.to_ascii_lowercase(), Some(owner.to_owned())),
-        None => (id.to_ascii_lowercase(), None),
+    let parts = |id: &str| match id.split_once('@') {
+        Some((id, owner)) => (id.to_ascii_lowercase(), owner.to_ascii_lowercase()),
+        None => (id.to_ascii_lowercase(), String::new()),
     };
     let ((id, owner), (typed, of)) = (parts(&container.id), parts(text));
     let is_beginning = id.len() == 64 && typed.len() >= least && id.starts_with(&typed);
@@ -139,6 +139,7 @@ mod tests {
             ("pod:prod/web-0", Selector::Pod("prod/web-0".into())),
             ("web-0", Selector::Any("web-0".into())),
             ("cafecafecafe", Selector::Id("cafecafecafe".into())),
+            ("123456789012", Selector::Id("123456789012".into())),
             ("name:cafecafecafe", Selector::Name("cafecafecafe".into())),
             ("cafecafecaf", Selector::Any("cafecafecaf".into())),
             ("1x", Selector::Any("1x".into())),
@@ -146,7 +147,7 @@ mod tests {
         ] {
             assert_eq!(Selector::parse(text).ok(), Some(selector), "{text}");
         }
-        for text in ["0", "-1", "4194304", "99999999999999999999", "", "pid:", "pid:web", "id:", "name:"] {
+        for text in ["0", "-1", "4194304", "99999999999", "", "pid:", "pid:web", "id:", "name:"] {
             assert_eq!(Selector::parse(text).unwrap_err().status, 2, "{text}");
         }
         assert_eq!(Selector::parse_pid("web").unwrap_err().status, 2);

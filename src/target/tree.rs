@@ -28,7 +28,12 @@ pub fn members(hierarchies: &Hierarchies) -> HashMap<i32, Arc<Cgroup>> {
     for hierarchy in hierarchies.likely() {
         let facts = fstatat(&hierarchy.root, ".", AtFlags::empty());
         if let (Ok(root), Ok(facts)) = (openat(&hierarchy.root, ".", flags, Mode::empty()), facts) {
-            let place = Place { path: String::new(), depth: 0, is_roots: is_roots(&facts), ownership: Ownership::UNKNOWN };
+            let place = Place {
+                path: String::new(),
+                depth: 0,
+                is_roots: is_roots(&facts),
+                ownership: Ownership::UNKNOWN,
+            };
             walk.below(root, &place);
         }
     }

@@ -75,6 +75,8 @@ pub struct Hints<'a> {
     pub live: &'a BTreeSet<String>,
     /// The same of ordinary users.
     pub claims: &'a Claims,
+    /// Whether a process is in a cgroup that root has given this id.
+    pub is_in: &'a dyn Fn(i32, &str) -> bool,
     /// Processes of the runtimes: containerd-shim-*, conmon, dockerd, containerd.
     pub shims: &'a [Shim],
     /// The procfs in which these PIDs are.
@@ -135,18 +137,18 @@ pub fn read(host: &Host, hints: &Hints) -> States {
     States { known, of_users, pods, notes }
 }
 
-/// A file may be older than the process that has its PID by now. Where root has not given the container's id to a cgroup,
-/// so that this tells, the start time does that runc and crun write down; where there is none, the process is at least
-/// not in a user namespace that a user has made.
+/// A file may be older than the process that has its PID by now. Where that is not in a cgroup to which root has given the
+/// container's id, the start time tells that runc and crun write down; where there is none, the process is at least not in
+/// a user namespace that a user has made.
 fn verify(reader: &mut Reader) {
-    let is_doubtful = |known: &&Known| known.pid.is_some() && !reader.hints.live.contains(&known.id);
-    let doubtful: Vec<_> =
-        reader.known.values().filter(is_doubtful).map(|known| (known.id.clone(), known.pid)).collect();
+    let is_in = reader.hints.is_in;
+    let doubtful = |known: &Known| known.pid.filter(|pid| !is_in(*pid, &known.id));
+    let doubtful: Vec<(String, i32)> =
+        reader.known.values().filter_map(|known| Some((known.id.clone(), doubtful(known)?))).collect();
     for (id, pid) in doubtful {
-        let is_same = match (oci::main_process_of(reader, &id), pid) {
-            (Some(process), _) => pid == process,
-            (None, Some(pid)) => reader.owner(pid) == Some(0),
-            (None, None) => false,
+        let is_same = match oci::main_process_of(reader, &id) {
+            Some(process) => process == Some(pid),
+            None => reader.owner(pid) == Some(0),
         };
         if let Some(known) = reader.known.get_mut(&id).filter(|_| !is_same) {
             known.pid = None;

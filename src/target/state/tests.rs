@@ -20,7 +20,8 @@ fn read_of(root: &Path, live: &BTreeSet<String>, claims: &Claims, shims: &[Shim]
         let status = procfs.read(&Path::new(&pid.to_string()).join("status"), 4096).ok()?;
         files::status_field(&status, "Uid")?.split_ascii_whitespace().next()?.parse().ok()
     };
-    read(&Host::open(root).unwrap(), &Hints { live, claims, shims, procfs: &procfs, node: 1, owner })
+    let is_in = &|_, id: &str| live.contains(id);
+    read(&Host::open(root).unwrap(), &Hints { live, claims, is_in, shims, procfs: &procfs, node: 1, owner })
 }
 
 const POD: &str = "4fc4a829b877947e905a2f3f2cbfa97ae200b6e7e327a5264fdc4cf10839798a";
@@ -272,7 +273,10 @@ fn pids_of_other_files_are_believed_only_where_something_else_tells() {
     docker("other", 77);
     runtimes("other", r#"{"init_process_pid":78,"init_process_start":6}"#);
     node.put(&format!("{BUNDLES}/k8s.io/ctr/init.pid"), "77");
-    node.put("run/containerd/runc/k8s.io/ctr/state.json", r#"{"init_process_pid":77,"init_process_start":4}"#);
+    node.put(
+        "run/containerd/runc/k8s.io/ctr/state.json",
+        r#"{"init_process_pid":77,"init_process_start":4}"#,
+    );
     node.live("live");
     let states = node.read();
     let pids: Vec<(&str, Option<i32>)> = states.known.values().map(|k| (k.id.as_str(), k.pid)).collect();

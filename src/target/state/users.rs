@@ -38,20 +38,29 @@ impl Reading {
         let said = self.0.and_then(|from| from.recv_timeout(PATIENCE).ok());
         said.unwrap_or_else(|| {
             let seconds = PATIENCE.as_secs();
-            let note = format!("files of users' containers: no answer within {seconds} s; they are listed without names");
+            let note = format!(
+                "files of users' containers: no answer within {seconds} s; they are listed without names"
+            );
             (BTreeMap::new(), vec![note])
         })
     }
 }
 
-fn read(host: &Host, procfs: &Host, claims: &Claims, owner: fn(&Host, i32) -> Option<u32>, node: u64) -> Said {
+fn read(
+    host: &Host,
+    procfs: &Host,
+    claims: &Claims,
+    owner: fn(&Host, i32) -> Option<u32>,
+    node: u64,
+) -> Said {
     let (mut all, mut notes) = (BTreeMap::new(), Vec::new());
     let (none, nobody) = (BTreeSet::new(), Claims::new());
-    let hints = |live| Hints { live, claims: &nobody, shims: &[], procfs, node, owner };
+    let hints = |live| Hints { live, claims: &nobody, is_in: &|_, _| false, shims: &[], procfs, node, owner };
     let of_node = hints(&none);
     let mut reader = Reader::new(host, &of_node);
     let names = reader.ids(Path::new("/run/user"));
-    let users: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).filter(|user| *user != 0).collect();
+    let users: Vec<u32> =
+        names.iter().filter_map(|name| name.parse().ok()).filter(|user| *user != 0).collect();
     if users.is_empty() {
         return (all, notes);
     }
