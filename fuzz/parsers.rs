@@ -49,10 +49,12 @@ use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRIT
 use crate::sys::proc::{Stat, System, fds, net};
 use crate::sys::resolv::{Config, Hosts, Order};
 use crate::sys::tar;
-use crate::target::cgroup::Cgroup;
+use crate::target::cgroup::{Cgroup, Ownership};
 use crate::target::facts::{self, Facts};
 use crate::target::runtime::Runtime;
-use crate::target::state::{Known, containerd, docker, files, kubelet, machine, oci, podman};
+use crate::target::state::{
+    Known, containerd, docker, files, kubelet, machine, oci, podman, users as state_users,
+};
 use crate::target::{container, scan};
 
 /// A parser that is fed with any bytes, and panics where it breaks a promise.
@@ -209,7 +211,7 @@ pub fn users(bytes: &[u8]) {
         assert_eq!(users.user_named(&name).map(|user| user.name).unwrap_or(&name), name);
         let _ = users.user_named(&name).map(|user| (user.home, user.shell, user.gid));
     }
-    let homes = podman::parse_homes(&String::from_utf8_lossy(bytes));
+    let homes = state_users::parse_homes(&String::from_utf8_lossy(bytes));
     assert!(homes.values().all(|home| home.is_absolute()));
 }
 
@@ -243,9 +245,13 @@ pub fn process(bytes: &[u8]) {
     for id in [0, 1000, 100_000, u32::MAX] {
         let _ = (map.inside(id), map.mapped(id), map.outside(id));
     }
-    let cgroup = Cgroup::parse(bytes);
-    for id in [cgroup.id, Cgroup::of_path(&text).id].into_iter().flatten() {
-        assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?}");
+    for ownership in [Ownership::ROOT, Ownership::UNKNOWN, Ownership { named: 1, owner: Some(1000) }] {
+        for cgroup in [Cgroup::parse(bytes, |_, _| ownership), Cgroup::of_path(&text, ownership)] {
+            let is_id = |id: &String| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(cgroup.id.as_ref().is_none_or(is_id), "{cgroup:?}");
+            assert!(ownership != Ownership::UNKNOWN || !cgroup.is_container(), "{cgroup:?}");
+            assert!(cgroup.claim.is_none_or(|claim| !claim.text.is_empty()));
+        }
     }
 }
 
@@ -264,7 +270,7 @@ pub fn network_tables(bytes: &[u8]) {
 /// State files of runtimes, and the words that they and their processes are made of.
 pub fn state(bytes: &[u8]) {
     let path = Path::new("state");
-    let fresh = || Known::new("id", Runtime::Podman);
+    let fresh = || Known { name: Some("k8s_a_b_c_d_0".into()), ..Known::new("id", Runtime::Podman) };
     let mut all = [fresh(), fresh(), fresh(), fresh()];
     docker::parse(&mut all[0], bytes, path);
     let sandboxes =

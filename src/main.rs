@@ -30,9 +30,8 @@ use out::Fault;
 use out::fault::printed;
 use out::filter::filtered;
 use session::{Options, Session};
-use target::host::{self, Host};
 use target::selector::Selector;
-use target::{Target, container, find};
+use target::{Target, ask, find, host};
 
 /// Called by libc.
 #[cfg(not(test))]
@@ -93,7 +92,7 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             Ok(Session::open(target, launcher, *options, startup)?.run())
         }
         Asked::All(options, wanted, at_once) => {
-            let listing = container::list(&Host::find(options.host_root.as_deref())?)?;
+            let listing = session::containers(options.host_root.as_deref(), ask::PATIENCE)?;
             let containers = find::all(&listing, wanted.selector.as_ref(), &wanted.filter);
             session::many::run(&containers, at_once, &launcher, *options, &startup)
         }
@@ -111,7 +110,7 @@ fn find(options: &Options, wanted: &Wanted) -> Result<Target, Fault> {
     match &wanted.selector {
         Some(Selector::Pid(pid)) if wanted.filter.is_empty() => Target::open(*pid),
         selector => {
-            let listing = container::list(&Host::find(options.host_root.as_deref())?)?;
+            let listing = session::containers(options.host_root.as_deref(), ask::PATIENCE)?;
             find::one(&listing, selector.as_ref(), &wanted.filter, &wanted.typed)
         }
     }

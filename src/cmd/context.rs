@@ -5,12 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::out::filter::Filtered;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::sys::proc::Procfs;
+use crate::target::ask;
+use crate::target::container::Listing;
 use crate::target::host::Host;
 
 use super::Result;
@@ -59,8 +62,10 @@ pub struct Context {
     pub watch: Option<Watch>,
     /// For a command inside that looks processes up.
     pub lookup: Option<Lookup>,
-    /// For commands that look at the node: the root of its files.
-    pub host: Option<Host>,
+    /// For commands that look at the node: where its files are, if that was named.
+    pub host_root: Option<PathBuf>,
+    /// The root of them, once it was opened.
+    pub(crate) host: OnceCell<Host>,
     /// The session's target, a PID of the node.
     pub target: Option<i32>,
     /// For commands that need it: the target's PID as its own PID namespace counts.
@@ -132,7 +137,8 @@ impl Default for Context {
             accepts: None,
             watch: None,
             lookup: None,
-            host: None,
+            host_root: None,
+            host: OnceCell::new(),
             target: None,
             target_inside: None,
             mounts: None,
@@ -178,12 +184,25 @@ impl Context {
         self.failed
     }
 
-    /// The node's files.
+    /// The node's files, opened when they are first needed: where they do not answer, it is this process that waits.
     ///
     /// # Errors
-    /// A fault where they were not opened.
+    /// As open(2).
     pub fn host(&self) -> Result<&Host> {
-        self.host.as_ref().ok_or_else(|| Fault::say("the node's files are not open").with_status(125))
+        if let Some(host) = self.host.get() {
+            return Ok(host);
+        }
+        let host = Host::find(self.host_root.as_deref())?;
+        Ok(self.host.get_or_init(|| host))
+    }
+
+    /// The containers of the node.
+    ///
+    /// # Errors
+    /// As [`ask::list`].
+    pub fn listing(&self) -> Result<Listing> {
+        // This process is confined to looking at the node, and so is one that it makes.
+        ask::list(self.host_root.as_deref(), ask::PATIENCE, || Ok(()))
     }
 
     /// A variable of the session's environment.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::name::{Name, escape};
 
 /// What went wrong. On stderr it reads `open /etc/shadow: permission denied`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fault {
     /// The operation that failed, a verb or the name of a system call: `open`, `connect`.
     pub op: Cow<'static, str>,
@@ -26,7 +26,7 @@ pub struct Fault {
 }
 
 /// Why an operation failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Cause {
     /// The kernel said so.
     Errno(i32),

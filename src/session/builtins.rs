@@ -3,15 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::Session;
 use super::variables::is_name;
+use super::{Session, containers};
 use crate::cmd::BUILTINS;
 use crate::out::Fault;
 use crate::out::name::shell_quoted;
 use crate::shell::Variables;
 use crate::target::filter::Filter;
 use crate::target::selector::Selector;
-use crate::target::{Target, container, find};
+use crate::target::{Target, ask, find};
 
 /// Their names. `quit` is `exit`.
 pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "switch", "unset"];
@@ -107,7 +107,7 @@ impl Session {
         let target = match Selector::parse(typed)? {
             Selector::Pid(pid) => Target::open(pid)?,
             selector => {
-                let listing = container::list(self.host()?)?;
+                let listing = containers(self.options.host_root.as_deref(), ask::PATIENCE)?;
                 find::one(&listing, Some(&selector), &Filter::default(), typed)?
             }
         };

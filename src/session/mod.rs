@@ -28,6 +28,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,15 +40,15 @@ use crate::enter::image::Startup;
 use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
-use crate::enter::{procfs, watch};
+use crate::enter::{fds, procfs, watch};
 use crate::out::fault::printed;
 use crate::out::filter::Filtered;
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::{self, Users};
 use crate::sys::shared::{self, Shared};
-use crate::target::Target;
-use crate::target::host::Host;
+use crate::target::container::Listing;
+use crate::target::{Target, ask};
 
 pub use options::Options;
 
@@ -98,7 +99,6 @@ pub struct Session {
     procfs: Option<procfs::View>,
     /// Where `cd` has gone; the target's own directory at first.
     directory: Option<Vec<u8>>,
-    host: Option<Host>,
     inner_limit: Duration,
     is_one_shot: bool,
     is_prompt: bool,
@@ -149,7 +149,6 @@ impl Session {
             checkup: None,
             procfs: None,
             directory: None,
-            host: None,
             inner_limit: INNER_LIMIT,
             is_one_shot: false,
             is_prompt: false,
@@ -395,15 +394,6 @@ impl Session {
         Ok(())
     }
 
-    /// The node's files, opened when they are first needed.
-    fn host(&mut self) -> Result<&Host, Fault> {
-        let host = match self.host.take() {
-            Some(host) => host,
-            None => Host::find(self.options.host_root.as_deref())?,
-        };
-        Ok(self.host.insert(host))
-    }
-
     /// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its
     /// Ctrl-C.
     fn node_input(&self, path: &OsStr) -> Result<OwnedFd, Fault> {
@@ -430,10 +420,22 @@ impl Session {
     }
 }
 
+/// The containers of the node, as a process tells that can do nothing but look.
+///
+/// # Errors
+/// As [`ask::list`].
+pub fn containers(host_root: Option<&Path>, limit: Duration) -> Result<Listing, Fault> {
+    ask::list(host_root, limit, || {
+        child::install_panic_hook();
+        fds::close_from(3).map_err(|errno| Fault::of("close", errno).with_status(125))?;
+        watch::confine_lister(true).map_err(Fault::from)
+    })
+}
+
 /// Runs a command that is about the node, in this process, and returns its status.
 ///
 /// # Errors
-/// Where the node's files can't be opened.
+/// Where this process can't be confined.
 pub fn node_command(
     name: &str,
     arguments: Vec<OsString>,
@@ -450,7 +452,7 @@ pub fn node_command(
         color: terminal.color && terminal.stdout,
         width: terminal.width(),
         says_to_terminal: terminal.stderr,
-        host: Some(Host::find(options.host_root.as_deref())?),
+        host_root: options.host_root.clone(),
         ..cmd::Context::default()
     };
     let stdout = std::io::stdout();

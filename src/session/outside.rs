@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::job::{Argument, Job, Task};
@@ -16,7 +17,6 @@ use crate::sys::passwd::Users;
 use crate::sys::shared::Shared;
 use crate::sys::syscall;
 use crate::target::Target;
-use crate::target::host::Host;
 
 /// What a child outside is given.
 pub struct Outside<'a> {
@@ -26,6 +26,8 @@ pub struct Outside<'a> {
     pub pid_namespace: PidNamespace,
     /// What to do.
     pub job: Job,
+    /// Where the node's files are, if that was named.
+    pub host_root: Option<PathBuf>,
     /// Its pipes, then what it watches through: one procfs or two, then sockets; the pipe of a copy's progress.
     pub keep: &'a [RawFd],
     /// Whether there are two.
@@ -75,6 +77,7 @@ pub fn run(given: Outside) -> u8 {
     if let Some(users) = users {
         cx.users = users.into();
     }
+    cx.host_root = given.host_root;
     let confined =
         fds::keep_only(keep).map_err(fault("close")).and_then(|()| words(arguments)).and_then(|args| {
             match (watching, entry.needs) {
@@ -96,7 +99,6 @@ pub fn run(given: Outside) -> u8 {
     let mut numbers = 3..;
     let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
     if entry.needs.host {
-        cx.host = take().map(Host::from_descriptor);
         cx.target = Some(target.pid);
     }
     if watching {

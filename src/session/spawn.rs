@@ -399,9 +399,6 @@ impl Session {
                 sockets = self.descriptors(Want::Sockets)?;
             }
         }
-        if entry.needs.host {
-            self.host()?;
-        }
         let users = if entry.needs.users { Some(self.users()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
@@ -417,9 +414,6 @@ impl Session {
                 own.push(nix::unistd::getppid().as_raw());
             }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
-            if entry.needs.host {
-                keep.extend(self.host.iter().map(|host| host.descriptor().as_raw_fd()));
-            }
             let view = self.procfs.as_ref().filter(|_| watching);
             let is_clean_too = view.is_some_and(|view| view.clean.is_some());
             keep.extend(view.iter().flat_map(|view| view.descriptors()));
@@ -429,6 +423,7 @@ impl Session {
                 entry,
                 pid_namespace: self.pid_namespace(),
                 job,
+                host_root: self.options.host_root.clone(),
                 keep: &keep,
                 is_clean_too,
                 own,

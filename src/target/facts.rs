@@ -255,8 +255,10 @@ pub(crate) fn variables(environ: &[u8]) -> Vec<(OsString, OsString)> {
 
 /// The process that a PID is, or whose thread a TID is.
 pub fn thread_of(id: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+    // Its name need not be UTF-8.
+    let status = std::fs::read(format!("/proc/{id}/status")).ok()?;
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

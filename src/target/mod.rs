@@ -1,10 +1,12 @@
 //! From what the operator names to one process, held by a pidfd, and the facts of it.
 
+pub mod ask;
 pub mod cgroup;
 pub mod container;
 pub mod facts;
 pub mod filter;
 pub mod find;
+pub mod hierarchies;
 pub mod host;
 pub mod namespace;
 pub mod ports;
@@ -40,6 +42,8 @@ pub struct Target {
     pub facts: Facts,
     /// Its container's name, where it was found by that.
     pub title: Option<String>,
+    /// Its container's id, where it was found by its container.
+    pub container: Option<String>,
 }
 
 impl Target {
@@ -82,7 +86,7 @@ impl Target {
         if has_ended(&pidfd).map_err(polled)? {
             return Err(fault("it ended while it was looked at".into()));
         }
-        Ok(Self { pid, pidfd, proc, facts, title: None })
+        Ok(Self { pid, pidfd, proc, facts, title: None, container: None })
     }
 
     /// Whether the process has ended.

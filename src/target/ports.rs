@@ -24,7 +24,7 @@ const LIMIT: usize = 10_000;
 pub const HOLDERS: Duration = Duration::from_secs(2);
 
 /// A port on which something listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Port {
     /// Its number.
     pub number: u16,

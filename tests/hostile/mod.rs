@@ -1,6 +1,7 @@
 //! The attackers: a file for each, all modes of the tests' static program. Each does what it can and tells on stdout
 //! what it got; a test asserts that it got nothing, or that nsdbg went on.
 
+mod claim;
 mod dns;
 mod exe;
 mod fake;
@@ -47,6 +48,8 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         #[cfg(target_arch = "x86_64")]
         "keep" => each_new(&mut [&mut takeover::Keeper]),
         "terminal" => each_new(&mut [&mut terminal::Typist]),
+        "claim-cgroup" => claim::cgroup(argument, &rest[1]),
+        "claim-name" => claim::process(argument),
         "hold" => hold::hold(argument.parse().unwrap()),
         "racers" => unshare::racers(),
         "swap" => swap::swap(argument, &rest[1]),

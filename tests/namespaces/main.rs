@@ -6,6 +6,7 @@ mod audit;
 mod audit_refused;
 #[path = "../broken/mod.rs"]
 mod broken;
+mod claims;
 mod commands;
 mod confined;
 mod descriptors;
