@@ -67,7 +67,7 @@ pub fn id(of: char) -> String {
 
 /// What is in the command line of these tests' sandboxes alone.
 pub fn own() -> String {
-    format!("--match=nsdbg-test-{}-", std::process::id())
+    format!("--match=nsdbg-test-{}/", std::process::id())
 }
 
 fn row_of(rows: &[Value], target: &Sandbox) -> Value {
