@@ -6,9 +6,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use super::url::Url;
-use crate::cmd::net::base64;
 use crate::cmd::net::fail::status;
 use crate::cmd::{Context, Fault, Result};
+use crate::sys::base64::base64;
 use crate::sys::open::{Refused, regular};
 
 /// The most data that is held in memory.
