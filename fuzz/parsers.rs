@@ -428,7 +428,7 @@ pub fn http_request(bytes: &[u8]) {
         assert!(url.same_place(&again));
         let user = url.user.as_ref().map(|(name, password)| [name.as_slice(), password].join(&b':'));
         let head =
-            Request { method: "GET", url: &url, headers: &headers, user, data: Some(3) }
+            Request { method: "GET", url: &url, headers: &headers, user, compressed: false, data: Some(3) }
                 .head();
         let lines = head.split(|byte| *byte == b'\n').count();
         assert!((9..=12).contains(&lines) && head.ends_with(b"\r\n\r\n"), "one line a header");
