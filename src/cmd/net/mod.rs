@@ -1,6 +1,7 @@
 //! What commands that talk on the container's network share: names, connections, certificate authorities, and curl's
 //! exit statuses.
 
+pub mod clients;
 mod connect;
 pub mod fail;
 mod host;
