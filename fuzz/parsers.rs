@@ -39,7 +39,7 @@ use crate::out::filter::TerminalFilter;
 use crate::out::name::{Name, dollar_quoted, escape, is_unprintable, shell_quoted};
 use crate::shell::{self, Directory, Expanded, Pattern, Piece, Variables};
 use crate::sys::dns::query::Reply;
-use crate::sys::dns::{Kind, Query};
+use crate::sys::dns::{Class, Kind, Query};
 use crate::sys::elf;
 use crate::sys::idmap::IdMap;
 use crate::sys::mounts;
@@ -371,8 +371,9 @@ pub fn tar(bytes: &[u8]) {
 
 /// Answers of a name server.
 pub fn dns(bytes: &[u8]) {
-    for kind in [Kind::A, Kind::Aaaa, Kind::Any] {
-        let Ok(mut query) = Query::new("api.example", kind, true) else { return };
+    for name in ["A", "AAAA", "ANY", "HTTPS", "NAPTR", "TLSA"] {
+        let Some(kind) = Kind::parse(name) else { return };
+        let Ok(mut query) = Query::new("api.example", kind, Class::In, true) else { return };
         query.id = 0x1234;
         if let Some(Reply::Message(message)) = query.reply(bytes) {
             assert!(message.records.len() * 11 <= bytes.len());
@@ -435,7 +436,9 @@ pub fn http_request(bytes: &[u8]) {
         assert_eq!(Url::parse(url.to_string().as_bytes()), Ok(again.clone()), "{url}");
         assert!(url.same_place(&again));
         let user = url.user.as_ref().map(|(name, password)| [name.as_slice(), password].join(&b':'));
-        let head = Request { method: "GET", url: &url, headers: &headers, user, data: Some(3) }.head();
+        let head =
+            Request { method: "GET", url: &url, headers: &headers, user, compressed: false, data: Some(3) }
+                .head();
         let lines = head.split(|byte| *byte == b'\n').count();
         assert!((9..=12).contains(&lines) && head.ends_with(b"\r\n\r\n"), "one line a header");
         let mut room = [httparse::EMPTY_HEADER; 16];

@@ -1,5 +1,6 @@
 //! Facts of the kernel and of foreign files as types. Nothing here prints, and nothing of ours is imported.
 
+pub mod base64;
 pub mod beneath;
 pub mod capability;
 pub mod cgroupfs;

@@ -10,6 +10,7 @@ mod find;
 mod free;
 mod grep;
 mod head;
+mod http;
 mod ip;
 mod kill;
 mod ls;
