@@ -12,9 +12,41 @@ use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Field, Kind, Name, Output, units};
+use crate::out::{Align, Field, Kind, Name, Output, Scale, scale};
 use crate::sys::mounts::{self, Mount};
 use crate::sys::statx::{self, Space};
+
+// Options of which the last one counts.
+const SCALES: [&str; 5] = ["human", "si", "kilo", "mega", "block_size"];
+
+/// A column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Column {
+    /// What is mounted.
+    Source,
+    /// The type.
+    Fstype,
+    /// Inodes in all.
+    Itotal,
+    /// Used ones.
+    Iused,
+    /// Free ones.
+    Iavail,
+    /// The share of used ones.
+    Ipcent,
+    /// The size.
+    Size,
+    /// What is used.
+    Used,
+    /// What is left.
+    Avail,
+    /// The share that is used.
+    Pcent,
+    /// The operand.
+    File,
+    /// Where it is mounted.
+    Target,
+}
 
 /// Show how much room file systems have.
 ///
@@ -24,14 +56,20 @@ use crate::sys::statx::{self, Space};
 #[command(args_override_self = true)]
 pub struct Df {
     /// Units of 1024: 1.5G.
-    #[arg(short = 'h', long = "human-readable", overrides_with_all = ["si", "kilo"])]
+    #[arg(short = 'h', long = "human-readable", overrides_with_all = SCALES)]
     human: bool,
     /// Units of 1000: 1.6G.
-    #[arg(short = 'H', long, overrides_with_all = ["human", "kilo"])]
+    #[arg(short = 'H', long, overrides_with_all = SCALES)]
     si: bool,
     /// Blocks of 1024 bytes; that is the default.
-    #[arg(short = 'k', overrides_with_all = ["human", "si"])]
+    #[arg(short = 'k', overrides_with_all = SCALES)]
     kilo: bool,
+    /// Blocks of 1048576 bytes.
+    #[arg(short = 'm', overrides_with_all = SCALES)]
+    mega: bool,
+    /// Blocks of this size: 512, 4K, M, MB.
+    #[arg(short = 'B', long, value_name = "SIZE", value_parser = scale::parse, overrides_with_all = SCALES)]
+    block_size: Option<Scale>,
     /// Inodes in place of blocks.
     #[arg(short = 'i', long)]
     inodes: bool,
@@ -47,7 +85,17 @@ pub struct Df {
     /// All but these types.
     #[arg(short = 'x', long, value_name = "TYPE", value_delimiter = ',')]
     exclude_type: Vec<String>,
-    /// One line each, however long; it always is.
+    /// Not those of other machines.
+    #[arg(short = 'l', long)]
+    local: bool,
+    /// These columns, or all.
+    #[arg(long, value_name = "LIST", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["inodes", "portability", "print_type"])]
+    #[arg(
+        default_missing_value = "source,fstype,itotal,iused,iavail,ipcent,size,used,avail,pcent,file,target"
+    )]
+    output: Vec<Column>,
+    /// POSIX's names of columns.
     #[arg(short = 'P', long)]
     portability: bool,
     /// A sum at the end.
@@ -122,7 +170,7 @@ impl Command for Df {
         if self.files.is_empty() {
             let mut seen = HashSet::new();
             let mut asked = mounts::visible(&mounts);
-            asked.retain(|mount| self.wants(&mount.kind) && (self.all || seen.insert(mount.device)));
+            asked.retain(|mount| self.wants(mount) && (self.all || seen.insert(mount.device)));
             let paths: Vec<&OsStr> = asked.iter().map(|mount| OsStr::from_bytes(&mount.target)).collect();
             for (mount, space) in asked.into_iter().zip(spaces_within(&paths, LIMIT)) {
                 match space {
@@ -139,7 +187,7 @@ impl Command for Df {
         } else {
             for file in &self.files {
                 match of_file(file, &mounts) {
-                    Ok((mount, space)) if self.wants(&mount.kind) => {
+                    Ok((mount, space)) if self.wants(&mount) => {
                         rows.push(row(&mount, Ok(&space), Some(file)))
                     }
                     Ok(_) => {}
@@ -274,82 +322,177 @@ fn percent(part: u64, whole: u64) -> Option<u64> {
     (whole > 0).then(|| (u128::from(part) * 100).div_ceil(u128::from(whole)) as u64)
 }
 
+/// The file systems of other machines whose sources do not tell, as coreutils knows them.
+const REMOTE: [&str; 10] =
+    ["acfs", "afs", "auristorfs", "coda", "fhgfs", "gpfs", "ibrix", "ocfs2", "vxfs", "lustre"];
+
+fn is_remote(mount: &Mount) -> bool {
+    let is_share =
+        mount.source.starts_with(b"//") && ["smbfs", "smb3", "cifs"].contains(&mount.kind.as_str());
+    mount.source.contains(&b':')
+        || is_share
+        || mount.source == b"-hosts"
+        || REMOTE.contains(&mount.kind.as_str())
+}
+
 impl Df {
-    fn wants(&self, kind: &str) -> bool {
-        (self.only.is_empty() || self.only.iter().any(|one| one == kind))
-            && !self.exclude_type.iter().any(|one| one == kind)
+    fn wants(&self, mount: &Mount) -> bool {
+        let kind = &mount.kind;
+        (self.only.is_empty() || self.only.contains(kind))
+            && !self.exclude_type.contains(kind)
+            && !(self.local && is_remote(mount))
+    }
+
+    fn scale(&self) -> Scale {
+        match (self.human, self.si, self.mega) {
+            (true, ..) => Scale::Human,
+            (_, true, _) => Scale::Si,
+            (.., true) => Scale::Units { bytes: 1 << 20, suffix: "" },
+            _ => self.block_size.unwrap_or(Scale::KIBIBYTES),
+        }
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        if !self.output.is_empty() {
+            return self.output.clone();
+        }
+        let numbers = if self.inodes {
+            [Column::Itotal, Column::Iused, Column::Iavail, Column::Ipcent]
+        } else {
+            [Column::Size, Column::Used, Column::Avail, Column::Pcent]
+        };
+        let kind = self.print_type.then_some(Column::Fstype);
+        let columns = [Column::Source].into_iter().chain(kind).chain(numbers);
+        columns.chain([Column::Target]).collect()
+    }
+
+    fn head(&self, column: Column) -> String {
+        let scale = self.scale();
+        let short = !self.output.is_empty() || matches!(scale, Scale::Human | Scale::Si);
+        match column {
+            Column::Source => "Filesystem".into(),
+            Column::Fstype => "Type".into(),
+            Column::Itotal => "Inodes".into(),
+            Column::Iused => "IUsed".into(),
+            Column::Iavail => "IFree".into(),
+            Column::Ipcent => "IUse%".into(),
+            Column::Size => match scale {
+                Scale::Units { bytes, .. } if self.portability => format!("{bytes}-blocks"),
+                Scale::Units { bytes, .. } => format!("{}-blocks", unit_name(bytes)),
+                Scale::Human | Scale::Si => "Size".into(),
+            },
+            Column::Used => "Used".into(),
+            Column::Avail if short => "Avail".into(),
+            Column::Avail => "Available".into(),
+            Column::Pcent if self.portability => "Capacity".into(),
+            Column::Pcent => "Use%".into(),
+            Column::File => "File".into(),
+            Column::Target => "Mounted on".into(),
+        }
     }
 
     fn print(&self, rows: &[Row], tty: bool, out: &mut Output<NoRow>) -> std::io::Result<()> {
-        let mut columns = vec![("Filesystem", Align::Left)];
-        if self.print_type {
-            columns.push(("Type", Align::Left));
-        }
-        let heads = match (self.inodes, self.human || self.si) {
-            (true, _) => ["Inodes", "IUsed", "IFree", "IUse%"],
-            (_, true) => ["Size", "Used", "Avail", "Use%"],
-            _ => ["1K-blocks", "Used", "Available", "Use%"],
-        };
-        columns.extend(heads.map(|head| (head, Align::Right)));
-        columns.push(("Mounted on", Align::Left));
-        let mut table = Table::new(&columns, tty);
-        let name = |name: &Name| if tty { escape(name.spelled().as_bytes()) } else { name.spelled() };
-        let mut sum = [0u64; 6];
-        let mut line =
-            |first: String, kind: &str, numbers: Option<[u64; 6]>, last: String, out: &mut Output<NoRow>| {
-                let mut cells = vec![first];
-                if self.print_type {
-                    cells.push(kind.to_owned());
-                }
-                let Some([size, used, available, inodes, inodes_used, inodes_free]) = numbers else {
-                    cells.extend(["-", "-", "-", "-"].map(str::to_owned));
-                    cells.push(last);
-                    return table.row(cells, out.bytes());
-                };
-                let (three, share) = match self.inodes {
-                    true => (
-                        [inodes, inodes_used, inodes_free].map(|n| self.count(n)),
-                        percent(inodes_used, inodes),
-                    ),
-                    false => {
-                        // What is kept for root counts neither as used nor as available.
-                        let share = percent(used, used.saturating_add(available));
-                        ([size, used, available].map(|n| self.amount(n)), share)
-                    }
-                };
-                cells.extend(three);
-                cells.push(share.map_or_else(|| "-".to_owned(), |share| format!("{share}%")));
-                cells.push(last);
-                table.row(cells, out.bytes())
-            };
+        let columns = self.columns();
+        let heads: Vec<(String, Align)> = (columns.iter())
+            .map(|column| {
+                let is_text =
+                    matches!(column, Column::Source | Column::Fstype | Column::File | Column::Target);
+                (self.head(*column), if is_text { Align::Left } else { Align::Right })
+            })
+            .collect();
+        let heads: Vec<(&str, Align)> = heads.iter().map(|(head, align)| (head.as_str(), *align)).collect();
+        let mut table = Table::new(&heads, tty);
+        let mut sum = Row::total(&columns);
         for row in rows {
-            let Room { size, used, available, inodes, inodes_used, inodes_free, .. } = row.room;
-            let numbers = [size, used, available, inodes, inodes_used, inodes_free];
-            let numbers = numbers.iter().all(Option::is_some).then(|| numbers.map(Option::unwrap_or_default));
-            sum.iter_mut()
-                .zip(numbers.unwrap_or_default())
-                .for_each(|(sum, number)| *sum = sum.saturating_add(number));
-            line(name(&row.source), &row.kind, numbers, name(&row.target), out)?;
+            sum.add(row);
+            table.row(columns.iter().map(|column| self.cell(row, *column, tty)).collect(), out.bytes())?;
         }
         if self.total {
-            line("total".to_owned(), "-", Some(sum), "-".to_owned(), out)?;
+            table.row(columns.iter().map(|column| self.cell(&sum, *column, tty)).collect(), out.bytes())?;
         }
         table.finish(out.bytes())
     }
 
-    fn amount(&self, bytes: u64) -> String {
-        match (self.human, self.si) {
-            (true, _) => units::bytes(bytes),
-            (_, true) => units::decimal_bytes(bytes),
-            _ => bytes.div_ceil(1024).to_string(),
+    fn cell(&self, row: &Row, column: Column, tty: bool) -> String {
+        let name = |name: &Name| if tty { escape(name.spelled().as_bytes()) } else { name.spelled() };
+        let share = |share: Option<u64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share}%"));
+        let dash = || "-".to_owned();
+        let count = |number: Option<u64>| number.map_or_else(dash, |number| self.count(number));
+        let amount = |bytes: Option<u64>| bytes.map_or_else(dash, |bytes| self.scale().text(bytes));
+        let room = &row.room;
+        match column {
+            Column::Source => name(&row.source),
+            Column::Fstype => row.kind.clone(),
+            Column::Itotal => count(room.inodes),
+            Column::Iused => count(room.inodes_used),
+            Column::Iavail => count(room.inodes_free),
+            Column::Ipcent => share(room.inodes_used_percent),
+            Column::Size => amount(room.size),
+            Column::Used => amount(room.used),
+            Column::Avail => amount(room.available),
+            Column::Pcent => share(room.used_percent),
+            Column::File => row.file.as_ref().map_or_else(dash, name),
+            Column::Target => name(&row.target),
         }
     }
 
     fn count(&self, count: u64) -> String {
-        match (self.human, self.si) {
-            (true, _) => units::bytes(count),
-            (_, true) => units::decimal_bytes(count),
-            _ => count.to_string(),
+        match self.scale() {
+            scale @ (Scale::Human | Scale::Si) => scale.text(count),
+            Scale::Units { .. } => count.to_string(),
         }
     }
+}
+
+impl Row {
+    /// The sum at the end, of nothing yet. It is named in the first column that has a name.
+    fn total(columns: &[Column]) -> Self {
+        let (source, target) =
+            if columns.contains(&Column::Source) { ("total", "-") } else { ("-", "total") };
+        Self {
+            source: source.as_bytes().into(),
+            target: target.as_bytes().into(),
+            kind: "-".to_owned(),
+            room: Room::default(),
+            read_only: false,
+            file: None,
+            error: None,
+        }
+    }
+
+    fn add(&mut self, row: &Self) {
+        let add = |sum: &mut Option<u64>, more: Option<u64>| {
+            *sum = more.map_or(*sum, |more| Some(sum.unwrap_or(0).saturating_add(more)));
+        };
+        let (sum, room) = (&mut self.room, &row.room);
+        add(&mut sum.size, room.size);
+        add(&mut sum.used, room.used);
+        add(&mut sum.available, room.available);
+        add(&mut sum.inodes, room.inodes);
+        add(&mut sum.inodes_used, room.inodes_used);
+        add(&mut sum.inodes_free, room.inodes_free);
+        // What is kept for root counts neither as used nor as available.
+        let share = |part: Option<u64>, whole: Option<u64>| percent(part?, whole?);
+        let usable = sum.used.zip(sum.available).map(|(used, left)| used.saturating_add(left));
+        sum.used_percent = share(sum.used, usable);
+        sum.inodes_used_percent = share(sum.inodes_used, sum.inodes);
+    }
+}
+
+/// A number of bytes as the head of a column names it: `1K`, `4M`, `1MB`, `512B`.
+fn unit_name(bytes: u64) -> String {
+    let name = |base: u64, units: [&str; 5]| {
+        let mut number = bytes;
+        let mut unit = units[0];
+        for next in &units[1..] {
+            if !number.is_multiple_of(base) {
+                break;
+            }
+            number /= base;
+            unit = next;
+        }
+        format!("{number}{unit}")
+    };
+    let is_decimal = bytes.is_multiple_of(1000) && !bytes.is_multiple_of(1024);
+    if is_decimal { name(1000, ["B", "kB", "MB", "GB", "TB"]) } else { name(1024, ["B", "K", "M", "G", "T"]) }
 }

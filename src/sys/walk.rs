@@ -142,6 +142,15 @@ impl Walk {
         (self.levels.last().map(|level| level.fd.as_fd()), CString::new(self.name()).unwrap_or_default())
     }
 
+    /// All facts, as [`Walk::stat`].
+    ///
+    /// # Errors
+    /// As statx(2).
+    pub fn statx(&self, mask: u32) -> nix::Result<libc::statx> {
+        let (directory, name) = self.place();
+        dir::statx(directory, &name, self.follows(), mask)
+    }
+
     /// Its facts, of a link itself unless it is the start and the walk follows that.
     ///
     /// # Errors

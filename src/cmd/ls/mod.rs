@@ -8,7 +8,7 @@ mod look;
 mod marks;
 mod plan;
 mod run;
-mod times;
+pub mod times;
 
 use std::ffi::OsString;
 
@@ -17,8 +17,9 @@ use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output, Scale, scale};
 use look::{Indicator, Quoting};
-use plan::{FormWord, SortWord, TimeWord, When};
-use times::Style;
+pub use plan::TimeWord;
+use plan::{FormWord, SortWord, When};
+pub use times::{Clock, Style, Time, Times};
 
 /// Rendered bytes are handed on in pieces of at least this size.
 const PIECE: usize = 64 << 10;

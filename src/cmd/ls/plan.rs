@@ -87,6 +87,18 @@ pub enum TimeWord {
     Birth,
 }
 
+impl TimeWord {
+    /// Which time it names.
+    pub fn clock(self) -> Clock {
+        match self {
+            Self::Atime => Clock::Accessed,
+            Self::Ctime => Clock::Changed,
+            Self::Mtime => Clock::Modified,
+            Self::Birth => Clock::Born,
+        }
+    }
+}
+
 /// How files stand on lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -299,11 +311,10 @@ fn order(ls: &Ls) -> Option<Order> {
 }
 
 fn clock(ls: &Ls) -> Clock {
-    match (ls, ls.time) {
-        (Ls { accessed: true, .. }, _) | (_, Some(TimeWord::Atime)) => Clock::Accessed,
-        (Ls { changed: true, .. }, _) | (_, Some(TimeWord::Ctime)) => Clock::Changed,
-        (_, Some(TimeWord::Birth)) => Clock::Born,
-        _ => Clock::Modified,
+    match ls {
+        Ls { accessed: true, .. } => Clock::Accessed,
+        Ls { changed: true, .. } => Clock::Changed,
+        _ => ls.time.map_or(Clock::Modified, TimeWord::clock),
     }
 }
 

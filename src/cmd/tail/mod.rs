@@ -59,6 +59,9 @@ pub struct Tail {
     /// Seconds between looks.
     #[arg(short, long, value_name = "SECONDS", default_value = "0.2", value_parser = interval)]
     sleep_interval: Duration,
+    /// With -f: end when this process has ended.
+    #[arg(long, value_name = "PID")]
+    pid: Option<i32>,
     /// Never print names of files.
     #[arg(short, long, visible_alias = "silent", overrides_with = "verbose")]
     quiet: bool,
@@ -153,7 +156,8 @@ impl Command for Tail {
         }
         if let Some(follow) = follow {
             let by_name = follow == Follow::Name;
-            let how = follow::How { by_name, retry, interval: self.sleep_interval };
+            let until = self.pid.map(follow::Until::of).transpose()?;
+            let how = follow::How { by_name, retry, interval: self.sleep_interval, until };
             follow::follow(followed, &how, &mut headers, cx, out.bytes())?;
         }
         Ok(Status::OK)

@@ -1,6 +1,5 @@
 //! One question, and which packets are replies to it.
 
-use nix::errno::Errno;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE};
 
 use super::kind::{Class, Kind};

@@ -179,6 +179,27 @@ fn mounts_are_those_of_the_targets_mountinfo() {
     }
     let shown = target.run(&["mounts", "-t", "proc"]).ok();
     assert!(shown.starts_with("TARGET") && shown.lines().count() == 2 && shown.contains("/proc"), "{shown}");
+    let same = |ours: &[&str], theirs: &[&str]| {
+        let theirs = there(&target, &[&["/tools/findmnt"][..], theirs].concat());
+        let words = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        let ours = target.run(&[&["findmnt"][..], ours].concat());
+        assert_eq!((ours.status, words(&ours.out)), (theirs.0, words(&theirs.1)), "{ours:?}");
+    };
+    bring(&target, "findmnt");
+    for options in [
+        &["-o", "TARGET,FSTYPE"][..],
+        &["-no", "FSTYPE,TARGET,VFS-OPTIONS,FSROOT,MAJ:MIN,ID,PARENT,PROPAGATION"],
+        &["-n", "-o", "target"],
+    ] {
+        same(&[options, &["-T", "/proc/1"]].concat(), &[options, &["-T", "/proc/1"]].concat());
+        same(options, &[options, &["-l"]].concat());
+    }
+    let json: Value = serde_json::from_str(&target.run(&["findmnt", "-J", "-T", "/proc/1"]).ok()).unwrap();
+    assert_eq!(json["target"], "/proc");
+    target.run(&["mounts", "-o", "ro"]).fails(2, "-O keeps mounts with an option");
     target.run(&["mounts", "-t", "ext9"]).fails(1, "");
     target.run(&["mounts", "proc"]).fails(2, "find mount proc: the path does not begin with /");
     // Whatever the container says of itself.
@@ -199,6 +220,19 @@ fn df_counts_as_coreutils_does() {
         &["-H", "/"],
         &["--total", "-k", "/", "/tmp"],
         &["-P", "/"],
+        &["-Pm", "/"],
+        &["-m", "/"],
+        &["-BM", "/"],
+        &["-B4K", "/"],
+        &["-B", "512", "/"],
+        &["--block-size=MB", "/"],
+        &["-PT", "/"],
+        &["-Pi", "/"],
+        &["-l", "/"],
+        &["--output", "/tmp"],
+        &["--output=source,size,pcent,target", "/"],
+        &["-h", "--output=fstype,itotal,iused,iavail,ipcent,used,avail,file", "/tmp"],
+        &["--output=size", "--total", "/"],
         &[],
     ] {
         let (status, theirs) = there(&target, &[&["/tools/df"][..], options].concat());
@@ -206,9 +240,7 @@ fn df_counts_as_coreutils_does() {
         let ours = target.run(&[&["df"][..], options].concat());
         assert_eq!(ours.status, status, "{options:?}: {ours:?}");
         let words = |text: &str| {
-            let named = text.replace("1024-blocks", "1K-blocks").replace("Capacity", "Use%");
-            named
-                .lines()
+            text.lines()
                 .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
                 .collect::<Vec<_>>()
         };
@@ -233,8 +265,29 @@ fn du_counts_as_coreutils_does() {
         lines.sort();
         lines
     };
+    let plain = nix::sys::time::TimeVal::new(1_700_000_000, 0);
+    for name in ["below/deep/two", "below/deep", "below/one", "below"] {
+        nix::sys::stat::utimes(&target.root.join("app").join(name), &plain, &plain).unwrap();
+    }
     for options in [
-        &["/app"][..],
+        &["-B1", "/app"][..],
+        &["-BM", "-s", "/app"],
+        &["-B", "4K", "/app"],
+        &["--block-size=kB", "/app"],
+        &["--exclude=two", "/app"],
+        &["--exclude", "d*", "-a", "/app"],
+        &["--exclude=*/deep", "-a", "/app"],
+        &["--exclude=app", "/app"],
+        &["-t", "10K", "-a", "/app"],
+        &["-t", "-10K", "-a", "/app"],
+        &["--threshold=1M", "/app"],
+        &["--time", "-a", "/app"],
+        &["--time", "--time-style=full-iso", "/app/below"],
+        &["--time=status", "--time-style=iso", "/app/below"],
+        &["--time", "--time-style=+%s", "/app/below"],
+        &["-P", "/app/link"],
+        &["--max=1", "/app"],
+        &["/app"],
         &["-s", "/app"],
         &["-a", "/app"],
         &["-sh", "/app/large", "/app/below"],
@@ -257,6 +310,26 @@ fn du_counts_as_coreutils_does() {
         let ours = target.run(&[&["du"][..], options].concat());
         assert_eq!((ours.status, lines(&ours.out)), (theirs.0, lines(&theirs.1)), "{options:?}: {ours:?}");
     }
+    // A mount that leads back to a directory above it is left out.
+    let target = sandbox()
+        .user(0, 0)
+        .on_tmpfs()
+        .prepared(|root| {
+            let data = root.join("data");
+            fs::create_dir_all(data.join("below/again")).unwrap();
+            fs::write(data.join("below/file"), vec![b'x'; 50_000]).unwrap();
+            let flags = nix::mount::MsFlags::MS_BIND;
+            nix::mount::mount(Some(&data), &data.join("below/again"), None::<&str>, flags, None::<&str>)
+                .unwrap();
+        })
+        .start();
+    bring(&target, "du");
+    for options in [&["/data"][..], &["-a", "/data"], &["-s", "--inodes", "/data"]] {
+        let theirs = there(&target, &[&["/tools/du"][..], options].concat());
+        let ours = target.run(&[&["du"][..], options].concat());
+        assert_eq!((ours.status, lines(&ours.out)), (theirs.0, lines(&theirs.1)), "{options:?}: {ours:?}");
+    }
+    let target = tree();
     target.run(&["du", "-s", "/none", "/app/plain"]).fails(1, "du: stat /none: no such file or directory");
     let row: Value = serde_json::from_str(&target.run(&["du", "-s", "--json", "/app/large"]).ok()).unwrap();
     assert_eq!((&row["apparent_size"], &row["files"]), (&300_000.into(), &1.into()), "{row}");
