@@ -111,7 +111,11 @@ impl Command for Lsof {
         more("allocated", Kind::Bytes, "the space that it takes"),
         more("position", Kind::Number, "where the next read or write is"),
         more("inode", Kind::Number, "its inode"),
-        more("links", Kind::Number, "hard links; 0 once it was deleted"),
+        more(
+            "links",
+            Kind::Number,
+            "hard links; 0 once it was deleted, but for files of an overlay's lower layers",
+        ),
         more("path", Kind::Text, "its path in the container"),
         more("deleted", Kind::Flag, "whether it was deleted"),
         more("outside", Kind::Flag, "whether it is in no mount that the container's root reaches"),

@@ -224,8 +224,10 @@ impl Selection {
                 .as_ref()
                 .filter(|fds| !fds.only.is_empty())
                 .map(|fds| fds.only.iter().any(|fd| fd.takes(&file.fd))),
-            self.links_below
-                .map(|below| file.links.is_some_and(|links| links < below) && file.path.is_some()),
+            self.links_below.map(|below| {
+                let is_gone = file.deleted && below > 0;
+                (is_gone || file.links.is_some_and(|links| links < below)) && file.path.is_some()
+            }),
             self.files.as_ref().map(|all| all.iter().any(|wanted| wanted.takes(file))),
         ];
         let mut given = tests.iter().flatten();
