@@ -165,7 +165,7 @@ fn netstat_tells_who_takes_ipv4_too_as_ss_does() {
 
 // Seen to fail where the container's own processes alone were looked at.
 #[test]
-fn netstat_names_the_container_of_the_pod_that_holds_a_socket() {
+fn netstat_and_lsof_name_the_container_of_the_pod_that_holds_a_socket() {
     needs_root!();
     let Some(cgroup) = crate::limits::Cgroup::new("pids") else { skip!("no cgroup can be made") };
     let id = "3f".repeat(32);
@@ -187,6 +187,15 @@ fn netstat_names_the_container_of_the_pod_that_holds_a_socket() {
     assert_eq!(row["container"], id[..12], "{row}");
     let text = target.run(&["netstat", "-tlnp"]).ok();
     assert!(text.ends_with(&format!(" in {}\n", &id[..12])), "{text}");
+    let ran = target.run(&["lsof", "-i", ":9090"]);
+    let words = format!(
+        "lsof: TCP 127.0.0.1:9090 (LISTEN) is held by nsdbg-test-help in {} (process {} of the node)\n",
+        &id[..12],
+        other.pid
+    );
+    assert!(ran.out.is_empty() && ran.err == words, "{ran:?}");
+    // Who asks for one process is not told of others.
+    assert_eq!(target.run(&["lsof", "-a", "-p", "1", "-i", ":9090"]).err, "");
     drop(other);
     assert!(crate::live::within(crate::support::LIMIT, || fs::remove_dir(&scope).is_ok()));
 }

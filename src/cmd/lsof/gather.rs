@@ -1,5 +1,7 @@
 //! Reads processes and their open files, one process after the other.
 
+use std::collections::HashSet;
+
 use nix::errno::Errno;
 
 use super::ends::{End, Ends, numbered};
@@ -44,6 +46,8 @@ pub struct Gatherer<'a> {
     /// All PIDs, for who holds other ends.
     pub pids: &'a [i32],
     pub sockets: Option<Sockets>,
+    /// Sockets that a process holds which was looked at.
+    pub held: HashSet<u64>,
     pub ends: Option<Ends>,
     pub hidden: Hidden,
     /// Whether other ends are looked for.
@@ -312,6 +316,7 @@ impl Gatherer<'_> {
             Some(sockets) => sockets,
             None => Sockets::list(self.watch, &mut self.reader),
         };
+        self.held.insert(inode);
         let found = sockets.of(inode).cloned();
         let peer = found.as_ref().map_or(0, |socket| sockets.peer(socket));
         let peer_name = match sockets.of(peer) {

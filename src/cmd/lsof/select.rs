@@ -175,6 +175,19 @@ impl Selection {
         })
     }
 
+    /// Whether internet sockets are asked for, whoever holds them.
+    pub fn asks_whose_sockets(&self) -> bool {
+        let by_process =
+            [self.pids.only.is_empty(), self.commands.only.is_empty(), self.users.only.is_empty()];
+        self.inet.is_some() && !by_process.contains(&false)
+    }
+
+    /// Whether an internet socket is asked for.
+    pub fn takes_inet(&self, socket: &Inet) -> bool {
+        self.inet.as_ref().is_some_and(|all| all.iter().any(|one| one.takes(socket)))
+            && self.states.takes(socket)
+    }
+
     /// What is asked for of a process.
     pub fn process(&self, pid: i32, command: &[u8], uid: u32) -> Chosen {
         let begins =

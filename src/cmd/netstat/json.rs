@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::elsewhere::Owner;
 use super::sockets::{Holder, Socket};
 use super::text::{Shown, path_name, state, timer_kind, unix_state, unix_type};
 use super::{CLOSE, LISTEN};
+use crate::cmd::elsewhere::Owner;
 use crate::out::Name;
 
 /// One socket. Ids are the container's; a port of 0 is any.

@@ -1,6 +1,5 @@
 //! `netstat`.
 
-mod elsewhere;
 mod json;
 mod sockets;
 mod tables;

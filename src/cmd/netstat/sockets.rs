@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::super::{Context, Fault, Result, Watch};
-use super::elsewhere::{self, Owner};
 use super::text::{Printer, Shown};
 use super::{CLOSE, ESTABLISHED, LISTEN};
+use crate::cmd::elsewhere::{self, Owner};
 use crate::out::Output;
 use crate::out::table::NoRow;
 use crate::sys::netlink::{self, diag};

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use super::super::{Fault, Result};
-use super::elsewhere::Owner;
 use super::json::Row;
 use super::sockets::{Holder, Socket, Wanted};
 use super::{CLOSE, ESTABLISHED, LISTEN, STATES};
+use crate::cmd::elsewhere::Owner;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::units::decimal;

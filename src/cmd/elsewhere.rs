@@ -7,6 +7,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use crate::cmd::{Context, Watch};
+use crate::out::name::escape;
 use crate::sys::proc::Procfs;
 use crate::target::{container, scan};
 
@@ -18,6 +19,14 @@ pub struct Owner {
     pub name: Vec<u8>,
     /// Its container, by the name that can be typed, else by its id; none for the node itself.
     pub container: Option<String>,
+}
+
+impl Owner {
+    /// `nginx in prod/web-0/app (process 4711 of the node)`.
+    pub fn spelled(&self) -> String {
+        let place = self.container.as_ref().map(|container| format!(" in {container}")).unwrap_or_default();
+        format!("{}{place} (process {} of the node)", escape(&self.name), self.pid)
+    }
 }
 
 /// Those who hold these sockets, by inode. What can't be read of the node is left out.
