@@ -18,6 +18,7 @@ mod docs;
 pub(crate) mod doctor;
 mod du;
 mod echo;
+mod elsewhere;
 mod env;
 pub(crate) mod file;
 mod find;

@@ -26,7 +26,8 @@ enum Started {
 /// Starts a file as uid 65532, with no capability, in the target's root.
 fn start(target: &Sandbox, path: &str) -> Started {
     const FAILED: i32 = 200;
-    let root = CString::new(format!("/proc/{}/root", target.pid)).unwrap();
+    // Not its root alone: capabilities of files do not count on mounts of another namespace.
+    let mounts = fs::File::open(format!("/proc/{}/ns/mnt", target.pid)).unwrap();
     let path = CString::new(path).unwrap();
     let null = fs::File::options().write(true).open("/dev/null").unwrap();
     let arguments = [path.as_ptr(), std::ptr::null()];
@@ -43,7 +44,10 @@ fn start(target: &Sandbox, path: &str) -> Started {
             }
             let none: [libc::rlimit; 1] = [libc::rlimit { rlim_cur: 0, rlim_max: 0 }];
             libc::setrlimit(libc::RLIMIT_CORE, none.as_ptr());
-            if libc::chroot(root.as_ptr()) == 0
+            for number in 0..64 {
+                libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0);
+            }
+            if libc::setns(std::os::fd::AsRawFd::as_raw_fd(&mounts), libc::CLONE_NEWNS) == 0
                 && libc::chdir(c"/".as_ptr()) == 0
                 && libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<u32>()) == 0
                 && libc::syscall(libc::SYS_setresgid, 65532, 65532, 65532) == 0
@@ -169,6 +173,18 @@ fn why_exec_says_what_execve_does() {
             add(&format!("linked-{name}"), &linked, 0o755);
         }
     }
+    // cap_net_admin+ep, and +p.
+    for (name, magic) in [("given", 0x0200_0001_u32), ("offered", 0x0200_0000)] {
+        add(name, &server, 0o755);
+        let value: Vec<u8> = [magic, 1 << 12, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let path = CString::new(at("app").join(name).into_os_string().into_encoded_bytes()).unwrap();
+        // SAFETY: strings that end in 0, and a buffer of the length that is told.
+        let set = unsafe {
+            let name = c"security.capability".as_ptr();
+            libc::setxattr(path.as_ptr(), name, value.as_ptr().cast(), value.len(), 0)
+        };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    }
     fs::create_dir(at("closed")).unwrap();
     fs::copy(at("server"), at("closed/server")).unwrap();
     fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -210,6 +226,7 @@ fn why_exec_says_what_execve_does() {
                 }
             }
             Started::No(libc::ELIBBAD | libc::EIO) => "shared library",
+            Started::No(libc::EPERM) => "CAP_NET_ADMIN",
             Started::Died => "SIGSEGV",
             _ => "",
         };

@@ -259,7 +259,8 @@ const SEARCH_PATH: [&str; 6] = [
 ];
 
 /// What it reads outside: of the container's processes, by their own procfs, and of the node's root, where the cgroups are.
-const CHECKED: [&str; 17] = [
+const CHECKED: [&str; 18] = [
+    "open /proc/N/maps",
     "open /",
     "open /N",
     "open /proc",
@@ -323,7 +324,7 @@ fn r19_no_file_of_the_container_is_configuration() {
         (&["http", "get", &url][..], "hello\n", &peers[..], &[][..]),
         (&["ls", "-l", "/data"], "file", &listing, &[]),
         (&["ps", "-ef"], "-- plant", &USERS, &watched),
-        (&["netstat", "-a"], "Active", &USERS, &sockets),
+        (&["netstat", "-a"], "Active", &USERS, &[&sockets[..], &["open /"]].concat()),
     ] {
         let to = new_directory("strace");
         let mut command = strace(&to, &target);

@@ -162,3 +162,40 @@ fn netstat_tells_who_takes_ipv4_too_as_ss_does() {
         assert_eq!(row["proto"], if port < 9003 { "tcp6" } else { "udp6" });
     }
 }
+
+// Seen to fail where the container's own processes alone were looked at.
+#[test]
+fn netstat_and_lsof_name_the_container_of_the_pod_that_holds_a_socket() {
+    needs_root!();
+    let Some(cgroup) = crate::limits::Cgroup::new("pids") else { skip!("no cgroup can be made") };
+    let id = "3f".repeat(32);
+    let scope = cgroup.path.join(format!("docker-{id}.scope"));
+    fs::create_dir(&scope).unwrap();
+    let target = sandbox().start();
+    let network = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
+    // Another container in the same network namespace.
+    let other = std::thread::spawn(move || {
+        nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        sandbox().set("ns", "mnt,pid,ipc,uts,cgroup").mode(&["serve", "9090"]).start()
+    });
+    let mut other = other.join().unwrap();
+    assert_eq!(other.next_line(crate::support::LIMIT).as_deref(), Some("listening"));
+    fs::write(scope.join("cgroup.procs"), other.pid.to_string()).unwrap();
+    let row: serde_json::Value =
+        serde_json::from_str(&target.run(&["netstat", "-tlnp", "--json"]).ok()).unwrap();
+    assert_eq!((&row["node_pid"], &row["pid"]), (&other.pid.into(), &serde_json::Value::Null), "{row}");
+    assert_eq!(row["container"], id[..12], "{row}");
+    let text = target.run(&["netstat", "-tlnp"]).ok();
+    assert!(text.ends_with(&format!(" in {}\n", &id[..12])), "{text}");
+    let ran = target.run(&["lsof", "-i", ":9090"]);
+    let words = format!(
+        "lsof: TCP 127.0.0.1:9090 (LISTEN) is held by nsdbg-test-help in {} (process {} of the node)\n",
+        &id[..12],
+        other.pid
+    );
+    assert!(ran.out.is_empty() && ran.err == words, "{ran:?}");
+    // Who asks for one process is not told of others.
+    assert_eq!(target.run(&["lsof", "-a", "-p", "1", "-i", ":9090"]).err, "");
+    drop(other);
+    assert!(crate::live::within(crate::support::LIMIT, || fs::remove_dir(&scope).is_ok()));
+}

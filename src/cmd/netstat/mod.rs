@@ -44,7 +44,7 @@ pub struct Netstat {
     /// Users as numbers; addresses and ports always are.
     #[arg(short)]
     numeric: bool,
-    /// PID and program that hold the socket.
+    /// PID and program that hold the socket; of another container of the pod, the program and the container.
     #[arg(short, long = "program")]
     program: bool,
     /// Owner and inode too.
@@ -99,7 +99,7 @@ const LISTEN: u8 = 10;
 impl Command for Netstat {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
-    const NEEDS: Needs = Needs { users: true, netlink: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { users: true, netlink: true, host: true, ..Needs::NONE };
     const REPLACES: &'static str = "net-tools netstat, ss";
     const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE, for -p";
     const FIELDS: &'static [Field] = &[
@@ -118,6 +118,16 @@ impl Command for Netstat {
         more("inode", Kind::Number, "its inode"),
         field("pid", Kind::Number, "with -p: a process that holds it"),
         field("program", Kind::Text, "with -p: that process's name"),
+        more(
+            "container",
+            Kind::Text,
+            "with -p: where that process is in another container, its name; else null",
+        ),
+        more(
+            "node_pid",
+            Kind::Number,
+            "with -p: where that process is not in this container, its PID on the node",
+        ),
         more("timer", Kind::Object, "kind, expires_seconds, retransmits"),
         field("path", Kind::Text, "of a unix socket"),
         more("type", Kind::Text, "of a unix socket: STREAM, DGRAM, SEQPACKET"),
@@ -190,7 +200,7 @@ impl Command for Netstat {
                 _ => "w/o servers",
             },
         };
-        let notes = sockets::list(watch, &procfs, &wanted, &shown, out)?;
+        let notes = sockets::list(cx, watch, &procfs, &wanted, &shown, out)?;
         for note in notes {
             cx.note(&note);
         }

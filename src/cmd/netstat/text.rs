@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use super::super::{Fault, Result};
 use super::json::Row;
-use super::sockets::{Socket, Wanted};
+use super::sockets::{Holder, Socket, Wanted};
 use super::{CLOSE, ESTABLISHED, LISTEN, STATES};
+use crate::cmd::elsewhere::Owner;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::units::decimal;
@@ -46,7 +47,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints one socket and who holds it.
-    pub fn socket(&mut self, socket: &Socket, holder: Option<(i32, &[u8])>) {
+    pub fn socket(&mut self, socket: &Socket, holder: Option<Holder>) {
         if self.failed.is_some() {
             return;
         }
@@ -128,7 +129,7 @@ impl<'a> Printer<'a> {
         self.text.extend_from_slice(line.as_bytes());
     }
 
-    fn inet(&mut self, protocol: &str, socket: &Inet, holder: Option<(i32, &[u8])>) {
+    fn inet(&mut self, protocol: &str, socket: &Inet, holder: Option<Holder>) {
         let text = &mut self.text;
         // As BSD's netstat names them.
         let shown = match protocol {
@@ -165,7 +166,7 @@ impl<'a> Printer<'a> {
         end_line(text);
     }
 
-    fn unix(&mut self, socket: &Unix, holder: Option<(i32, &[u8])>) {
+    fn unix(&mut self, socket: &Unix, holder: Option<Holder>) {
         let text = &mut self.text;
         text.extend_from_slice(b"unix  ");
         right(text, 6, socket.recv_queue);
@@ -285,14 +286,32 @@ fn user(uid: u32, shown: &Shown, to: &mut Vec<u8>) {
     }
 }
 
-fn program(holder: Option<(i32, &[u8])>, to: &mut Vec<u8>) {
-    let Some((pid, name)) = holder else { return to.push(b'-') };
-    decimal(u64::from(pid.unsigned_abs()), to);
-    to.push(b'/');
-    if name.iter().all(|b| matches!(b, 0x20..=0x7e)) {
-        to.extend_from_slice(name);
-    } else {
-        to.extend_from_slice(escape(name).as_bytes());
+fn program(holder: Option<Holder>, to: &mut Vec<u8>) {
+    let shown = |name: &[u8], to: &mut Vec<u8>| {
+        if name.iter().all(|b| matches!(b, 0x20..=0x7e)) {
+            to.extend_from_slice(name);
+        } else {
+            to.extend_from_slice(escape(name).as_bytes());
+        }
+    };
+    match holder {
+        None => to.push(b'-'),
+        Some(Holder::Inside(pid, name)) => {
+            decimal(u64::from(pid.unsigned_abs()), to);
+            to.push(b'/');
+            shown(name, to);
+        }
+        Some(Holder::Elsewhere(Owner { pid, name, container })) => {
+            shown(name, to);
+            match container {
+                Some(container) => {
+                    to.extend_from_slice(b" in ");
+                    shown(container.as_bytes(), to);
+                }
+                // Writing to memory cannot fail.
+                None => drop(write!(to, " (process {pid} of the node)")),
+            }
+        }
     }
 }
 

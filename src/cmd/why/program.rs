@@ -3,13 +3,17 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+
 use super::walk::Walk;
 use super::{Name, What};
 use crate::cmd::Result;
 use crate::cmd::file::machine;
 use crate::out::fault::errno_text;
+use crate::sys::capability;
 use crate::sys::exec::{self, Flaw, Format, MAX_SCRIPTS};
 use crate::sys::open::regular;
+use crate::sys::syscall::getxattr;
 
 impl Walk<'_> {
     /// Goes on from a file that may be started by its mode and mount.
@@ -32,7 +36,21 @@ impl Walk<'_> {
             };
             let size = u64::try_from(facts.st_size).unwrap_or(0);
             let shown = Name::from(path.as_slice()).spelled();
-            match exec::format(&file, size) {
+            let format = exec::format(&file, size);
+            if matches!(format, Ok(Format::Elf(..)))
+                && let Some(lacking) = lacking(&path)
+            {
+                let by = format!(
+                    "{}: the file gives {lacking} at once, which the bounding set does not have",
+                    errno_text(libc::EPERM)
+                );
+                let fix = format!(
+                    "give the container {lacking} (--cap-add, capabilities.add), or setcap -r {shown}"
+                );
+                self.close(by, fix);
+                return Ok(());
+            }
+            match format {
                 Err(flaw) => {
                     self.refuse(&flaw, libc::ENOEXEC, &shown);
                     return Ok(());
@@ -122,6 +140,18 @@ impl Walk<'_> {
         let by = if matches!(flaw, Flaw::Cut(..)) { why } else { format!("{}: {why}", errno_text(errno)) };
         self.close(by, fix);
     }
+}
+
+/// Capabilities that a program gives whoever starts it, and that this user can never have: then execve(2) fails, as
+/// `bprm_caps_from_vfs_caps()` in security/commoncap.c has it.
+fn lacking(path: &[u8]) -> Option<String> {
+    let is_nosuid =
+        statvfs(OsStr::from_bytes(path)).is_ok_and(|facts| facts.flags().contains(FsFlags::ST_NOSUID));
+    let name = std::ffi::CString::new(path).ok()?;
+    let mut value = [0; 64];
+    let given = capability::given_at_once(getxattr(&name, c"security.capability", &mut value)?)?;
+    let lacking = given & !capability::bounding().ok()?;
+    (lacking != 0 && !is_nosuid).then(|| capability::names(lacking))
 }
 
 /// What is wrong, and what to do.
