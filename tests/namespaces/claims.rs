@@ -62,11 +62,12 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         fn remove(path: &Path) -> bool {
-            let below = fs::read_dir(path).into_iter().flatten().flatten();
-            let directories = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-            // Each of them, though one may fail.
-            let left = directories.filter(|entry| !remove(&entry.path())).count();
-            left == 0 && fs::remove_dir(path).is_ok()
+            for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    remove(&entry.path());
+                }
+            }
+            fs::remove_dir(path).is_ok()
         }
         // What was in there may take a moment to end.
         within(LIMIT, || remove(&self.0));
@@ -341,15 +342,18 @@ fn r36_what_a_users_files_say_names_nothing_of_roots() {
     }
     // As that user's it is found; a hint says how.
     let root = Root::new();
-    rootless_podman(&root, &theirs, "web", evil.pid(), &none);
-    root.run(&["web", "--", "ls"]).fails(125, "did you mean web@65532?");
-    root.run(&[&theirs, "--", "ls"]).fails(125, "did you mean web@65532?");
-    for named in ["web@65532", &format!("{}@65532", &theirs[..12]), &format!("id:{}@65532", theirs)] {
+    let name = format!("rootless-{}", std::process::id());
+    let whole = format!("{name}@65532");
+    rootless_podman(&root, &theirs, &name, evil.pid(), &none);
+    for named in [&name, &theirs] {
+        root.run(&[named, "--", "ls"]).fails(125, &format!("did you mean {whole}?"));
+    }
+    for named in [&whole, &format!("{}@65532", &theirs[..12]), &format!("id:{}@65532", theirs)] {
         assert_eq!(root.run(&[named, "--", "true"]).status, 0, "{named}");
     }
-    assert!(root.run(&["--list"]).text().contains("web@65532"));
+    assert!(root.run(&["--list"]).text().contains(&whole));
     // A process of root's, or another user's, is not theirs to name.
-    rootless_podman(&root, &theirs, "web", real.pid, &none);
+    rootless_podman(&root, &theirs, &name, real.pid, &none);
     assert_eq!(row_of(&root.list(), real.pid)["name"], Value::Null);
     // A file of root's that is older than the user's process does not name it either.
     let root = Root::new();
