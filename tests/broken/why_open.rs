@@ -142,6 +142,7 @@ fn why_is_of_one_mind_with_open() {
     // What the kernel shows is the target's; its name alone is none.
     let row = &last_rows(&target, &[("/dev/stdout", "write")])[0];
     assert_eq!((&row["path"], &row["type"]), (&"/proc/1/fd/1".into(), &"fifo".into()));
+    assert!(row["fix"].as_str().unwrap().ends_with("chown 65532 /proc/1/fd/1"), "{row:#}");
     let chattr = |how: &str, path: &str| Command::new("chattr").arg(how).arg(at(path)).output();
     if chattr("+i", "app/fixed").is_ok_and(|done| done.status.success()) {
         assert!(chattr("+i", "kept").unwrap().status.success());

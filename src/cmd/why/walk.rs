@@ -228,7 +228,15 @@ impl<'a> Walk<'a> {
         let mut row = self.row(path, &facts, needs);
         (row.allowed, row.by) = (allowed, self.words(by, &object));
         if !allowed {
-            row.fix = Some(self.fix(path, &object, needs, by));
+            row.fix = Some(if self.is_magic && needs != "search" {
+                format!(
+                    "have the program use the descriptor that it has, not its path; or, as root before it becomes this user, chown {} {}",
+                    self.subject.uid,
+                    Name::from(path).spelled()
+                )
+            } else {
+                self.fix(path, &object, needs, by)
+            });
             if let Some(cause) = self.unmapped(path, &facts) {
                 row.by = format!("{}; {cause}", row.by);
             }
