@@ -2,6 +2,7 @@
 //! node.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
@@ -9,7 +10,11 @@ use nix::sys::stat::Mode;
 use crate::cmd::{Context, Watch};
 use crate::out::name::escape;
 use crate::sys::proc::Procfs;
+use crate::target::hierarchies::Hierarchies;
 use crate::target::{container, scan};
+
+/// How long descriptors of other processes are looked through.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// A process outside of the target's PID namespace.
 pub struct Owner {
@@ -44,7 +49,7 @@ pub fn owners(cx: &Context, watch: &Watch, sockets: Vec<u64>) -> HashMap<u64, Ow
         reader.link(*pid, "ns/net").is_ok_and(|link| link == network)
             && reader.link(*pid, "ns/pid").is_ok_and(|link| link != processes)
     });
-    let holders = node.holders(&pids, sockets.clone());
+    let holders = node.holders(&pids, sockets.clone(), Instant::now() + LIMIT);
     let mut found: HashMap<u64, Owner> = HashMap::new();
     for socket in sockets {
         let Some(pid) = holders.of(socket) else { continue };
@@ -55,12 +60,13 @@ pub fn owners(cx: &Context, watch: &Watch, sockets: Vec<u64>) -> HashMap<u64, Ow
     if found.is_empty() {
         return found;
     }
-    let all = cx.host().and_then(container::list).map(|listing| listing.containers).unwrap_or_default();
+    let Ok(host) = cx.host() else { return found };
+    let listing = container::list(host).unwrap_or_default();
+    let hierarchies = Hierarchies::find(host);
     for owner in found.values_mut() {
-        let named =
-            all.iter().find(|one| one.processes.contains(&owner.pid)).map(container::Container::full_name);
+        let named = listing.of(owner.pid).map(container::Container::full_name);
         let by_id = || {
-            let cgroup = scan::cgroup_of(owner.pid).ok()?;
+            let cgroup = scan::cgroup_of(&hierarchies, owner.pid).ok()?;
             cgroup.id.map(|id| id.get(..12).unwrap_or(&id).to_owned()).or(cgroup.name)
         };
         owner.container = named.or_else(by_id);
