@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -32,26 +33,28 @@ use crate::cmd::net::{Sock, seconds};
 use crate::cmd::ps::collect;
 use crate::cmd::tls::certificate::Certificate;
 use crate::enter::plan::Plan;
-use crate::enter::procfs::{is_over_a_process, is_whole_procfs};
 use crate::enter::report::Report;
 use crate::enter::wire;
 use crate::out::filter::TerminalFilter;
 use crate::out::name::{Name, dollar_quoted, escape, is_unprintable, shell_quoted};
 use crate::shell::{self, Directory, Expanded, Pattern, Piece, Variables};
 use crate::sys::dns::query::Reply;
-use crate::sys::dns::{Kind, Query};
+use crate::sys::dns::{Class, Kind, Query};
 use crate::sys::elf;
 use crate::sys::idmap::IdMap;
+use crate::sys::mounts;
 use crate::sys::netlink::{self, diag, route};
 use crate::sys::passwd::Users;
 use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRITE};
 use crate::sys::proc::{Stat, System, fds, net};
 use crate::sys::resolv::{Config, Hosts, Order};
 use crate::sys::tar;
-use crate::target::cgroup::Cgroup;
+use crate::target::cgroup::{Cgroup, Ownership};
 use crate::target::facts::{self, Facts};
 use crate::target::runtime::Runtime;
-use crate::target::state::{Known, containerd, docker, files, kubelet, machine, oci, podman};
+use crate::target::state::{
+    Known, containerd, docker, files, kubelet, machine, oci, podman, users as state_users,
+};
 use crate::target::{container, scan};
 
 /// A parser that is fed with any bytes, and panics where it breaks a promise.
@@ -81,7 +84,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
 
 /// Whether nothing in a text steers a terminal or hides text.
 fn is_tame(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, '\n' | '\t') || !is_unprintable(c))
+    text.chars().all(|c| matches!(c, '\n' | '\t' | '\u{fe0e}' | '\u{fe0f}') || !is_unprintable(c))
 }
 
 /// The line grammar: parsing, expansion, globs, the word at the cursor.
@@ -131,12 +134,13 @@ impl Variables for Anything {
 }
 
 impl Directory for Anything {
-    fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    fn entries(&self, directory: &[u8], take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
         let names: [&[u8]; 6] = [b"a", b".b", b"\xff\n", "é".as_bytes(), b"aaaaaaaaaaaaaaab", b"["];
         if directory.len() > 40 {
             Err(io::ErrorKind::NotFound.into())
         } else {
-            Ok(names.map(<[u8]>::to_vec).into())
+            let _ = names.iter().try_for_each(|name| take(name));
+            Ok(())
         }
     }
 
@@ -204,9 +208,10 @@ pub fn users(bytes: &[u8]) {
         let name = users.user_name(id);
         assert!(!name.is_empty());
         assert!(users.groups_of(&name).len() <= bytes.len());
-        let _ = users.user_named(&name).map(|user| (&user.home, &user.shell, user.gid));
+        assert_eq!(users.user_named(&name).map(|user| user.name).unwrap_or(&name), name);
+        let _ = users.user_named(&name).map(|user| (user.home, user.shell, user.gid));
     }
-    let homes = podman::parse_homes(&String::from_utf8_lossy(bytes));
+    let homes = state_users::parse_homes(&String::from_utf8_lossy(bytes));
     assert!(homes.values().all(|home| home.is_absolute()));
 }
 
@@ -235,15 +240,18 @@ pub fn process(bytes: &[u8]) {
     assert!(facts::variables(bytes).iter().all(|(name, _)| !name.is_empty()));
     assert!(!scan::arguments(bytes).is_empty());
     let _ = (System::parse(bytes, bytes, bytes), fds::socket_inode(bytes), collect::parse_status(bytes));
-    let mounts = text.lines().filter(|line| is_over_a_process(line) || is_whole_procfs(line, "30"));
-    assert!(mounts.count() <= bytes.len());
+    assert!(mounts::visible(&mounts::parse(bytes)).len() <= bytes.len());
     let map = IdMap::parse(bytes);
     for id in [0, 1000, 100_000, u32::MAX] {
         let _ = (map.inside(id), map.mapped(id), map.outside(id));
     }
-    let cgroup = Cgroup::parse(bytes);
-    for id in [cgroup.id, Cgroup::of_path(&text).id].into_iter().flatten() {
-        assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?}");
+    for ownership in [Ownership::ROOT, Ownership::UNKNOWN, Ownership { named: 1, owner: Some(1000) }] {
+        for cgroup in [Cgroup::parse(bytes, |_, _| ownership), Cgroup::of_path(&text, ownership)] {
+            let is_id = |id: &String| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(cgroup.id.as_ref().is_none_or(is_id), "{cgroup:?}");
+            assert!(ownership != Ownership::UNKNOWN || !cgroup.is_container(), "{cgroup:?}");
+            assert!(cgroup.claim.is_none_or(|claim| !claim.text.is_empty()));
+        }
     }
 }
 
@@ -262,7 +270,7 @@ pub fn network_tables(bytes: &[u8]) {
 /// State files of runtimes, and the words that they and their processes are made of.
 pub fn state(bytes: &[u8]) {
     let path = Path::new("state");
-    let fresh = || Known::new("id", Runtime::Podman);
+    let fresh = || Known { name: Some("k8s_a_b_c_d_0".into()), ..Known::new("id", Runtime::Podman) };
     let mut all = [fresh(), fresh(), fresh(), fresh()];
     docker::parse(&mut all[0], bytes, path);
     let sandboxes =
@@ -363,8 +371,9 @@ pub fn tar(bytes: &[u8]) {
 
 /// Answers of a name server.
 pub fn dns(bytes: &[u8]) {
-    for kind in [Kind::A, Kind::Aaaa, Kind::Any] {
-        let Ok(mut query) = Query::new("api.example", kind, true) else { return };
+    for name in ["A", "AAAA", "ANY", "HTTPS", "NAPTR", "TLSA"] {
+        let Some(kind) = Kind::parse(name) else { return };
+        let Ok(mut query) = Query::new("api.example", kind, Class::In, true) else { return };
         query.id = 0x1234;
         if let Some(Reply::Message(message)) = query.reply(bytes) {
             assert!(message.records.len() * 11 <= bytes.len());
@@ -427,7 +436,9 @@ pub fn http_request(bytes: &[u8]) {
         assert_eq!(Url::parse(url.to_string().as_bytes()), Ok(again.clone()), "{url}");
         assert!(url.same_place(&again));
         let user = url.user.as_ref().map(|(name, password)| [name.as_slice(), password].join(&b':'));
-        let head = Request { method: "GET", url: &url, headers: &headers, user, data: Some(3) }.head();
+        let head =
+            Request { method: "GET", url: &url, headers: &headers, user, compressed: false, data: Some(3) }
+                .head();
         let lines = head.split(|byte| *byte == b'\n').count();
         assert!((9..=12).contains(&lines) && head.ends_with(b"\r\n\r\n"), "one line a header");
         let mut room = [httparse::EMPTY_HEADER; 16];

@@ -27,11 +27,11 @@ use cli::{Asked, Wanted};
 use enter::image::{self, Startup};
 use enter::launcher::Launcher;
 use out::Fault;
+use out::fault::printed;
 use out::filter::filtered;
 use session::{Options, Session};
-use target::host::{self, Host};
 use target::selector::Selector;
-use target::{Target, container, find};
+use target::{Target, ask, find, host};
 
 /// Called by libc.
 #[cfg(not(test))]
@@ -48,14 +48,15 @@ fn main() {
 }
 
 fn end(result: Result<u8, Fault>) -> ! {
+    // What is buffered would be left to nobody.
+    let flushed = printed(std::io::stdout().flush());
+    let result = result.and_then(|status| if status == 0 { flushed } else { Ok(status) });
     let status = result.unwrap_or_else(|fault| {
         // It may name what others have named.
         let line = filtered(fault.line("nsdbg").as_bytes());
         let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
         fault.status
     });
-    // What is buffered would be left to nobody.
-    let _ = std::io::stdout().flush();
     std::process::exit(i32::from(status))
 }
 
@@ -71,10 +72,7 @@ fn start(args: Vec<OsString>) -> Result<u8, Fault> {
 
 fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
     let asked = match cli::parse(&startup.args)? {
-        Asked::Print(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return Ok(0);
-        }
+        Asked::Print(text) => return printed(std::io::stdout().write_all(text.as_bytes())),
         asked => asked,
     };
     if !nix::unistd::geteuid().is_root() {
@@ -82,6 +80,7 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             .with_hint("sudo nsdbg …")
             .with_status(125));
     }
+    sys::random::draw_keys().map_err(|errno| Fault::of("getrandom", errno).with_status(125))?;
     match asked {
         Asked::Idle(socket) => {
             // There is nothing to launch.
@@ -93,7 +92,7 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             Ok(Session::open(target, launcher, *options, startup)?.run())
         }
         Asked::All(options, wanted, at_once) => {
-            let listing = container::list(&Host::find(options.host_root.as_deref())?)?;
+            let listing = session::containers(options.host_root.as_deref(), ask::PATIENCE)?;
             let containers = find::all(&listing, wanted.selector.as_ref(), &wanted.filter);
             session::many::run(&containers, at_once, &launcher, *options, &startup)
         }
@@ -111,7 +110,7 @@ fn find(options: &Options, wanted: &Wanted) -> Result<Target, Fault> {
     match &wanted.selector {
         Some(Selector::Pid(pid)) if wanted.filter.is_empty() => Target::open(*pid),
         selector => {
-            let listing = container::list(&Host::find(options.host_root.as_deref())?)?;
+            let listing = session::containers(options.host_root.as_deref(), ask::PATIENCE)?;
             find::one(&listing, selector.as_ref(), &wanted.filter, &wanted.typed)
         }
     }

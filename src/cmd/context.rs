@@ -5,11 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::out::filter::Filtered;
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
 use crate::sys::proc::Procfs;
+use crate::target::ask;
+use crate::target::container::Listing;
 use crate::target::host::Host;
 
 use super::Result;
@@ -58,21 +62,22 @@ pub struct Context {
     pub watch: Option<Watch>,
     /// For a command inside that looks processes up.
     pub lookup: Option<Lookup>,
-    /// For commands that look at the node: the root of its files.
-    pub host: Option<Host>,
+    /// For commands that look at the node: where its files are, if that was named.
+    pub host_root: Option<PathBuf>,
+    /// The root of them, once it was opened.
+    pub(crate) host: OnceCell<Host>,
     /// The session's target, a PID of the node.
     pub target: Option<i32>,
+    /// For commands that need it: the target's PID as its own PID namespace counts.
+    pub target_inside: Option<i32>,
     /// For commands that need it: the target's mountinfo.
     pub mounts: Option<Vec<u8>>,
     /// For commands that need it: the file of the target's program, as the container names it.
     pub program: Option<OsString>,
     /// Lines of the session's history, for `history`.
     pub history: Vec<String>,
-    /// The contents of the container's passwd and group, where they were read for the command; else they are read
-    /// on first use.
-    pub users_files: Option<(Vec<u8>, Vec<u8>)>,
-    /// What was parsed of them.
-    pub(crate) users: OnceCell<Users>,
+    /// The container's users and groups, where they were read for the command; else they are read on first use.
+    pub(crate) users: OnceCell<Rc<Users>>,
     /// Whether a fault was reported.
     pub(crate) failed: bool,
     /// Whether it runs in the container, where the operator's options give it capabilities, and none was hinted at yet.
@@ -132,12 +137,13 @@ impl Default for Context {
             accepts: None,
             watch: None,
             lookup: None,
-            host: None,
+            host_root: None,
+            host: OnceCell::new(),
             target: None,
+            target_inside: None,
             mounts: None,
             program: None,
             history: Vec::new(),
-            users_files: None,
             users: OnceCell::new(),
             failed: false,
             may_hint: false,
@@ -178,12 +184,25 @@ impl Context {
         self.failed
     }
 
-    /// The node's files.
+    /// The node's files, opened when they are first needed: where they do not answer, it is this process that waits.
     ///
     /// # Errors
-    /// A fault where they were not opened.
+    /// As open(2).
     pub fn host(&self) -> Result<&Host> {
-        self.host.as_ref().ok_or_else(|| Fault::say("the node's files are not open").with_status(125))
+        if let Some(host) = self.host.get() {
+            return Ok(host);
+        }
+        let host = Host::find(self.host_root.as_deref())?;
+        Ok(self.host.get_or_init(|| host))
+    }
+
+    /// The containers of the node.
+    ///
+    /// # Errors
+    /// As [`ask::list`].
+    pub fn listing(&self) -> Result<Listing> {
+        // This process is confined to looking at the node, and so is one that it makes.
+        ask::list(self.host_root.as_deref(), ask::PATIENCE, || Ok(()))
     }
 
     /// A variable of the session's environment.
@@ -194,11 +213,8 @@ impl Context {
     /// The container's users and groups. Inside, its files are read on first use, bounded; where they are missing or
     /// unreadable there are no names.
     pub fn users(&self) -> &Users {
-        self.users.get_or_init(|| match &self.users_files {
-            Some((passwd, group)) => Users::parse(passwd, group),
-            None if self.watch.is_some() => Users::default(),
-            None => Users::read(),
-        })
+        self.users
+            .get_or_init(|| Rc::new(if self.watch.is_some() { Users::default() } else { Users::read() }))
     }
 
     /// Refuses what writes in the container where the session is read-only.

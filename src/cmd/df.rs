@@ -3,33 +3,73 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Field, Kind, Name, Output, units};
+use crate::out::{Align, Field, Kind, Name, Output, Scale, scale};
 use crate::sys::mounts::{self, Mount};
 use crate::sys::statx::{self, Space};
 
+// Options of which the last one counts.
+const SCALES: [&str; 5] = ["human", "si", "kilo", "mega", "block_size"];
+
+/// A column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Column {
+    /// What is mounted.
+    Source,
+    /// The type.
+    Fstype,
+    /// Inodes in all.
+    Itotal,
+    /// Used ones.
+    Iused,
+    /// Free ones.
+    Iavail,
+    /// The share of used ones.
+    Ipcent,
+    /// The size.
+    Size,
+    /// What is used.
+    Used,
+    /// What is left.
+    Avail,
+    /// The share that is used.
+    Pcent,
+    /// The operand.
+    File,
+    /// Where it is mounted.
+    Target,
+}
+
 /// Show how much room file systems have.
 ///
-/// Those of the operands, else all that are mounted and have a size; of several mounts of one file system the first. One
-/// that does not answer within two seconds is named and left out.
+/// Those of the operands, else all that are mounted and have a size; of several mounts of one file system the first. All
+/// are asked at once. One that does not answer within two seconds, or whose server is gone, is a row without numbers.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Df {
     /// Units of 1024: 1.5G.
-    #[arg(short = 'h', long = "human-readable", overrides_with_all = ["si", "kilo"])]
+    #[arg(short = 'h', long = "human-readable", overrides_with_all = SCALES)]
     human: bool,
     /// Units of 1000: 1.6G.
-    #[arg(short = 'H', long, overrides_with_all = ["human", "kilo"])]
+    #[arg(short = 'H', long, overrides_with_all = SCALES)]
     si: bool,
     /// Blocks of 1024 bytes; that is the default.
-    #[arg(short = 'k', overrides_with_all = ["human", "si"])]
+    #[arg(short = 'k', overrides_with_all = SCALES)]
     kilo: bool,
+    /// Blocks of 1048576 bytes.
+    #[arg(short = 'm', overrides_with_all = SCALES)]
+    mega: bool,
+    /// Blocks of this size: 512, 4K, M, MB.
+    #[arg(short = 'B', long, value_name = "SIZE", value_parser = scale::parse, overrides_with_all = SCALES)]
+    block_size: Option<Scale>,
     /// Inodes in place of blocks.
     #[arg(short = 'i', long)]
     inodes: bool,
@@ -45,7 +85,17 @@ pub struct Df {
     /// All but these types.
     #[arg(short = 'x', long, value_name = "TYPE", value_delimiter = ',')]
     exclude_type: Vec<String>,
-    /// One line each, however long; it always is.
+    /// Not those of other machines.
+    #[arg(short = 'l', long)]
+    local: bool,
+    /// These columns, or all.
+    #[arg(long, value_name = "LIST", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["inodes", "portability", "print_type"])]
+    #[arg(
+        default_missing_value = "source,fstype,itotal,iused,iavail,ipcent,size,used,avail,pcent,file,target"
+    )]
+    output: Vec<Column>,
+    /// POSIX's names of columns.
     #[arg(short = 'P', long)]
     portability: bool,
     /// A sum at the end.
@@ -62,20 +112,30 @@ struct Row {
     target: Name,
     #[serde(rename = "type")]
     kind: String,
-    size: u64,
-    used: u64,
-    available: u64,
-    used_percent: Option<u64>,
-    inodes: u64,
-    inodes_used: u64,
-    inodes_free: u64,
-    inodes_used_percent: Option<u64>,
+    #[serde(flatten)]
+    room: Room,
     read_only: bool,
     file: Option<Name>,
+    error: Option<String>,
+}
+
+/// What statfs(2) says; nothing where it fails.
+#[derive(Default, serde::Serialize)]
+struct Room {
+    size: Option<u64>,
+    used: Option<u64>,
+    available: Option<u64>,
+    used_percent: Option<u64>,
+    inodes: Option<u64>,
+    inodes_used: Option<u64>,
+    inodes_free: Option<u64>,
+    inodes_used_percent: Option<u64>,
 }
 
 /// One that does not answer is not waited for any longer.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The most that are asked at once; so many that do not answer leave no thread for the rest.
+const THREADS: usize = 32;
 
 impl Command for Df {
     type Row = NoRow;
@@ -96,6 +156,7 @@ impl Command for Df {
         more("read_only", Kind::Flag, "whether the mount or the file system is read-only"),
         field("target", Kind::Text, "where it is mounted"),
         more("file", Kind::Text, "the operand that it was asked for"),
+        more("error", Kind::Text, "why it has no numbers: it does not answer, or what statfs(2) says"),
     ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "df -h", what: "all of them" },
@@ -108,23 +169,26 @@ impl Command for Df {
         let mut rows = Vec::new();
         if self.files.is_empty() {
             let mut seen = HashSet::new();
-            for mount in mounts::visible(&mounts) {
-                if !self.wants(&mount.kind) || (!self.all && !seen.insert(mount.device)) {
-                    continue;
-                }
-                match space(OsStr::from_bytes(&mount.target)) {
+            let mut asked = mounts::visible(&mounts);
+            asked.retain(|mount| self.wants(mount) && (self.all || seen.insert(mount.device)));
+            let paths: Vec<&OsStr> = asked.iter().map(|mount| OsStr::from_bytes(&mount.target)).collect();
+            for (mount, space) in asked.into_iter().zip(spaces_within(&paths, LIMIT)) {
+                match space {
                     Ok(space) if space.blocks == 0 && !self.all => {}
-                    Ok(space) => rows.push(row(mount, &space, None)),
                     // What the target's user may not reach is not worth a message unless it was asked for.
                     Err(fault) if fault.raw_errno() == Some(libc::EACCES) => {}
-                    Err(fault) => cx.report(&fault),
+                    Ok(space) => rows.push(row(mount, Ok(&space), None)),
+                    Err(fault) => {
+                        cx.report(&fault);
+                        rows.push(row(mount, Err(fault.cause.to_string()), None));
+                    }
                 }
             }
         } else {
             for file in &self.files {
                 match of_file(file, &mounts) {
-                    Ok((mount, space)) if self.wants(&mount.kind) => {
-                        rows.push(row(&mount, &space, Some(file)))
+                    Ok((mount, space)) if self.wants(&mount) => {
+                        rows.push(row(&mount, Ok(&space), Some(file)))
                     }
                     Ok(_) => {}
                     Err(fault) => cx.report(&fault),
@@ -144,31 +208,63 @@ impl Command for Df {
     }
 }
 
-/// statfs(2) of what may never answer, in a thread that is left behind then.
-fn space(path: &OsStr) -> Result<Space> {
-    space_within(path, LIMIT)
-}
-
-/// The same within another limit.
+/// statfs(2) of one that may never answer.
 ///
 /// # Errors
 /// What the kernel says; that it does not answer.
 pub fn space_within(path: &OsStr, limit: Duration) -> Result<Space> {
+    let unasked = || Err(Fault::text("statfs", path, "it was not asked"));
+    spaces_within(&[path], limit).pop().unwrap_or_else(unasked)
+}
+
+/// statfs(2) of several that may never answer, all at once. A thread that gets no answer is left behind.
+///
+/// # Errors
+/// Of each what the kernel says; that it does not answer; that no thread was left to ask it.
+pub fn spaces_within(paths: &[&OsStr], limit: Duration) -> Vec<Result<Space>> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let all: Arc<Vec<OsString>> = Arc::new(paths.iter().map(|path| (*path).to_owned()).collect());
     let (sender, receiver) = mpsc::channel();
-    let asked = path.to_owned();
-    let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
-        let _ = sender.send(statx::space(&asked));
-    });
-    thread.map_err(|error| Fault::io("start a thread for", path, &error))?;
-    match receiver.recv_timeout(limit) {
-        Ok(space) => space.map_err(|errno| Fault::errno("statfs", path, errno)),
-        Err(_) => Err(Fault::text("statfs", path, "it does not answer")),
+    let mut answers: Vec<Option<nix::Result<Space>>> = vec![None; paths.len()];
+    let mut failed = None;
+    for _ in 0..paths.len().min(THREADS) {
+        let (sender, next, all) = (sender.clone(), Arc::clone(&next), Arc::clone(&all));
+        let ask = move || {
+            while let Some((at, path)) =
+                Some(next.fetch_add(1, Relaxed)).and_then(|at| Some((at, all.get(at)?)))
+            {
+                if sender.send((at, statx::space(path))).is_err() {
+                    break;
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().stack_size(64 << 10).spawn(ask) {
+            failed = Some(error);
+            break;
+        }
     }
+    drop(sender);
+    let end = Instant::now() + limit;
+    while let Ok((at, space)) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        answers[at] = Some(space);
+    }
+    // Those from here on nobody has begun with.
+    let begun = next.load(Relaxed);
+    let answer =
+        |(at, (path, answer)): (usize, (&&OsStr, Option<nix::Result<Space>>))| match (answer, &failed) {
+            (Some(space), _) => space.map_err(|errno| Fault::errno("statfs", path, errno)),
+            (None, Some(error)) if at >= begun => Err(Fault::io("start a thread for", path, error)),
+            (None, _) if at >= begun => {
+                Err(Fault::text("statfs", path, "not asked: too many others do not answer"))
+            }
+            (None, _) => Err(Fault::text("statfs", path, "it does not answer")),
+        };
+    paths.iter().zip(answers).enumerate().map(answer).collect()
 }
 
 /// The file system that a file is on, and the mount that leads to it.
 fn of_file(file: &OsStr, mounts: &[Mount]) -> Result<(Mount, Space)> {
-    let space = space(file)?;
+    let space = space_within(file, LIMIT)?;
     let fault = |errno| Fault::errno("stat", file, errno);
     let device = statx::facts(None, file, true).map_err(fault)?.device;
     let path = std::fs::canonicalize(file).map_err(|error| Fault::io("stat", file, &error))?;
@@ -193,24 +289,31 @@ fn of_file(file: &OsStr, mounts: &[Mount]) -> Result<(Mount, Space)> {
     Ok((mount.unwrap_or_else(unknown), space))
 }
 
-fn row(mount: &Mount, space: &Space, file: Option<&OsString>) -> Row {
-    let bytes = |blocks: u64| blocks.saturating_mul(space.fragment);
-    let used = space.blocks.saturating_sub(space.free);
-    let files_used = space.files.saturating_sub(space.files_free);
+fn row(mount: &Mount, space: std::result::Result<&Space, String>, file: Option<&OsString>) -> Row {
     Row {
         source: mount.source.clone().into(),
         target: mount.target.clone().into(),
         kind: mount.kind.clone(),
+        room: space.as_ref().map(|space| room(space)).unwrap_or_default(),
+        read_only: mount.is_read_only(),
+        file: file.map(|file| Name::from(file.as_os_str())),
+        error: space.err(),
+    }
+}
+
+fn room(space: &Space) -> Room {
+    let bytes = |blocks: u64| Some(blocks.saturating_mul(space.fragment));
+    let used = space.blocks.saturating_sub(space.free);
+    let files_used = space.files.saturating_sub(space.files_free);
+    Room {
         size: bytes(space.blocks),
         used: bytes(used),
         available: bytes(space.available),
         used_percent: percent(used, used.saturating_add(space.available)),
-        inodes: space.files,
-        inodes_used: files_used,
-        inodes_free: space.files_free,
+        inodes: Some(space.files),
+        inodes_used: Some(files_used),
+        inodes_free: Some(space.files_free),
         inodes_used_percent: percent(files_used, space.files),
-        read_only: mount.is_read_only(),
-        file: file.map(|file| Name::from(file.as_os_str())),
     }
 }
 
@@ -219,74 +322,177 @@ fn percent(part: u64, whole: u64) -> Option<u64> {
     (whole > 0).then(|| (u128::from(part) * 100).div_ceil(u128::from(whole)) as u64)
 }
 
+/// The file systems of other machines whose sources do not tell, as coreutils knows them.
+const REMOTE: [&str; 10] =
+    ["acfs", "afs", "auristorfs", "coda", "fhgfs", "gpfs", "ibrix", "ocfs2", "vxfs", "lustre"];
+
+fn is_remote(mount: &Mount) -> bool {
+    let is_share =
+        mount.source.starts_with(b"//") && ["smbfs", "smb3", "cifs"].contains(&mount.kind.as_str());
+    mount.source.contains(&b':')
+        || is_share
+        || mount.source == b"-hosts"
+        || REMOTE.contains(&mount.kind.as_str())
+}
+
 impl Df {
-    fn wants(&self, kind: &str) -> bool {
-        (self.only.is_empty() || self.only.iter().any(|one| one == kind))
-            && !self.exclude_type.iter().any(|one| one == kind)
+    fn wants(&self, mount: &Mount) -> bool {
+        let kind = &mount.kind;
+        (self.only.is_empty() || self.only.contains(kind))
+            && !self.exclude_type.contains(kind)
+            && !(self.local && is_remote(mount))
+    }
+
+    fn scale(&self) -> Scale {
+        match (self.human, self.si, self.mega) {
+            (true, ..) => Scale::Human,
+            (_, true, _) => Scale::Si,
+            (.., true) => Scale::Units { bytes: 1 << 20, suffix: "" },
+            _ => self.block_size.unwrap_or(Scale::KIBIBYTES),
+        }
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        if !self.output.is_empty() {
+            return self.output.clone();
+        }
+        let numbers = if self.inodes {
+            [Column::Itotal, Column::Iused, Column::Iavail, Column::Ipcent]
+        } else {
+            [Column::Size, Column::Used, Column::Avail, Column::Pcent]
+        };
+        let kind = self.print_type.then_some(Column::Fstype);
+        let columns = [Column::Source].into_iter().chain(kind).chain(numbers);
+        columns.chain([Column::Target]).collect()
+    }
+
+    fn head(&self, column: Column) -> String {
+        let scale = self.scale();
+        let short = !self.output.is_empty() || matches!(scale, Scale::Human | Scale::Si);
+        match column {
+            Column::Source => "Filesystem".into(),
+            Column::Fstype => "Type".into(),
+            Column::Itotal => "Inodes".into(),
+            Column::Iused => "IUsed".into(),
+            Column::Iavail => "IFree".into(),
+            Column::Ipcent => "IUse%".into(),
+            Column::Size => match scale {
+                Scale::Units { bytes, .. } if self.portability => format!("{bytes}-blocks"),
+                Scale::Units { bytes, .. } => format!("{}-blocks", unit_name(bytes)),
+                Scale::Human | Scale::Si => "Size".into(),
+            },
+            Column::Used => "Used".into(),
+            Column::Avail if short => "Avail".into(),
+            Column::Avail => "Available".into(),
+            Column::Pcent if self.portability => "Capacity".into(),
+            Column::Pcent => "Use%".into(),
+            Column::File => "File".into(),
+            Column::Target => "Mounted on".into(),
+        }
     }
 
     fn print(&self, rows: &[Row], tty: bool, out: &mut Output<NoRow>) -> std::io::Result<()> {
-        let mut columns = vec![("Filesystem", Align::Left)];
-        if self.print_type {
-            columns.push(("Type", Align::Left));
-        }
-        let heads = match (self.inodes, self.human || self.si) {
-            (true, _) => ["Inodes", "IUsed", "IFree", "IUse%"],
-            (_, true) => ["Size", "Used", "Avail", "Use%"],
-            _ => ["1K-blocks", "Used", "Available", "Use%"],
-        };
-        columns.extend(heads.map(|head| (head, Align::Right)));
-        columns.push(("Mounted on", Align::Left));
-        let mut table = Table::new(&columns, tty);
-        let name = |name: &Name| if tty { escape(name.spelled().as_bytes()) } else { name.spelled() };
-        let mut sum = [0u64; 6];
-        let mut line =
-            |first: String, kind: &str, numbers: [u64; 6], last: String, out: &mut Output<NoRow>| {
-                let mut cells = vec![first];
-                if self.print_type {
-                    cells.push(kind.to_owned());
-                }
-                let [size, used, available, inodes, inodes_used, inodes_free] = numbers;
-                let (three, share) = match self.inodes {
-                    true => (
-                        [inodes, inodes_used, inodes_free].map(|n| self.count(n)),
-                        percent(inodes_used, inodes),
-                    ),
-                    false => {
-                        // What is kept for root counts neither as used nor as available.
-                        let share = percent(used, used.saturating_add(available));
-                        ([size, used, available].map(|n| self.amount(n)), share)
-                    }
-                };
-                cells.extend(three);
-                cells.push(share.map_or_else(|| "-".to_owned(), |share| format!("{share}%")));
-                cells.push(last);
-                table.row(cells, out.bytes())
-            };
+        let columns = self.columns();
+        let heads: Vec<(String, Align)> = (columns.iter())
+            .map(|column| {
+                let is_text =
+                    matches!(column, Column::Source | Column::Fstype | Column::File | Column::Target);
+                (self.head(*column), if is_text { Align::Left } else { Align::Right })
+            })
+            .collect();
+        let heads: Vec<(&str, Align)> = heads.iter().map(|(head, align)| (head.as_str(), *align)).collect();
+        let mut table = Table::new(&heads, tty);
+        let mut sum = Row::total(&columns);
         for row in rows {
-            let numbers = [row.size, row.used, row.available, row.inodes, row.inodes_used, row.inodes_free];
-            sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.saturating_add(number));
-            line(name(&row.source), &row.kind, numbers, name(&row.target), out)?;
+            sum.add(row);
+            table.row(columns.iter().map(|column| self.cell(row, *column, tty)).collect(), out.bytes())?;
         }
         if self.total {
-            line("total".to_owned(), "-", sum, "-".to_owned(), out)?;
+            table.row(columns.iter().map(|column| self.cell(&sum, *column, tty)).collect(), out.bytes())?;
         }
         table.finish(out.bytes())
     }
 
-    fn amount(&self, bytes: u64) -> String {
-        match (self.human, self.si) {
-            (true, _) => units::bytes(bytes),
-            (_, true) => units::decimal_bytes(bytes),
-            _ => bytes.div_ceil(1024).to_string(),
+    fn cell(&self, row: &Row, column: Column, tty: bool) -> String {
+        let name = |name: &Name| if tty { escape(name.spelled().as_bytes()) } else { name.spelled() };
+        let share = |share: Option<u64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share}%"));
+        let dash = || "-".to_owned();
+        let count = |number: Option<u64>| number.map_or_else(dash, |number| self.count(number));
+        let amount = |bytes: Option<u64>| bytes.map_or_else(dash, |bytes| self.scale().text(bytes));
+        let room = &row.room;
+        match column {
+            Column::Source => name(&row.source),
+            Column::Fstype => row.kind.clone(),
+            Column::Itotal => count(room.inodes),
+            Column::Iused => count(room.inodes_used),
+            Column::Iavail => count(room.inodes_free),
+            Column::Ipcent => share(room.inodes_used_percent),
+            Column::Size => amount(room.size),
+            Column::Used => amount(room.used),
+            Column::Avail => amount(room.available),
+            Column::Pcent => share(room.used_percent),
+            Column::File => row.file.as_ref().map_or_else(dash, name),
+            Column::Target => name(&row.target),
         }
     }
 
     fn count(&self, count: u64) -> String {
-        match (self.human, self.si) {
-            (true, _) => units::bytes(count),
-            (_, true) => units::decimal_bytes(count),
-            _ => count.to_string(),
+        match self.scale() {
+            scale @ (Scale::Human | Scale::Si) => scale.text(count),
+            Scale::Units { .. } => count.to_string(),
         }
     }
+}
+
+impl Row {
+    /// The sum at the end, of nothing yet. It is named in the first column that has a name.
+    fn total(columns: &[Column]) -> Self {
+        let (source, target) =
+            if columns.contains(&Column::Source) { ("total", "-") } else { ("-", "total") };
+        Self {
+            source: source.as_bytes().into(),
+            target: target.as_bytes().into(),
+            kind: "-".to_owned(),
+            room: Room::default(),
+            read_only: false,
+            file: None,
+            error: None,
+        }
+    }
+
+    fn add(&mut self, row: &Self) {
+        let add = |sum: &mut Option<u64>, more: Option<u64>| {
+            *sum = more.map_or(*sum, |more| Some(sum.unwrap_or(0).saturating_add(more)));
+        };
+        let (sum, room) = (&mut self.room, &row.room);
+        add(&mut sum.size, room.size);
+        add(&mut sum.used, room.used);
+        add(&mut sum.available, room.available);
+        add(&mut sum.inodes, room.inodes);
+        add(&mut sum.inodes_used, room.inodes_used);
+        add(&mut sum.inodes_free, room.inodes_free);
+        // What is kept for root counts neither as used nor as available.
+        let share = |part: Option<u64>, whole: Option<u64>| percent(part?, whole?);
+        let usable = sum.used.zip(sum.available).map(|(used, left)| used.saturating_add(left));
+        sum.used_percent = share(sum.used, usable);
+        sum.inodes_used_percent = share(sum.inodes_used, sum.inodes);
+    }
+}
+
+/// A number of bytes as the head of a column names it: `1K`, `4M`, `1MB`, `512B`.
+fn unit_name(bytes: u64) -> String {
+    let name = |base: u64, units: [&str; 5]| {
+        let mut number = bytes;
+        let mut unit = units[0];
+        for next in &units[1..] {
+            if !number.is_multiple_of(base) {
+                break;
+            }
+            number /= base;
+            unit = next;
+        }
+        format!("{number}{unit}")
+    };
+    let is_decimal = bytes.is_multiple_of(1000) && !bytes.is_multiple_of(1024);
+    if is_decimal { name(1000, ["B", "kB", "MB", "GB", "TB"]) } else { name(1024, ["B", "K", "M", "G", "T"]) }
 }

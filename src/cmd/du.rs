@@ -3,17 +3,43 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::ls::{Clock, Style, Time, TimeWord, Times, times};
 use super::{Command, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
-use crate::out::{Field, Kind, Name, Output, units};
+use crate::out::{Field, Kind, Name, Output, Scale, scale};
 use crate::sys::dir::Stat;
+use crate::sys::fnmatch::Fnmatch;
 use crate::sys::walk::{Step, Walk};
 
 /// Files with several links that are remembered: 16 MiB each million.
 const MAX_LINKS: usize = 8_000_000;
+
+// Options of which the last one counts.
+const SCALES: [&str; 6] = ["human", "si", "kilo", "mega", "bytes", "block_size"];
+
+/// A size with its sign: `1M`, `-4K`.
+fn threshold(text: &str) -> std::result::Result<i64, String> {
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    if text == "0" && sign > 0 {
+        return Ok(0);
+    }
+    match scale::parse(text)? {
+        Scale::Units { bytes, .. } => Ok(sign * i64::try_from(bytes).unwrap_or(i64::MAX)),
+        Scale::Human | Scale::Si => Err("a size is wanted: 512, 4K, 1M".into()),
+    }
+}
+
+/// As `ls` has it, but `iso` is a date alone.
+fn style(text: &str) -> std::result::Result<Style, String> {
+    times::parse(if text == "iso" { "+%Y-%m-%d" } else { text })
+}
 
 /// Sum up what files take.
 ///
@@ -29,20 +55,23 @@ pub struct Du {
     #[arg(short, long)]
     summarize: bool,
     /// Units of 1024: 1.5G.
-    #[arg(short = 'h', long = "human-readable", overrides_with_all = ["kilo", "mega", "bytes", "si"])]
+    #[arg(short = 'h', long = "human-readable", overrides_with_all = SCALES)]
     human: bool,
     /// Units of 1000: 1.6G.
-    #[arg(long, overrides_with_all = ["kilo", "mega", "bytes", "human"])]
+    #[arg(long, overrides_with_all = SCALES)]
     si: bool,
     /// Blocks of 1024 bytes; that is the default.
-    #[arg(short = 'k', overrides_with_all = ["human", "mega", "bytes", "si"])]
+    #[arg(short = 'k', overrides_with_all = SCALES)]
     kilo: bool,
     /// Blocks of 1048576 bytes.
-    #[arg(short = 'm', overrides_with_all = ["human", "kilo", "bytes", "si"])]
+    #[arg(short = 'm', overrides_with_all = SCALES)]
     mega: bool,
     /// The lengths of files, in bytes.
-    #[arg(short = 'b', long, overrides_with_all = ["human", "kilo", "mega", "si"])]
+    #[arg(short = 'b', long, overrides_with_all = SCALES)]
     bytes: bool,
+    /// Blocks of this size: 512, 4K, M, MB.
+    #[arg(short = 'B', long, value_name = "SIZE", value_parser = scale::parse, overrides_with_all = SCALES)]
+    block_size: Option<Scale>,
     /// The lengths of files rather than what they take.
     #[arg(long)]
     apparent_size: bool,
@@ -64,8 +93,23 @@ pub struct Du {
     /// Of each directory without those below it.
     #[arg(short = 'S', long)]
     separate_dirs: bool,
+    /// Not files whose name, or path, matches this pattern.
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<OsString>,
+    /// Only what takes at least this; with `-` before it, at most.
+    #[arg(short, long, value_name = "[-]SIZE", value_parser = threshold, allow_hyphen_values = true)]
+    threshold: Option<i64>,
+    /// The newest time of the files: of their content, or the one that is named.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "mtime")]
+    time: Option<TimeWord>,
+    /// How times are shown: long-iso, full-iso, iso, or +FORMAT as date(1) has it.
+    #[arg(long, value_name = "STYLE", value_parser = style)]
+    time_style: Option<Style>,
+    /// Follow no link; that is the default.
+    #[arg(short = 'P', long, overrides_with = "dereference_args")]
+    no_dereference: bool,
     /// Follow links that are operands.
-    #[arg(short = 'D', short_alias = 'H', long)]
+    #[arg(short = 'D', short_alias = 'H', long, overrides_with = "no_dereference")]
     dereference_args: bool,
     /// End lines with NUL instead of a newline.
     #[arg(short = '0', long)]
@@ -91,6 +135,7 @@ struct Sum {
     taken: u64,
     length: u64,
     files: u64,
+    newest: Option<Time>,
 }
 
 impl Sum {
@@ -98,6 +143,7 @@ impl Sum {
         self.taken = self.taken.saturating_add(other.taken);
         self.length = self.length.saturating_add(other.length);
         self.files = self.files.saturating_add(other.files);
+        self.newest = self.newest.max(other.newest);
     }
 }
 
@@ -120,10 +166,12 @@ impl Command for Du {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let files = if self.files.is_empty() { vec![OsString::from(".")] } else { self.files.clone() };
+        let excluded: Vec<_> =
+            self.exclude.iter().map(|pattern| Fnmatch::new(pattern.as_bytes(), false)).collect();
         let mut links = Links { seen: HashSet::new(), is_full: false, all: files.len() > 1 };
         let mut total = Sum::default();
         for file in &files {
-            total.add(self.one(file, &mut links, cx, out)?);
+            total.add(self.one(file, &excluded, &mut links, cx, out)?);
         }
         if self.total {
             self.print(b"total", "total", total, cx.tty, out)?;
@@ -156,20 +204,45 @@ impl Links {
     }
 }
 
+/// Whether a pattern matches a path, or what is behind one of its slashes.
+fn is_excluded(pattern: &Fnmatch, path: &[u8]) -> bool {
+    let parts = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+    std::iter::once(0).chain(parts).any(|from| path.get(from..).is_some_and(|part| pattern.matches(part)))
+}
+
 impl Du {
-    fn one(&self, file: &OsStr, links: &mut Links, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Sum> {
+    fn one(
+        &self,
+        file: &OsStr,
+        excluded: &[Fnmatch],
+        links: &mut Links,
+        cx: &mut Context,
+        out: &mut Output<NoRow>,
+    ) -> Result<Sum> {
+        let clock = self.time.map(TimeWord::clock);
         let mask =
             libc::STATX_TYPE | libc::STATX_NLINK | libc::STATX_SIZE | libc::STATX_BLOCKS | libc::STATX_INO;
+        let mask = mask | clock.map_or(0, Clock::mask);
         let mut walk = Walk::new(file, self.dereference_args, self.one_file_system);
         // One sum for each directory on the way, the operand's first.
         let mut sums: Vec<Sum> = Vec::new();
         let mut whole = Sum::default();
+        // The directories on the way.
+        let mut above: Vec<(u64, u64)> = Vec::new();
         while let Some(step) = walk.step() {
             let depth = walk.depth();
+            above.truncate(depth);
             match step {
                 Step::Found => {
-                    let stat = match walk.stat(mask) {
-                        Ok(stat) => stat,
+                    if excluded.iter().any(|pattern| is_excluded(pattern, walk.path())) {
+                        if walk.is_directory() {
+                            walk.skip();
+                            sums.push(Sum { files: u64::MAX, ..Sum::default() });
+                        }
+                        continue;
+                    }
+                    let (stat, newest) = match walk.statx(mask) {
+                        Ok(facts) => (Stat::from(&facts), clock.and_then(|clock| clock.of(&facts))),
                         Err(errno) => {
                             cx.report(&Fault::errno("stat", OsStr::from_bytes(walk.path()), errno));
                             if walk.is_directory() {
@@ -189,22 +262,26 @@ impl Du {
                         continue;
                     }
                     let is_remembered = !self.count_links && (links.all || !is_directory && stat.nlink > 1);
-                    let counts = !is_remembered || links.is_new(&stat);
+                    // A mount may lead back to a directory above it.
+                    let leads_back = is_directory && above.contains(&(stat.on_device, stat.inode));
+                    let counts = !leads_back && (!is_remembered || links.is_new(&stat));
                     if is_directory && !counts {
                         walk.skip();
                         sums.push(Sum { files: u64::MAX, ..Sum::default() });
                         continue;
                     }
                     let own = if counts {
-                        Sum { taken: stat.blocks.saturating_mul(512), length: stat.size, files: 1 }
+                        Sum { taken: stat.blocks.saturating_mul(512), length: stat.size, files: 1, newest }
                     } else {
                         Sum::default()
                     };
                     if is_directory {
+                        above.resize(depth, (0, 0));
+                        above.push((stat.on_device, stat.inode));
                         sums.push(own);
                         continue;
                     }
-                    if counts && (depth == 0 || self.all && self.shows(depth)) {
+                    if counts && (depth == 0 || self.all && self.shows(depth)) && self.passes(&own) {
                         self.print(walk.path(), "file", own, cx.tty, out)?;
                     }
                     sums.last_mut().unwrap_or(&mut whole).add(own);
@@ -219,7 +296,7 @@ impl Du {
                     if sum.files == u64::MAX {
                         continue;
                     }
-                    if self.shows(depth) {
+                    if self.shows(depth) && self.passes(&sum) {
                         self.print(walk.path(), "directory", sum, cx.tty, out)?;
                     }
                     match sums.last_mut() {
@@ -231,6 +308,31 @@ impl Du {
             }
         }
         Ok(whole)
+    }
+
+    fn scale(&self) -> Scale {
+        match () {
+            () if self.human => Scale::Human,
+            () if self.si => Scale::Si,
+            () if self.bytes => Scale::BYTES,
+            () if self.mega => Scale::Units { bytes: 1 << 20, suffix: "" },
+            () => self.block_size.unwrap_or(Scale::KIBIBYTES),
+        }
+    }
+
+    /// What is counted.
+    fn amount(&self, sum: &Sum) -> u64 {
+        match (self.bytes || self.apparent_size, self.inodes) {
+            (_, true) => sum.files,
+            (true, _) => sum.length,
+            _ => sum.taken,
+        }
+    }
+
+    /// Whether a sum is large, or small, enough for a line.
+    fn passes(&self, sum: &Sum) -> bool {
+        let amount = i64::try_from(self.amount(sum)).unwrap_or(i64::MAX);
+        self.threshold.is_none_or(|limit| if limit < 0 { amount <= -limit } else { amount >= limit })
     }
 
     /// Whether what is at this depth has a line of its own.
@@ -253,20 +355,24 @@ impl Du {
                 .json(&Row { path, size, apparent_size: sum.length, files: sum.files, kind })
                 .map_err(Fault::output);
         }
-        let amount = match (self.bytes || self.apparent_size, self.inodes) {
-            (_, true) => sum.files,
-            (true, _) => sum.length,
-            _ => sum.taken,
-        };
+        let amount = self.amount(&sum);
         let amount = match () {
-            () if self.human => units::bytes(amount),
-            () if self.si => units::decimal_bytes(amount),
-            () if self.bytes || self.inodes => amount.to_string(),
-            () if self.mega => amount.div_ceil(1 << 20).to_string(),
-            () => amount.div_ceil(1024).to_string(),
+            () if self.inodes && !self.human && !self.si => amount.to_string(),
+            () => self.scale().text(amount),
+        };
+        let time = match sum.newest.filter(|_| self.time.is_some()) {
+            Some(time) => {
+                let mut text = b"\t".to_vec();
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let now = (now.as_secs() as i64, now.subsec_nanos());
+                let style = self.time_style.as_ref().unwrap_or(&Style::LongIso);
+                Times::new(style, now).add(&mut text, time);
+                text
+            }
+            None => Vec::new(),
         };
         let name = if tty { shell_quoted(path).into_bytes() } else { path.to_vec() };
         let end: &[u8] = if self.null { b"\0" } else { b"\n" };
-        out.bytes().write_all(&[amount.as_bytes(), b"\t", &name, end].concat()).map_err(Fault::output)
+        out.bytes().write_all(&[amount.as_bytes(), &time, b"\t", &name, end].concat()).map_err(Fault::output)
     }
 }

@@ -1,6 +1,6 @@
 //! `info`: what the session is in.
 
-use std::path::Path;
+use std::ffi::CStr;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
@@ -10,8 +10,13 @@ use crate::out::units::elapsed;
 use crate::out::{Field, Kind, Output};
 use crate::sys::{capability, mounts};
 use crate::target::Target;
-use crate::target::container::{self, Container};
+use crate::target::container::Container;
+use crate::target::hierarchies::Hierarchies;
 use crate::target::namespace::KINDS;
+use crate::target::scan::{self, CMDLINE_LIMIT};
+
+/// Most of `status` that is read: it lists at most 65536 groups.
+const STATUS_LIMIT: usize = 1 << 20;
 
 /// Show what the session is in.
 ///
@@ -27,18 +32,20 @@ struct Facts {
     pid: i32,
     pid_inside: i32,
     command: String,
+    #[serde(skip)]
+    is_cut: bool,
     runtime: Option<&'static str>,
     id: Option<String>,
     image: Option<String>,
     pod: Option<String>,
     namespace: Option<String>,
     container: Option<String>,
-    state: Option<&'static str>,
+    state: Option<String>,
     /// Seconds.
     age: Option<u64>,
     processes: Option<usize>,
     ports: Vec<String>,
-    machine: Option<&'static str>,
+    machine: Option<String>,
     /// As the node counts.
     uid: u32,
     gid: u32,
@@ -100,9 +107,11 @@ impl Command for Info {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let pid = cx.target.ok_or_else(|| Fault::say("there is no target"))?;
-        let listing = container::list(cx.host()?)?;
-        let found = listing.containers.iter().find(|container| container.processes.contains(&pid));
-        let facts = gather(pid, found)?;
+        let listing = cx.listing()?;
+        let facts = gather(&Hierarchies::find(cx.host()?), pid, listing.of(pid))?;
+        if facts.is_cut {
+            cx.note("a long command line is cut");
+        }
         if out.is_json() {
             out.json(&facts).map_err(Fault::output)?;
         } else {
@@ -119,7 +128,7 @@ impl Command for Info {
     }
 }
 
-fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
+fn gather(hierarchies: &Hierarchies, pid: i32, found: Option<&Container>) -> Result<Facts> {
     let target = Target::open(pid)?;
     let own = Target::open(std::process::id() as i32).map(|own| own.facts.namespaces);
     let own = own.unwrap_or([None; KINDS.len()]);
@@ -130,8 +139,11 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
             if theirs == ours { shared.push(kind.name) } else { differ.push(kind.name) }
         }
     }
-    let read = |name: &str| std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join(name));
-    let status = read("status").unwrap_or_default();
+    let read = |name: &CStr, limit: usize| {
+        let bytes = target.read(name, limit as u64).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let status = read(c"status", STATUS_LIMIT);
     let field = |name: &str| {
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
@@ -146,11 +158,12 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
             .collect()
     };
     let pod = found.and_then(|container| container.pod.as_ref());
-    let command = read("cmdline").unwrap_or_default();
+    let command = read(c"cmdline", CMDLINE_LIMIT);
     Ok(Facts {
         name: found.map_or_else(|| facts.name.clone(), Container::full_name),
         pid,
         pid_inside: facts.pid_inside,
+        is_cut: command.len() >= CMDLINE_LIMIT,
         command: command.trim_end_matches('\0').replace('\0', " "),
         runtime: found.map(|container| container.runtime.name()),
         id: found.map(|container| container.id.clone()).filter(|id| !id.is_empty()),
@@ -158,11 +171,11 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
         pod: pod.map(|pod| pod.name.clone()),
         namespace: pod.map(|pod| pod.namespace.clone()),
         container: found.and_then(|container| container.container.clone()),
-        state: found.map(|container| container.state),
+        state: found.map(|container| container.state.to_string()),
         age: found.map(|container| container.age),
         processes: found.map(|container| container.processes.len()),
         ports: found.map(|c| c.ports.iter().map(ToString::to_string).collect()).unwrap_or_default(),
-        machine: found.and_then(|container| container.machine),
+        machine: found.and_then(|container| container.machine.as_ref().map(ToString::to_string)),
         uid: facts.uid,
         gid: facts.gid,
         groups: facts.groups.clone(),
@@ -171,9 +184,7 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
         bounding: names(facts.capabilities.bounding),
         namespaces: differ,
         shared,
-        cgroup: read("cgroup")
-            .map(|text| crate::target::cgroup::Cgroup::parse(text.as_bytes()).path)
-            .unwrap_or_default(),
+        cgroup: scan::cgroup_of(hierarchies, pid).map(|cgroup| cgroup.path).unwrap_or_default(),
         root: root.as_ref().map(|root| String::from_utf8_lossy(&root.source).into_owned()),
         root_type: root.as_ref().map(|root| root.kind.clone()),
         root_options: root.map(|root| root.options),
@@ -194,13 +205,17 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     add("runtime", facts.runtime.map(str::to_owned));
     add("id", facts.id.clone());
     add("image", facts.image.clone());
-    add("machine", facts.machine.map(|machine| format!("{machine}: the workload is in a virtual machine")));
+    add(
+        "machine",
+        facts.machine.as_ref().map(|machine| format!("{machine}: the workload is in a virtual machine")),
+    );
     add("process", Some(format!("{} ({} inside): {}", facts.pid, facts.pid_inside, facts.command)));
     let count = |n: usize| format!("{n} process{}", if n == 1 { "" } else { "es" });
     add(
         "state",
         facts
             .state
+            .as_ref()
             .zip(facts.age)
             .zip(facts.processes)
             .map(|((state, age), processes)| format!("{state} for {}, {}", elapsed(age), count(processes))),

@@ -2,6 +2,7 @@
 //!
 //! A command is one file (or folder) here and one line in [`REGISTRY`].
 
+mod arguments;
 pub mod context;
 mod registry;
 
@@ -17,6 +18,7 @@ mod docs;
 pub(crate) mod doctor;
 mod du;
 mod echo;
+mod elsewhere;
 mod env;
 pub(crate) mod file;
 mod find;
@@ -114,7 +116,7 @@ pub struct Needs {
     pub host: bool,
     /// It is given the target's mountinfo.
     pub mounts: bool,
-    /// It is told which file the target's program is.
+    /// It is told which file the target's program is, and the target's own PID.
     pub program: bool,
     /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
     pub processes: bool,
@@ -161,7 +163,7 @@ impl Needs {
 /// What a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prints {
-    /// Rows, or a layout rendered from them: takes `--json`, may be coloured.
+    /// Rows, or a layout rendered from them: takes `--json`.
     Rows,
     /// Bytes of files: refuses `--json`; colours in them are not ours and are shown escaped.
     Bytes,
@@ -197,6 +199,9 @@ pub trait Command: clap::Parser + Sized + 'static {
     const NEEDS: Needs = Needs::NONE;
     /// What it prints.
     const PRINTS: Prints = Prints::Rows;
+    /// Whether it colours its output on a terminal. All that it prints of the container is escaped then; of every other
+    /// command no colour reaches the terminal.
+    const COLORS: bool = false;
     /// What people use elsewhere: `coreutils ls`; empty for what there is only here.
     const REPLACES: &'static str = "";
     /// What it takes of the kernel or the target, for the documentation; empty where that is nothing.
@@ -255,6 +260,8 @@ pub struct Entry {
     pub needs: Needs,
     /// What it prints.
     pub prints: Prints,
+    /// Whether it colours its output on a terminal.
+    pub colors: bool,
     /// What people use elsewhere.
     pub replaces: &'static str,
     /// What it takes of the kernel or the target.
@@ -282,6 +289,7 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         place: C::PLACE,
         needs: C::NEEDS,
         prints: C::PRINTS,
+        colors: C::COLORS,
         replaces: C::REPLACES,
         takes: C::TAKES,
         fields: C::FIELDS,
@@ -304,7 +312,7 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
 }
 
 fn parser<C: Command>() -> clap::Command {
-    C::command().no_binary_name(true).disable_help_flag(true).disable_version_flag(true)
+    C::command().no_binary_name(true).disable_help_flag(true).disable_version_flag(true).infer_long_args(true)
 }
 
 fn from_matches<C: Command>(matches: &clap::ArgMatches) -> Result<C> {
@@ -342,14 +350,18 @@ pub struct Invocation {
     pub json: bool,
     /// Whether `--help` was.
     pub help: bool,
+    /// Whether `--version` was.
+    pub version: bool,
 }
 
 impl Entry {
     /// The full parser: the command's options, `--help`, and `--json` where it prints rows.
     pub fn full_parser(&self) -> clap::Command {
         let help = clap::Arg::new("help").long("help").action(ArgAction::SetTrue).help("Show this help");
+        let version = clap::Arg::new("version").long("version").action(ArgAction::SetTrue);
+        let version = version.help("Show the version of nsdbg");
         let json = clap::Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON Lines");
-        let parser = (self.parser)().name(self.name).bin_name(self.name).arg(help);
+        let parser = (self.parser)().name(self.name).bin_name(self.name).arg(help).arg(version);
         if self.prints == Prints::Bytes { parser } else { parser.arg(json) }
     }
 
@@ -358,19 +370,21 @@ impl Entry {
     /// # Errors
     /// A usage fault (status 2) that names the wrong option and the nearest one.
     pub fn parse(&self, args: Vec<OsString>) -> Result<Invocation> {
-        if args.iter().take_while(|a| *a != "--").any(|a| a == "--help") {
+        let parser = self.full_parser();
+        let (help, version) =
+            (arguments::has(&parser, &args, "--help"), arguments::has(&parser, &args, "--version"));
+        if help || version {
             let matches = clap::ArgMatches::default();
-            return Ok(Invocation { matches, json: false, help: true });
+            return Ok(Invocation { matches, json: false, help, version });
         }
         if self.prints == Prints::Bytes && args.iter().take_while(|a| *a != "--").any(|a| a == "--json") {
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));
         }
-        let matches = self
-            .full_parser()
-            .try_get_matches_from((self.rewrite)(args))
-            .map_err(|error| Fault::usage(sentence(&error)))?;
-        let json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
-        Ok(Invocation { matches, json, help: false })
+        let args = arguments::as_getopt_reads(&parser, (self.rewrite)(args));
+        let matches = parser.try_get_matches_from(args).map_err(|error| Fault::usage(sentence(&error)))?;
+        let is_set = |option| matches.try_get_one::<bool>(option).ok().flatten().copied().unwrap_or(false);
+        let (json, help, version) = (is_set("json"), is_set("help"), is_set("version"));
+        Ok(Invocation { matches, json, help, version })
     }
 
     /// What the supervisor must provide for these arguments.
@@ -379,7 +393,10 @@ impl Entry {
     /// As [`Entry::parse`].
     pub fn wants(&self, args: Vec<OsString>) -> Result<Wants> {
         let invocation = self.parse(args)?;
-        if invocation.help { Ok(Wants::default()) } else { (self.wants)(&invocation.matches) }
+        if invocation.help || invocation.version {
+            return Ok(Wants::default());
+        }
+        (self.wants)(&invocation.matches)
     }
 
     /// The help page: what it does, how it is used, options, examples.
@@ -413,9 +430,11 @@ impl Entry {
 pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn Write>) -> Status {
     cx.name = entry.name;
     let result = entry.parse(args).and_then(|invocation| {
-        if invocation.help {
+        if invocation.help || invocation.version {
             let mut to = to;
-            return to.write_all(entry.help().as_bytes()).map(|()| Status::OK).map_err(Fault::output);
+            let version = || format!("{} (nsdbg) {}\n", entry.name, env!("CARGO_PKG_VERSION"));
+            let text = if invocation.help { entry.help() } else { version() };
+            return to.write_all(text.as_bytes()).map(|()| Status::OK).map_err(Fault::output);
         }
         if entry.prints == Prints::Bytes && cx.format == Format::Json {
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));

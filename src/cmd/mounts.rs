@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
+use crate::out::table::Table;
 use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
-use crate::sys::mounts::{Mount, parse};
+use crate::sys::mounts::{Mount, parse, visible};
 
 /// List what is mounted in the container.
 ///
@@ -19,8 +20,17 @@ pub struct Mounts {
     #[arg(short = 't', long = "types", value_name = "LIST")]
     types: Option<String>,
     /// Mounts with these options, as `ro` or `nosuid,nodev`.
-    #[arg(short = 'o', short_alias = 'O', long, value_name = "LIST")]
+    #[arg(short = 'O', long, value_name = "LIST")]
     options: Option<String>,
+    /// These columns: TARGET, SOURCE, FSTYPE, OPTIONS, VFS-OPTIONS, FS-OPTIONS, FSROOT, PROPAGATION, ID, PARENT, MAJ:MIN.
+    #[arg(short = 'o', long, value_name = "LIST", value_delimiter = ',', value_parser = column)]
+    output: Vec<&'static Column<MountRow>>,
+    /// No names of columns.
+    #[arg(short, long)]
+    noheadings: bool,
+    /// The mount that a path is on, by the path's names; links are not followed.
+    #[arg(short = 'T', long, value_name = "PATH", conflicts_with = "paths")]
+    target: Option<OsString>,
     /// Paths; without any, everything.
     paths: Vec<OsString>,
 }
@@ -41,14 +51,47 @@ pub struct MountRow {
     device: String,
 }
 
+const TARGET: Column<MountRow> =
+    Column { header: "TARGET", align: Align::Left, cell: |row| row.target.spelled() };
+const SOURCE: Column<MountRow> =
+    Column { header: "SOURCE", align: Align::Left, cell: |row| row.shown_source() };
+const PROPAGATION: Column<MountRow> =
+    Column { header: "PROPAGATION", align: Align::Left, cell: |row| row.propagation.clone() };
+const OPTIONS: Column<MountRow> =
+    Column { header: "OPTIONS", align: Align::Left, cell: |row| row.shown_options() };
+
 impl Row for MountRow {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "TARGET", align: Align::Left, cell: |row| row.target.spelled() },
-        Column { header: "SOURCE", align: Align::Left, cell: |row| row.shown_source() },
+        TARGET,
+        SOURCE,
         Column { header: "TYPE", align: Align::Left, cell: |row| row.kind.clone() },
-        Column { header: "PROPAGATION", align: Align::Left, cell: |row| row.propagation.clone() },
-        Column { header: "OPTIONS", align: Align::Left, cell: |row| row.shown_options() },
+        PROPAGATION,
+        OPTIONS,
     ];
+}
+
+/// The columns that -o takes, by findmnt's names.
+const CHOICE: &[Column<MountRow>] = &[
+    TARGET,
+    SOURCE,
+    Column { header: "FSTYPE", align: Align::Left, cell: |row| row.kind.clone() },
+    OPTIONS,
+    Column { header: "VFS-OPTIONS", align: Align::Left, cell: |row| row.options.clone() },
+    Column { header: "FS-OPTIONS", align: Align::Left, cell: |row| row.shown_super_options().join(",") },
+    Column { header: "FSROOT", align: Align::Left, cell: |row| row.root.spelled() },
+    PROPAGATION,
+    Column { header: "ID", align: Align::Right, cell: |row| row.id.to_string() },
+    Column { header: "PARENT", align: Align::Right, cell: |row| row.parent.to_string() },
+    Column { header: "MAJ:MIN", align: Align::Left, cell: |row| row.device.clone() },
+];
+
+/// Reads the name of a column.
+fn column(name: &str) -> std::result::Result<&'static Column<MountRow>, String> {
+    let known = CHOICE.iter().find(|column| column.header.eq_ignore_ascii_case(name));
+    known.ok_or_else(|| {
+        let names: Vec<&str> = CHOICE.iter().map(|column| column.header).collect();
+        format!("no such column: {} are known, and -O keeps mounts with an option", names.join(", "))
+    })
 }
 
 impl MountRow {
@@ -73,19 +116,38 @@ impl MountRow {
         if root == "/" { source } else { format!("{source}[{root}]") }
     }
 
+    /// The file system's options, without those that overlay needs to find its own layers.
+    fn shown_super_options(&self) -> Vec<&str> {
+        let layers = ["lowerdir", "upperdir", "workdir"];
+        let is_shown =
+            |option: &&str| !option.is_empty() && !layers.iter().any(|layer| option.starts_with(layer));
+        self.super_options.split(',').filter(is_shown).collect()
+    }
+
     /// Both sets of options, without those that overlay needs to find its own layers.
     fn shown_options(&self) -> String {
         let mut all: Vec<&str> = self.options.split(',').collect();
-        let layers =
-            |option: &&str| ["lowerdir", "upperdir", "workdir"].iter().any(|name| option.starts_with(name));
         // The file system is read-only only where its own options say so.
-        let of_super = self.super_options.split(',').filter(|option| !layers(option) && !option.is_empty());
-        for option in of_super {
+        for option in self.shown_super_options() {
             if !all.contains(&option) && option != "rw" {
                 all.push(option);
             }
         }
         all.join(",")
+    }
+}
+
+impl Mounts {
+    fn print(&self, rows: &[MountRow], tty: bool, out: &mut Output<MountRow>) -> std::io::Result<()> {
+        let all: Vec<_> = MountRow::COLUMNS.iter().collect();
+        let columns = if self.output.is_empty() { &all } else { &self.output };
+        let head = |column: &Column<MountRow>| if self.noheadings { "" } else { column.header };
+        let heads: Vec<_> = columns.iter().map(|column| (head(column), column.align)).collect();
+        let mut table = Table::new(&heads, tty);
+        for row in rows {
+            table.row(columns.iter().map(|column| (column.cell)(row)).collect(), out.bytes())?;
+        }
+        table.finish(out.bytes())
     }
 }
 
@@ -109,23 +171,44 @@ impl Command for Mounts {
     const EXAMPLES: &'static [Example] = &[
         Example { line: "mounts", what: "everything" },
         Example { line: "mounts -t tmpfs,proc", what: "these types" },
+        Example { line: "findmnt -no FSTYPE -T /etc/hosts", what: "what a file is on" },
         Example {
             line: "mounts | where options has ro | select target,source",
             what: "what can't be written",
         },
     ];
 
+    /// findmnt's -J among other letters.
+    fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
+        let mut made = Vec::with_capacity(args.len());
+        for arg in args {
+            match arg.to_str() {
+                Some("-J") => made.push("--json".into()),
+                Some("-nJ" | "-Jn") => made.extend(["--json".into(), "-n".into()]),
+                _ => made.push(arg),
+            }
+        }
+        made
+    }
+
     fn run(self, cx: &mut Context, out: &mut Output<MountRow>) -> Result<Status> {
         let text = cx.mounts.as_ref().ok_or_else(|| Fault::say("the target's mounts could not be read"))?;
-        if let Some(path) = self.paths.iter().find(|path| !path.as_bytes().starts_with(b"/")) {
+        if let Some(path) =
+            self.paths.iter().chain(&self.target).find(|path| !path.as_bytes().starts_with(b"/"))
+        {
             return Err(Fault::text("find mount", path, "the path does not begin with /").with_status(2));
         }
         let types = self.types.as_deref().map(|list| match list.strip_prefix("no") {
             Some(rest) => (rest.split(',').collect::<Vec<_>>(), false),
             None => (list.split(',').collect(), true),
         });
-        let mut any = false;
-        for mount in parse(text) {
+        let mut rows = Vec::new();
+        let mounts = parse(text);
+        let nearest = self.target.as_ref().map(|path| {
+            let holding = visible(&mounts).into_iter().filter(|mount| mount.holds(path.as_bytes()));
+            holding.max_by_key(|mount| mount.target.len()).map(|mount| mount.id)
+        });
+        for mount in mounts {
             let is_of_type = types.as_ref().is_none_or(|(list, wanted)| {
                 list.iter().any(|name| name.strip_prefix("no").unwrap_or(name) == mount.kind) == *wanted
             });
@@ -135,13 +218,18 @@ impl Command for Mounts {
             let has_options = self.options.as_deref().is_none_or(|list| list.split(',').all(has));
             let is_below = self.paths.is_empty()
                 || self.paths.iter().any(|path| mount.is_below(trimmed(path.as_bytes())));
-            if is_of_type && has_options && is_below {
-                any = true;
-                out.row(&MountRow::new(mount)).map_err(Fault::output)?;
+            let is_nearest = nearest.is_none_or(|nearest| nearest == Some(mount.id));
+            if is_of_type && has_options && is_below && is_nearest {
+                rows.push(MountRow::new(mount));
             }
         }
+        if out.is_json() {
+            rows.iter().try_for_each(|row| out.row(row)).map_err(Fault::output)?;
+        } else if !rows.is_empty() {
+            self.print(&rows, cx.tty, out).map_err(Fault::output)?;
+        }
         // As findmnt: 1 where nothing was found.
-        Ok(Status(u8::from(!any)))
+        Ok(Status(u8::from(rows.is_empty())))
     }
 }
 

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::{Command, Context, Example, Fault, Place, Prints, Result, Status};
 use crate::out::Output;
+use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
 
 /// Links that are followed on the way of one path, as the kernel does.
@@ -71,8 +72,8 @@ impl Command for Readlink {
             _ => None,
         };
         let end: &[u8] = match (self.zero, self.no_newline && self.paths.len() == 1) {
-            (true, _) => b"\0",
             (_, true) => b"",
+            (true, _) => b"\0",
             _ => b"\n",
         };
         let mut status = Status::OK;
@@ -82,6 +83,9 @@ impl Command for Readlink {
                 Some(exists) => canonical(path, exists),
             };
             match found {
+                Ok(found) if cx.tty && end == b"\n" => {
+                    writeln!(out.bytes(), "{}", shell_quoted(&found)).map_err(Fault::output)?;
+                }
                 Ok(found) => out.bytes().write_all(&[&found, end].concat()).map_err(Fault::output)?,
                 Err(errno) => {
                     status = Status(1);
@@ -134,11 +138,10 @@ fn canonical(path: &OsStr, exists: Exists) -> nix::Result<Vec<u8>> {
         }
         let is_last = rest.is_empty();
         match nix::fcntl::readlink(OsStr::from_bytes(&whole)) {
+            Ok(_) if links == MAX_LINKS && exists == Exists::Nothing => {}
+            Ok(_) if links == MAX_LINKS => return Err(Errno::ELOOP),
             Ok(target) => {
                 links += 1;
-                if links > MAX_LINKS {
-                    return if exists == Exists::Nothing { Ok(whole) } else { Err(Errno::ELOOP) };
-                }
                 let target = target.into_vec();
                 whole.truncate(if target.starts_with(b"/") { 0 } else { parent });
                 needs_directory |= is_last && target.ends_with(b"/");

@@ -5,13 +5,14 @@ use crate::out::field::{field, more};
 use crate::out::table::{NoRow, Table};
 use crate::out::units::elapsed;
 use crate::out::{Align, Field, Kind, Output};
-use crate::target::container::{self, Container};
+use crate::target::container::Container;
 use crate::target::filter::Filter;
 
 /// List the containers of the node.
 ///
 /// What they are is read from /proc and from the runtimes' files; no runtime is asked. A name of the list is a target:
-/// nsdbg NAME, or switch NAME at the prompt.
+/// nsdbg NAME, or switch NAME at the prompt. NAME@1000 is what the user 1000 calls a container of theirs, NAME@OTHER what
+/// the container OTHER calls one in it; where there is no name, that of the main process is in parentheses.
 #[derive(clap::Parser)]
 pub struct Targets {
     /// Only what has this in its name, pod or image, or an id that begins so
@@ -26,7 +27,8 @@ pub struct Targets {
 /// A container in JSON. Fields that are not known are null.
 #[derive(serde::Serialize)]
 struct Object<'a> {
-    name: &'a str,
+    name: Option<&'a str>,
+    owner: Option<&'a str>,
     pod: Option<&'a str>,
     namespace: Option<&'a str>,
     pod_uid: Option<&'a str>,
@@ -36,13 +38,13 @@ struct Object<'a> {
     id: Option<&'a str>,
     pid: Option<i32>,
     user: u32,
-    state: &'static str,
+    state: &'a str,
     ports: Vec<String>,
     /// Seconds.
     age: u64,
     processes: usize,
     sandbox: bool,
-    machine: Option<&'static str>,
+    machine: Option<&'a str>,
     cgroup: &'a str,
     note: Option<&'a str>,
 }
@@ -54,7 +56,8 @@ fn filled(text: &str) -> Option<&str> {
 fn object(container: &Container) -> Object<'_> {
     let pod = container.pod.as_ref();
     Object {
-        name: &container.name,
+        name: Some(container.name.as_str()).filter(|_| container.is_named),
+        owner: container.owner.as_deref(),
         pod: pod.and_then(|pod| filled(&pod.name)),
         namespace: pod.and_then(|pod| filled(&pod.namespace)),
         pod_uid: pod.and_then(|pod| filled(&pod.uid)),
@@ -64,12 +67,12 @@ fn object(container: &Container) -> Object<'_> {
         id: filled(&container.id),
         pid: Some(container.pid).filter(|pid| *pid != 0),
         user: container.user,
-        state: container.state,
+        state: &container.state,
         ports: container.ports.iter().map(ToString::to_string).collect(),
         age: container.age,
         processes: container.processes.len(),
         sandbox: container.is_sandbox,
-        machine: container.machine,
+        machine: container.machine.as_deref(),
         cgroup: &container.cgroup,
         note: container.note.as_deref(),
     }
@@ -101,16 +104,16 @@ fn cells(container: &Container, wide: bool) -> Vec<String> {
     if container.ports.len() > PORTS {
         ports.push(format!("+{}", container.ports.len() - PORTS));
     }
-    let id = if wide { &container.id } else { container.short_id() };
+    let id = if wide { container.id.clone() } else { container.short_id() };
     let mut cells = vec![
         container.name.clone(),
         or_dash(pod.map(|pod| pod.name.as_str())),
         or_dash(pod.map(|pod| pod.namespace.as_str())),
         container.runtime.name().to_owned(),
-        or_dash(Some(id)),
+        or_dash(Some(&id)),
         if container.pid == 0 { "-".to_owned() } else { container.pid.to_string() },
         container.user.to_string(),
-        container.machine.map_or(container.state.to_owned(), |machine| format!("vm ({machine})")),
+        container.machine.as_ref().map_or(container.state.to_string(), |machine| format!("vm ({machine})")),
         or_dash(Some(&ports.join(","))),
         elapsed(container.age),
         container.processes.len().to_string(),
@@ -129,7 +132,8 @@ impl Command for Targets {
     const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
     const REPLACES: &'static str = "docker ps, crictl ps, podman ps";
     const FIELDS: &'static [Field] = &[
-        field("name", Kind::Text, "its name, a target"),
+        field("name", Kind::Text, "its name, a target; null where it has none"),
+        more("owner", Kind::Text, "who named it, where not root: a user's id, or the container around it"),
         field("pod", Kind::Text, "its pod"),
         field("namespace", Kind::Text, "the pod's Kubernetes namespace"),
         more("pod_uid", Kind::Text, "the pod's uid"),
@@ -154,7 +158,7 @@ impl Command for Targets {
     ];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let listing = container::list(cx.host()?)?;
+        let listing = cx.listing()?;
         for note in &listing.notes {
             cx.note(note);
         }

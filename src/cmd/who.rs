@@ -3,7 +3,8 @@
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Output, Row};
-use crate::target::container::{self, Container};
+use crate::target::container::{Container, Listing, short_id};
+use crate::target::hierarchies::Hierarchies;
 use crate::target::{facts, scan};
 
 /// Tell which container a PID of the node is in.
@@ -48,7 +49,7 @@ impl Row for Owner {
         Column {
             header: "ID",
             align: Align::Left,
-            cell: |row| or_dash(row.id.as_deref().map(|id| if id.len() == 64 { &id[..12] } else { id })),
+            cell: |row| or_dash(row.id.as_deref().map(short_id).as_deref()),
         },
         Column { header: "UNIT", align: Align::Left, cell: |row| or_dash(row.unit.as_deref()) },
         Column { header: "CGROUP", align: Align::Left, cell: |row| or_dash(Some(&row.cgroup)) },
@@ -75,9 +76,10 @@ impl Command for Who {
     const EXAMPLES: &'static [Example] = &[Example { line: "who 1", what: "the node's first process" }];
 
     fn run(self, cx: &mut Context, out: &mut Output<Owner>) -> Result<Status> {
-        let listing = container::list(cx.host()?)?;
+        let listing = cx.listing()?;
+        let hierarchies = Hierarchies::find(cx.host()?);
         for pid in self.pids {
-            match owner(&listing.containers, pid) {
+            match owner(&listing, &hierarchies, pid) {
                 Ok(owner) => out.row(&owner).map_err(Fault::output)?,
                 Err(fault) => cx.report(&fault),
             }
@@ -90,11 +92,11 @@ impl Command for Who {
     }
 }
 
-fn owner(containers: &[Container], pid: i32) -> Result<Owner> {
+fn owner(listing: &Listing, hierarchies: &Hierarchies, pid: i32) -> Result<Owner> {
     let gone = || Fault::text("find process", pid.to_string(), "no such process in nsdbg's PID namespace");
     let process = facts::thread_of(pid).ok_or_else(gone)?;
-    let cgroup = scan::cgroup_of(process).map_err(|_| gone())?;
-    let found = containers.iter().find(|container| container.processes.contains(&process));
+    let cgroup = scan::cgroup_of(hierarchies, process).map_err(|_| gone())?;
+    let found = listing.of(process);
     let pod = found.and_then(|container| container.pod.as_ref());
     Ok(Owner {
         pid,

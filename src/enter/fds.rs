@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg,
     sendmsg, socketpair,
@@ -13,8 +14,9 @@ use nix::sys::socket::{
 
 use crate::sys::syscall::{close_range, dup_to};
 
-/// Descriptors that one message can carry.
-const MAX_FDS: usize = 16;
+/// Descriptors that one message can carry: SCM_MAX_FD of the kernel. With less room, those that do not fit would be
+/// dropped, and those that do be left open by a parser that answers with an error.
+const MAX_FDS: usize = 253;
 
 /// The longest message of a pipe: PIPE_BUF of linux/limits.h.
 const MAX_TOLD: usize = 4096;
@@ -51,11 +53,20 @@ pub fn send(socket: BorrowedFd, message: &[u8], fds: &[RawFd]) -> nix::Result<()
     }
 }
 
-/// Receives one message with descriptors. An empty message is the end.
+/// Receives one message with descriptors, within a limit. An empty message is the end.
 ///
 /// # Errors
-/// As recvmsg(2); EMSGSIZE for a message that was cut.
-pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
+/// As recvmsg(2); EMSGSIZE for a truncated message, EAGAIN where none came in time.
+pub fn receive(socket: BorrowedFd, limit: PollTimeout) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut polled = [PollFd::new(socket, PollFlags::POLLIN)];
+    loop {
+        match poll(&mut polled, limit) {
+            Ok(0) => return Err(Errno::EAGAIN),
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut control = cmsg_space!([RawFd; MAX_FDS]);
     let mut was_reset = false;
@@ -65,7 +76,7 @@ pub fn receive(socket: BorrowedFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
             socket.as_raw_fd(),
             &mut slices,
             Some(&mut control),
-            MsgFlags::MSG_CMSG_CLOEXEC,
+            MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT,
         ) {
             Err(Errno::EINTR) => {}
             // The peer ended with something unread; what it has sent comes after this error.
@@ -197,7 +208,7 @@ mod tests {
         send(theirs.as_fd(), b"ended", &[]).unwrap();
         send(ours.as_fd(), b"signal", &[]).unwrap();
         drop(theirs);
-        assert_eq!(receive(ours.as_fd()).unwrap().0, b"ended");
-        assert_eq!(receive(ours.as_fd()).unwrap().0, b"");
+        assert_eq!(receive(ours.as_fd(), PollTimeout::NONE).unwrap().0, b"ended");
+        assert_eq!(receive(ours.as_fd(), PollTimeout::NONE).unwrap().0, b"");
     }
 }

@@ -13,16 +13,19 @@ use super::plan::Plan;
 use super::report::{self, Report};
 use super::wire::{Reader, Writer};
 use super::worker::{self, Want, Work};
-use super::{Result, Step, fds};
+use super::{Result, Step, fds, guard};
+use crate::sys::random;
 use crate::sys::syscall::{self, prctl};
 
 /// Where the launcher's socket is, after its three standard streams.
 const SOCKET: RawFd = 3;
 
+/// Milliseconds that forking another launcher may take.
+const ANSWER_LIMIT: u16 = 10_000;
+
 const TARGET: u64 = 0;
-const DIRECTORY: u64 = 1;
-const SPAWN: u64 = 2;
-const ANOTHER: u64 = 3;
+const SPAWN: u64 = 1;
+const ANOTHER: u64 = 2;
 
 /// The supervisor's end of the launcher.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ impl Launcher {
         if !matches!(poll(&mut polled, PollTimeout::ZERO), Ok(1)) {
             return None;
         }
-        match Report::decode(&fds::receive(self.socket.as_fd()).ok()?.0) {
+        match Report::decode(&fds::receive(self.socket.as_fd(), PollTimeout::ZERO).ok()?.0) {
             Some(Report::Failed(failure)) => Some(failure),
             _ => None,
         }
@@ -85,23 +88,16 @@ impl Launcher {
     pub fn another(&self) -> Result<Self> {
         let (ours, theirs) = fds::channel().step("socketpair", "launcher")?;
         self.send(&Writer::new().number(ANOTHER).finish(), &[theirs.as_raw_fd()])?;
-        let answer = fds::receive(ours.as_fd()).step("receive", "launcher")?.0;
+        let answer =
+            fds::receive(ours.as_fd(), PollTimeout::from(ANSWER_LIMIT)).step("receive", "launcher")?.0;
         let pid = Reader::new(&answer)
             .number()
             .ok_or_else(|| super::Failure::new("fork", "launcher", Errno::EAGAIN))?;
         Ok(Self { socket: ours, pid: pid as i32 })
     }
 
-    /// Sets the directory in which commands start. The launcher holds it, and lets go of it when the target ends.
-    ///
-    /// # Errors
-    /// As sendmsg(2).
-    pub fn set_directory(&self, directory: &OwnedFd) -> Result<()> {
-        self.send(&Writer::new().number(DIRECTORY).finish(), &[directory.as_raw_fd()])
-    }
-
     /// Forks a worker. `last`: there will be no other, so the launcher becomes it. `command` is what [`Work`] has of
-    /// a command: where orders come from, and then the descriptors.
+    /// a command: the lifeline, and then the descriptors.
     ///
     /// # Errors
     /// As sendmsg(2).
@@ -109,7 +105,7 @@ impl Launcher {
         let want = match want {
             Want::Command => 0,
             Want::Sockets => 1,
-            Want::ProcfsContext => 2,
+            Want::Procfs => 2,
         };
         let mut all = vec![report.as_raw_fd()];
         all.extend_from_slice(command);
@@ -130,6 +126,8 @@ fn become_launcher(socket: &OwnedFd, supervisor: i32) -> Result<OwnedFd> {
         return Err(super::Failure::new("getppid", "", Errno::ESRCH));
     }
     prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
+    // Not before the fork: what a target learns of a worker's says nothing of the supervisor's.
+    random::draw_keys().step("getrandom", "")?;
     nix::unistd::setsid().step("setsid", "")?;
     let null =
         open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("open", "/dev/null")?;
@@ -166,7 +164,6 @@ struct Session {
     plan: Plan,
     proc: OwnedFd,
     pidfd: OwnedFd,
-    directory: Option<OwnedFd>,
 }
 
 /// Serves the supervisor until it goes, and ends this process; returns where it can't go on.
@@ -175,25 +172,8 @@ fn serve(socket: &OwnedFd, run: fn(usize) -> u8) -> Result<()> {
     // Workers are reaped by the kernel; nobody waits for them.
     set_signal(Signal::SIGCHLD, SigHandler::SigIgn)?;
     loop {
-        let mut polled = vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        // Nothing of an ended target is held: its file systems can be unmounted.
-        if let Some(held) = session.as_ref().filter(|session| session.directory.is_some()) {
-            polled.push(PollFd::new(held.pidfd.as_fd(), PollFlags::POLLIN));
-        }
-        match poll(&mut polled, PollTimeout::NONE) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(super::Failure::new("poll", "launcher", errno)),
-        }
-        let target_ended = polled.get(1).and_then(PollFd::revents).is_some_and(|r| !r.is_empty());
-        let asked = polled[0].revents().is_some_and(|r| !r.is_empty());
-        if target_ended && let Some(session) = &mut session {
-            session.directory = None;
-        }
-        if !asked {
-            continue;
-        }
-        let (message, descriptors) = fds::receive(socket.as_fd()).step("receive", "launcher")?;
+        let (message, descriptors) =
+            fds::receive(socket.as_fd(), PollTimeout::NONE).step("receive", "launcher")?;
         if message.is_empty() {
             syscall::exit_now(0);
         }
@@ -232,20 +212,19 @@ fn handle(
         TARGET => {
             let plan = Plan::decode(&mut reader)?;
             let [proc, pidfd] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
-            *session = Some(Session { plan, proc, pidfd, directory: None });
+            *session = Some(Session { plan, proc, pidfd });
         }
-        DIRECTORY => session.as_mut()?.directory = Some(descriptors.into_iter().next()?),
         SPAWN => {
             let want = match reader.number()? {
                 0 => Want::Command,
                 1 => Want::Sockets,
-                _ => Want::ProcfsContext,
+                _ => Want::Procfs,
             };
             let last = reader.flag()?;
             let session = session.as_ref()?;
             let mut descriptors = descriptors.into_iter();
             let report = descriptors.next()?;
-            let orders = descriptors.next();
+            let lifeline = descriptors.next();
             let command: Vec<_> = descriptors.collect();
             let launcher = if last { None } else { Some(std::process::id() as i32) };
             let forked = if last { Ok(None) } else { syscall::fork().step("fork", "worker") };
@@ -259,17 +238,20 @@ fn handle(
                 }
             }
             if is_worker {
-                worker::work(Work {
+                let work = Work {
                     plan: &session.plan,
                     want,
                     proc: session.proc.as_fd(),
                     pidfd: session.pidfd.as_fd(),
-                    directory: session.directory.as_ref().map(AsFd::as_fd),
                     report,
-                    orders,
+                    lifeline,
                     command,
                     run,
-                });
+                };
+                if session.plan.guarded && want == Want::Command {
+                    guard::stand_between(work);
+                }
+                worker::work(work);
             }
         }
         _ => return None,

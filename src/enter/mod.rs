@@ -7,6 +7,7 @@
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod early;
 pub mod fds;
+pub mod guard;
 pub mod image;
 pub mod join;
 pub mod launcher;

@@ -24,6 +24,9 @@ pub struct Plan {
     pub strict: bool,
     /// What opens a file for writing or changes a directory is refused.
     pub read_only: bool,
+    /// A process of the target may be able to take a command's process over: another one stands between its pipes and
+    /// the supervisor (see [`super::guard`]).
+    pub guarded: bool,
 }
 
 impl Plan {
@@ -48,6 +51,7 @@ impl Plan {
             to.number(*kind as u64).number(*inode);
         }
         to.bytes(self.label.as_bytes()).number(self.strict.into()).number(self.read_only.into());
+        to.number(self.guarded.into());
     }
 
     /// From a message; `None` if it is no plan.
@@ -62,8 +66,8 @@ impl Plan {
             .map(|_| Some((from.small().filter(|kind| *kind < KINDS.len())?, from.number()?)))
             .collect::<Option<_>>()?;
         let label = String::from_utf8(from.bytes()?.to_vec()).ok()?;
-        let (strict, read_only) = (from.flag()?, from.flag()?);
-        Some(Self { uid, gid, groups, capabilities, bounding, join, label, strict, read_only })
+        let (strict, read_only, guarded) = (from.flag()?, from.flag()?, from.flag()?);
+        Some(Self { uid, gid, groups, capabilities, bounding, join, label, strict, read_only, guarded })
     }
 }
 
@@ -83,6 +87,7 @@ mod tests {
             label: "x".into(),
             strict: true,
             read_only: false,
+            guarded: true,
         };
         let mut writer = Writer::new();
         plan.encode(&mut writer);

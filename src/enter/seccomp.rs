@@ -43,6 +43,8 @@ enum Verdict {
     /// Threads fall back to clone(2), whose flags can be looked at.
     NotThere,
     Ioctl,
+    /// The same, and who made a user namespace.
+    IoctlOfLister,
     Clone,
     Prctl,
     Socket,
@@ -71,6 +73,18 @@ const IOCTLS: [u32; 15] = [
     0x8906,      // SIOCGSTAMP
     0x8008_6601, // FS_IOC_GETFLAGS
 ];
+
+/// The same for the list of containers, which also asks who made a user namespace.
+const LISTERS_IOCTLS: [u32; 17] = {
+    let mut all = [syscall::NS_GET_PARENT; 17];
+    all[0] = syscall::NS_GET_OWNER_UID;
+    let mut i = 0;
+    while i < IOCTLS.len() {
+        all[i + 2] = IOCTLS[i];
+        i += 1;
+    }
+    all
+};
 
 /// The options of prctl(2) that only look, or that name a thread or an allocation.
 const PRCTLS: [u32; 9] = [
@@ -172,16 +186,16 @@ const fn mark(verdicts: &mut Verdicts, calls: &[libc::c_long], verdict: Verdict)
     }
 }
 
-const ALLOWLIST: Program = allowlist(Verdict::Refuse);
-const LISTING: Program = allowlist(Verdict::Setns);
+const ALLOWLIST: Program = allowlist(Verdict::Refuse, Verdict::Ioctl);
+const LISTING: Program = allowlist(Verdict::Setns, Verdict::IoctlOfLister);
 
-const fn allowlist(setns: Verdict) -> Program {
+const fn allowlist(setns: Verdict, ioctl: Verdict) -> Program {
     let mut verdicts = [Verdict::Refuse; NUMBERS];
     mark(&mut verdicts, COMMON, Verdict::Allow);
     mark(&mut verdicts, LEGACY, Verdict::Allow);
     mark(&mut verdicts, &[libc::SYS_clone3], Verdict::NotThere);
     mark(&mut verdicts, &[libc::SYS_clone], Verdict::Clone);
-    mark(&mut verdicts, &[libc::SYS_ioctl], Verdict::Ioctl);
+    mark(&mut verdicts, &[libc::SYS_ioctl], ioctl);
     mark(&mut verdicts, &[libc::SYS_prctl], Verdict::Prctl);
     mark(&mut verdicts, &[libc::SYS_socket], Verdict::Socket);
     mark(&mut verdicts, &[libc::SYS_setns], setns);
@@ -256,6 +270,7 @@ impl Program {
             Verdict::Allow => self.push(RETURN, 0, 0, ALLOW),
             Verdict::NotThere => self.push(RETURN, 0, 0, errno(libc::ENOSYS)),
             Verdict::Ioctl => self.one_of(1, &IOCTLS, refuse),
+            Verdict::IoctlOfLister => self.one_of(1, &LISTERS_IOCTLS, refuse),
             Verdict::Prctl => self.one_of(0, &PRCTLS, refuse),
             Verdict::Socket => self.one_of(0, &FAMILIES, errno(libc::EAFNOSUPPORT)),
             Verdict::Setns => self.one_of(1, &[libc::CLONE_NEWNET as u32], refuse),
@@ -377,6 +392,13 @@ mod tests {
         for flags in [0, libc::CLONE_NEWNS, libc::CLONE_NEWNET | libc::CLONE_NEWUSER] {
             assert_eq!(setns(flags), errno(libc::EPERM));
         }
+        for (request, listers) in
+            [(0x5412, errno(libc::EPERM)), (0x5413, ALLOW), (0xb702, ALLOW), (0xb704, ALLOW)]
+        {
+            let arguments = [3, request, 0, 0, 0, 0];
+            assert_eq!(verdict(&LISTING, libc::SYS_ioctl as u32, arguments), listers, "{request:x}");
+        }
+        assert_eq!(call(libc::SYS_ioctl, [0, 0xb702, 0, 0, 0, 0]), errno(libc::EPERM));
         assert_eq!(call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as u64, 1, 0, 0, 0, 0]), errno(libc::EPERM));
         assert_eq!(call(libc::SYS_socket, [libc::AF_VSOCK as u64, 1, 0, 0, 0, 0]), errno(libc::EAFNOSUPPORT));
     }

@@ -1,8 +1,9 @@
 //! A worker: one for each command's process. It joins the target's namespaces, becomes the target's user, forks the
 //! one process that runs the command, and waits for it from outside the target's PID namespace.
 //!
-//! At the fork it holds nothing but what that process is given, and two pipes by which nothing but this process's end
-//! can be reported, and signals be sent to it: whoever takes the process over in its first moment gets that and no more.
+//! At the fork it holds nothing but what that process is given, and two pipes: one for its report, in which nothing is
+//! believed any more that the supervisor can't check, and one that nobody writes to, whose end is the supervisor's end.
+//! Whoever takes the process over in its first moment gets that and no more.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -20,17 +21,14 @@ use crate::sys::syscall::{self, pidfd_open, pidfd_send_signal, prctl};
 /// Seconds that entering may take.
 pub const ENTRY_LIMIT: u32 = 10;
 
-/// The status of what SIGKILL ended.
-const KILLED: u8 = 128 + libc::SIGKILL as u8;
-
 /// Milliseconds that a killed process is waited for.
 const REAP_LIMIT: u16 = 2000;
 
+/// How often a report is tried, with pauses as long as those between tries to reap.
+const TELL_TRIES: u32 = 50;
+
 /// Milliseconds between tries to reap a process whose tracer holds its exit back.
 const REAP_PAUSE: u16 = 20;
-
-/// Milliseconds that the end of a PID namespace's first process takes after it has killed all others.
-const TARGET_END_LIMIT: u16 = 200;
 
 /// Where a command's process finds its descriptors, after 0, 1 and 2.
 pub const JOB: RawFd = 3;
@@ -46,8 +44,8 @@ pub enum Want {
     Command,
     /// Netlink sockets of the target's network namespace: NETLINK_SOCK_DIAG and NETLINK_ROUTE.
     Sockets,
-    /// A context for a procfs of the target's PID namespace (see [`super::procfs`]).
-    ProcfsContext,
+    /// A mount of a procfs of the target's PID namespace (see [`super::procfs`]).
+    Procfs,
 }
 
 /// What a worker is given.
@@ -60,12 +58,10 @@ pub struct Work<'a> {
     pub proc: BorrowedFd<'a>,
     /// The target's pidfd.
     pub pidfd: BorrowedFd<'a>,
-    /// The session's directory, where it is not the target's own.
-    pub directory: Option<BorrowedFd<'a>>,
     /// Where to report: a pipe, or a socket where descriptors are wanted.
     pub report: OwnedFd,
-    /// A pipe with numbers of signals for the command's process; its end is the supervisor's.
-    pub orders: Option<OwnedFd>,
+    /// A pipe that nobody writes to; its end is the supervisor's.
+    pub lifeline: Option<OwnedFd>,
     /// Stdin, stdout, stderr, the job, and pipes to and from the node's files; empty unless a command is wanted.
     pub command: Vec<OwnedFd>,
     /// The command's process: its end of the work. Returns its exit status.
@@ -104,7 +100,7 @@ fn identity(number: RawFd) -> Option<(u64, u64)> {
 
 /// Where the report is after [`fds::keep_only`]: after as many pipes of the node's files as one command may have.
 const REPORT: RawFd = EXTRA + MAX_EXTRA as RawFd;
-const ORDERS: RawFd = REPORT + 1;
+const LIFELINE: RawFd = REPORT + 1;
 const PIDFD: RawFd = REPORT + 2;
 const PROC: RawFd = REPORT + 3;
 const ROOT: RawFd = REPORT + 4;
@@ -132,6 +128,10 @@ fn enter(work: Work) -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
     privileges::take_ids(plan)?;
     join::join(plan, fd(PIDFD), fd(PROC))?;
+    if want == Want::Procfs {
+        // With all its rights, and gone before anything of the target's PID namespace could be forked.
+        return super::procfs::send_clone(fd(PROC), fd(OWN), fd(REPORT));
+    }
     join::change_root(fd(ROOT))?;
     join::verify(plan, fd(OWN))?;
     privileges::drop_capabilities(plan)?;
@@ -150,17 +150,24 @@ fn enter(work: Work) -> Result<()> {
     match want {
         Want::Command => {
             seccomp::confine(plan.read_only)?;
-            let child = start(extra, run)?;
-            serve(child, fd(REPORT), fd(ORDERS), fd(PIDFD))
+            fds::tell(fd(REPORT), &Report::Forking(std::process::id() as i32).encode())
+                .step("write", "report")?;
+            let served =
+                start(extra, run).and_then(|child| serve(child, fd(REPORT), fd(LIFELINE), fd(PIDFD)));
+            if let Some(report) = served.err().as_ref().and_then(Report::late) {
+                let _ = fds::tell(fd(REPORT), &report.encode());
+                syscall::exit_now(125);
+            }
+            Ok(())
         }
         Want::Sockets => send_sockets(fd(REPORT)),
-        Want::ProcfsContext => super::procfs::send_context(fd(REPORT)),
+        Want::Procfs => Ok(()),
     }
 }
 
 /// Opens what the node shows of the target, then gives every descriptor its number and closes all others.
 fn lay_out(work: Work) -> Result<()> {
-    let Work { plan, proc, directory, report, orders, command, pidfd, want, .. } = work;
+    let Work { plan, proc, report, lifeline, command, pidfd, want, .. } = work;
     let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = openat(proc, c"root", path, Mode::empty()).step("open", "the target's root")?;
     let own = open("/proc/self", path, Mode::empty()).step("open", "/proc/self")?;
@@ -170,8 +177,8 @@ fn lay_out(work: Work) -> Result<()> {
         openat(&own, c"attr/current", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()
     };
     // Gone where the target's directory was removed with its file system; the command then starts at the root.
-    let start = match (directory, want) {
-        (None, Want::Command) => openat(proc, c"cwd", path, Mode::empty()).ok(),
+    let start = match want {
+        Want::Command => openat(proc, c"cwd", path, Mode::empty()).ok(),
         _ => None,
     };
     // Places without a descriptor of their own get one that the command's process has anyway, never one of the node.
@@ -181,10 +188,9 @@ fn lay_out(work: Work) -> Result<()> {
         // Stdio and the job, then, after the directory, the pipes of the node's files.
         order[if place as RawFd <= JOB { place } else { place + 1 }] = fd.as_raw_fd();
     }
-    let directory = directory.or_else(|| start.as_ref().map(AsFd::as_fd));
-    order[DIRECTORY as usize] = directory.map_or(filler, |fd| fd.as_raw_fd());
+    order[DIRECTORY as usize] = start.as_ref().map_or(filler, AsRawFd::as_raw_fd);
     order[REPORT as usize] = report.as_raw_fd();
-    order[ORDERS as usize] = orders.as_ref().map_or(filler, |fd| fd.as_raw_fd());
+    order[LIFELINE as usize] = lifeline.as_ref().map_or(filler, |fd| fd.as_raw_fd());
     order[PIDFD as usize] = pidfd.as_raw_fd();
     order[PROC as usize] = proc.as_raw_fd();
     order[ROOT as usize] = root.as_raw_fd();
@@ -192,7 +198,7 @@ fn lay_out(work: Work) -> Result<()> {
     order[LABEL as usize] = label.as_ref().map_or(filler, |fd| fd.as_raw_fd());
     let result = fds::keep_only(&order).step("close", "inherited descriptors");
     // Their numbers mean other files now, or none.
-    std::mem::forget((root, own, label, start, report, orders, command));
+    std::mem::forget((root, own, label, start, report, lifeline, command));
     result
 }
 
@@ -232,23 +238,38 @@ fn start(extra: usize, run: fn(usize) -> u8) -> Result<i32> {
                     125
                 }
             };
+            // A thread that waits for a file system which never answers stays, and holds what is open.
+            fds::close_between(0, 2);
             syscall::exit_now(status)
         }
     }
 }
 
 /// Waits for the command's process, without ever blocking in waitpid: who traces it can hold its exit back. Ends it
-/// when the supervisor or the target goes; then reaps it, since the target's PID 1 might not.
-fn serve(child: i32, report: BorrowedFd, orders: BorrowedFd, target: BorrowedFd) -> Result<()> {
+/// when the supervisor or the target goes; then reaps it, since the target's PID 1 might not. Signals come from the
+/// supervisor itself.
+fn serve(child: i32, report: BorrowedFd, lifeline: BorrowedFd, target: BorrowedFd) -> Result<()> {
     nix::unistd::alarm::cancel();
     let child_fd = pidfd_open(child).step("pidfd_open", "the command's process")?;
     // From here on this process ends by itself, after the one it waits for.
     prctl(libc::PR_SET_PDEATHSIG, 0, 0).step("prctl", "parent death signal")?;
+    // Somebody who has a copy of the pipe may have filled it; it is read all the while.
+    let tell = |what: Report| {
+        for _ in 0..TELL_TRIES {
+            match fds::tell(report, &what.encode()) {
+                Err(Errno::EAGAIN) => {
+                    let _ =
+                        poll(&mut [PollFd::new(report, PollFlags::POLLOUT)], PollTimeout::from(REAP_PAUSE));
+                }
+                result => return result,
+            }
+        }
+        Err(Errno::EAGAIN)
+    };
+    let has_started = tell(Report::Started(child)).is_ok();
+    let mut leaving = !has_started;
+    // After the report: where somebody holds one of these pipes, this process waits here for ever.
     fds::close_between(0, REPORT - 1);
-    let tell = |what: Report| fds::tell(report, &what.encode());
-    let started = tell(Report::Started(child));
-    let mut leaving = started.is_err();
-    let mut was_told = leaving;
     let mut held_back = 0;
     loop {
         if leaving {
@@ -256,7 +277,7 @@ fn serve(child: i32, report: BorrowedFd, orders: BorrowedFd, target: BorrowedFd)
         }
         let mut polled = [
             PollFd::new(child_fd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(orders, PollFlags::POLLIN),
+            PollFd::new(lifeline, PollFlags::POLLIN),
             PollFd::new(target, PollFlags::POLLIN),
         ];
         let (watched, limit) = if leaving {
@@ -267,17 +288,16 @@ fn serve(child: i32, report: BorrowedFd, orders: BorrowedFd, target: BorrowedFd)
         match poll(watched, limit) {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Failure::new("poll", "", errno)),
+            Err(errno) => return Err(Failure::new("poll", "the command's process", errno)),
         }
-        let [child_ended, said, target_ended] = polled.map(|p| p.revents().is_some_and(|r| !r.is_empty()));
+        let [child_ended, was_left, target_ended] =
+            polled.map(|p| p.revents().is_some_and(|r| !r.is_empty()));
         if child_ended {
             match syscall::reap(child) {
-                Ok(Some(_)) if started.is_err() => return started.step("send", "report"),
+                // Nobody knows that it ran.
+                Ok(Some(_)) if !has_started => return Ok(()),
                 Ok(Some(status)) => {
-                    // Killed, and not by us: perhaps since the target ended, and its PID namespace with it. That is
-                    // told of the target only when all in there have been reaped.
-                    let with_target = status == KILLED && !was_told && ends_soon(target);
-                    let _ = tell(if with_target { Report::TargetEnded } else { Report::Ended(status) });
+                    let _ = tell(Report::Ended(status));
                     return Ok(());
                 }
                 // Its tracer has its exit first.
@@ -292,28 +312,13 @@ fn serve(child: i32, report: BorrowedFd, orders: BorrowedFd, target: BorrowedFd)
                 }
                 Err(errno) => return Err(Failure::new("waitpid", "the command's process", errno)),
             }
-        } else if leaving {
-            continue;
-        }
-        if said {
-            match fds::hear(orders) {
-                Ok(message) if message.len() == 1 => {
-                    was_told = true;
-                    let _ = pidfd_send_signal(child_fd.as_fd(), i32::from(message[0]));
-                }
-                _ => (leaving, was_told) = (true, true),
+        } else if was_left || target_ended {
+            if target_ended && !leaving {
+                let _ = tell(Report::TargetEnded);
             }
-        } else if target_ended && !leaving {
-            let _ = tell(Report::TargetEnded);
-            (leaving, was_told) = (true, true);
+            leaving = true;
         }
     }
-}
-
-/// Whether a process ends within a moment.
-fn ends_soon(process: BorrowedFd) -> bool {
-    let mut polled = [PollFd::new(process, PollFlags::POLLIN)];
-    poll(&mut polled, PollTimeout::from(TARGET_END_LIMIT)).is_ok_and(|ready| ready > 0)
 }
 
 fn send_sockets(report: BorrowedFd) -> Result<()> {

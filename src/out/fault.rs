@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::name::{Name, escape};
 
 /// What went wrong. On stderr it reads `open /etc/shadow: permission denied`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fault {
     /// The operation that failed, a verb or the name of a system call: `open`, `connect`.
     pub op: Cow<'static, str>,
@@ -26,7 +26,7 @@ pub struct Fault {
 }
 
 /// Why an operation failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Cause {
     /// The kernel said so.
     Errno(i32),
@@ -174,6 +174,19 @@ impl fmt::Display for Cause {
             Self::Errno(errno) => f.write_str(&errno_text(*errno)),
             Self::Text(text) => f.write_str(text),
         }
+    }
+}
+
+/// The status after something was printed on standard output. A pipe that nobody reads any more is silent, and has the
+/// status of a program that SIGPIPE ended.
+///
+/// # Errors
+/// Why else it could not be written.
+pub fn printed(result: std::io::Result<()>) -> Result<u8, Fault> {
+    match result {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(128 + nix::libc::SIGPIPE as u8),
+        Err(error) => Err(Fault::output(error)),
     }
 }
 

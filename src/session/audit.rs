@@ -2,9 +2,8 @@
 //! down is not run.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +15,9 @@ use crate::enter::image::Startup;
 use crate::out::{Fault, Name, units};
 use crate::sys::open::read_bounded;
 use crate::sys::passwd::{self, Users};
-use crate::target::cgroup::Cgroup;
+use crate::sys::random;
+use crate::target::hierarchies::Hierarchies;
+use crate::target::host::Host;
 use crate::target::{Target, scan};
 
 /// Where the node's programs send what is to be logged.
@@ -59,6 +60,8 @@ pub struct Audit {
     session: String,
     user: Value,
     reason: Option<String>,
+    /// Who gave the names of cgroups is asked of these.
+    hierarchies: Hierarchies,
 }
 
 enum Sink {
@@ -103,11 +106,10 @@ impl Audit {
                 Sink::Datagrams(connect(Path::new(SYSLOG)).map_err(fault)?, head.into_bytes())
             }
         };
-        // Sessions of --all are forked from one process, which has made such numbers before.
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u32(std::process::id());
-        let session = format!("{:016x}", hasher.finish());
-        Ok(Some(Self { sink, object, session, user: user(startup), reason }))
+        let number = random::number().map_err(|errno| Fault::of("getrandom", errno).with_status(125))?;
+        let session = format!("{number:016x}");
+        let hierarchies = Hierarchies::find(&Host::find(None)?);
+        Ok(Some(Self { sink, object, session, user: user(startup), reason, hierarchies }))
     }
 
     /// Writes one line.
@@ -146,13 +148,22 @@ impl Audit {
     }
 }
 
-/// A file that is made for root alone, and no link.
+/// A file that is made for root alone, and no link. One that is there must be root's as well: who can write to it can
+/// write another audit, and a hard link is some other file.
 fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    // Nobody reads a FIFO for ever, and a device keeps nothing.
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+    let facts = file.metadata()?;
+    let own = nix::unistd::geteuid().as_raw();
+    match () {
+        // Nobody reads a FIFO for ever, and a device keeps nothing.
+        () if !facts.is_file() => Err(io::Error::other("it is no regular file")),
+        () if facts.uid() != own => Err(io::Error::other(format!("it belongs to the user {}", facts.uid()))),
+        () if facts.mode() & 0o022 != 0 => Err(io::Error::other("others may write to it")),
+        () if facts.nlink() != 1 => Err(io::Error::other("it has other names (hard links)")),
+        () => Ok(file),
+    }
 }
 
 fn connect(path: &Path) -> io::Result<UnixDatagram> {
@@ -208,7 +219,7 @@ fn user(startup: &Startup) -> Value {
     let login = login.filter(|id| *id != u32::MAX);
     let passwd = read_bounded(Path::new("/etc/passwd").as_os_str(), passwd::LIMIT).unwrap_or_default();
     let users = Users::parse(&passwd, b"");
-    let name = login.and_then(|id| users.user(id).map(|user| user.name.clone()));
+    let name = login.and_then(|id| users.user(id).map(|user| user.name.to_owned()));
     let variable = |name: &str| startup.var(name).map(|value| Name::from(value).spelled());
     let terminal =
         nix::unistd::ttyname(std::io::stdin()).ok().map(|path| path.to_string_lossy().into_owned());
@@ -243,13 +254,13 @@ fn shown(command: &[u8]) -> (String, bool) {
 }
 
 /// The target, by what stays when its PID is somebody else's.
-fn target(target: &Target) -> Value {
-    let cgroup = scan::cgroup_file(target.pid).map(|file| Cgroup::parse(&file)).unwrap_or_default();
+fn target(target: &Target, hierarchies: &Hierarchies) -> Value {
+    let cgroup = scan::cgroup_of(hierarchies, target.pid).unwrap_or_default();
     json!({
         "pid": target.pid,
         "name": target.title,
         "command": target.facts.name,
-        "container": cgroup.id,
+        "container": target.container.as_ref().or(cgroup.id.as_ref()),
         "pod_uid": cgroup.pod_uid,
         "runtime": cgroup.runtime.map(|runtime| runtime.name()),
         "started": target.facts.start_time,
@@ -259,13 +270,11 @@ fn target(target: &Target) -> Value {
 impl Session {
     /// Runs something that is written down before and after.
     pub(super) fn audited(&mut self, command: &[u8], run: impl FnOnce(&mut Self) -> u8) -> u8 {
-        if self.audit.is_none() {
-            return run(self);
-        }
+        let Some(audit) = &self.audit else { return run(self) };
         let (shown, is_cut) = shown(command);
         let mut line = json!({
             "event": "begin",
-            "target": target(&self.target),
+            "target": target(&self.target, &audit.hierarchies),
             "uid": self.plan.uid,
             "command": shown,
             "is_cut": is_cut,
@@ -292,8 +301,9 @@ impl Session {
 
     /// Writes that a session with a prompt, or of several lines, begins or ends.
     pub(super) fn audit_session(&mut self, event: &'static str) -> Result<(), Fault> {
-        let line = json!({ "event": event, "target": target(&self.target), "uid": self.plan.uid });
-        self.write_audit(line)
+        let Some(audit) = &self.audit else { return Ok(()) };
+        let target = target(&self.target, &audit.hierarchies);
+        self.write_audit(json!({ "event": event, "target": target, "uid": self.plan.uid }))
     }
 
     fn write_audit(&mut self, line: Value) -> Result<(), Fault> {

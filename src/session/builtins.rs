@@ -3,15 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::Session;
 use super::variables::is_name;
+use super::{Session, containers};
 use crate::cmd::BUILTINS;
 use crate::out::Fault;
 use crate::out::name::shell_quoted;
 use crate::shell::Variables;
 use crate::target::filter::Filter;
 use crate::target::selector::Selector;
-use crate::target::{Target, container, find};
+use crate::target::{Target, ask, find};
 
 /// Their names. `quit` is `exit`.
 pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "switch", "unset"];
@@ -19,15 +19,14 @@ pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "switch", "unset"];
 impl Session {
     /// Runs one and returns its status.
     pub(super) fn run_builtin(&mut self, name: &'static str, args: Vec<OsString>) -> u8 {
-        if args.iter().any(|arg| arg == "--help") {
-            for (_, usage, about) in
-                BUILTINS.iter().filter(|(of, ..)| *of == name || name == "quit" && *of == "exit")
-            {
-                self.print(format!("{about}\n\nUsage: {usage}\n").as_bytes());
-            }
-            return 0;
-        }
         let result = match name {
+            _ if args.iter().any(|arg| arg == "--help") => {
+                let of = if name == "quit" { "exit" } else { name };
+                let page = BUILTINS.iter().filter(|(name, ..)| *name == of);
+                let page: String =
+                    page.map(|(_, usage, about)| format!("{about}\n\nUsage: {usage}\n")).collect();
+                self.print(page.as_bytes())
+            }
             "cd" => self.cd(&args),
             "export" => self.export(&args),
             "switch" => self.switch(&args),
@@ -78,7 +77,7 @@ impl Session {
                 lines.extend_from_slice(shell_quoted(value.as_bytes()).as_bytes());
                 lines.push(b'\n');
             }
-            self.print(&lines);
+            return self.print(&lines);
         }
         for arg in args {
             let bytes = arg.as_bytes();
@@ -108,7 +107,7 @@ impl Session {
         let target = match Selector::parse(typed)? {
             Selector::Pid(pid) => Target::open(pid)?,
             selector => {
-                let listing = container::list(self.host()?)?;
+                let listing = containers(self.options.host_root.as_deref(), ask::PATIENCE)?;
                 find::one(&listing, Some(&selector), &Filter::default(), typed)?
             }
         };

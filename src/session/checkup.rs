@@ -6,10 +6,10 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::Session;
 use super::job::Argument;
-use super::relay::Pump;
 use super::run::{Outcome, Pipeline};
 use super::spawn::{Prepared, To};
 use crate::cmd;
+use crate::out::relay::Pump;
 
 /// After this nobody waits for them any more.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -73,8 +73,8 @@ impl Checkup {
     }
 
     /// Ends what still runs.
-    pub fn end(&self) {
-        self.pipeline.stages.iter().for_each(|stage| stage.signal(libc::SIGKILL));
+    pub fn end(&mut self) {
+        self.pipeline.stages.iter_mut().for_each(|stage| stage.signal(libc::SIGKILL));
     }
 
     /// The PIDs on the node of its processes inside.

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -13,8 +14,8 @@ use nix::sys::stat::Mode;
 use super::job::{Argument, Job, Redirection, Task};
 use crate::cmd::lookup::Lookup;
 use crate::cmd::{self, denied, refusal};
-use crate::enter::fds;
 use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
+use crate::out::fault::printed;
 use crate::out::{Fault, Format};
 use crate::shell;
 use crate::sys::{open, passwd, syscall};
@@ -38,7 +39,7 @@ pub fn run(extra: usize) -> u8 {
             return 125;
         }
     };
-    let moved = enter_directory();
+    let moved = enter_directory(&job);
     if moved.is_err() && matches!(job.task, Task::Command(_)) {
         let _ = writeln!(io::stderr(), "nsdbg: the working directory can't be reached: starting at /");
     }
@@ -47,9 +48,12 @@ pub fn run(extra: usize) -> u8 {
         Task::Directory(_) => ("cd".to_owned(), job.faults),
         _ => ("nsdbg".to_owned(), job.faults),
     };
+    let mut result = perform(job, extra);
     // This process ends by _exit, which flushes nothing.
-    let flush = |_: &u8| drop(io::stdout().flush());
-    match perform(job, extra).inspect(flush) {
+    if result == Ok(0) {
+        result = printed(io::stdout().flush());
+    }
+    match result {
         Ok(status) => status,
         Err(fault) => {
             let fault = denied::explain(fault);
@@ -80,10 +84,17 @@ fn read_job() -> io::Result<Job> {
     Job::decode(&bytes).ok_or_else(|| nix::errno::Errno::EBADMSG.into())
 }
 
-/// Goes to the session's directory; to the root where that is gone or outside of the root.
-fn enter_directory() -> nix::Result<()> {
-    let directory = syscall::own_fd(DIRECTORY)?;
-    let reached = nix::unistd::fchdir(&directory).and_then(|()| working_directory());
+/// Goes to the session's directory, else the target's own; to the root where that is gone or outside of the root. It is
+/// a path, looked up anew by each command as the target's user: a descriptor of it would have to come from inside.
+fn enter_directory(job: &Job) -> nix::Result<()> {
+    let own = syscall::own_fd(DIRECTORY)?;
+    let moved = match (&job.task, &job.directory) {
+        // Whoever leaves a directory that never answers must not be sent there first.
+        (Task::Directory(path), _) if path.starts_with(b"/") => Ok(()),
+        (_, Some(path)) => nix::unistd::chdir(path.as_slice()),
+        (_, None) => nix::unistd::fchdir(&own),
+    };
+    let reached = moved.and_then(|()| working_directory());
     if reached.is_err() {
         nix::unistd::chdir("/")?;
     }
@@ -116,11 +127,19 @@ fn perform(job: Job, extra: usize) -> std::result::Result<u8, Fault> {
 }
 
 fn copy(from: &mut impl Read, to: &mut impl Write, path: &[u8]) -> std::result::Result<(), Fault> {
-    match io::copy(from, to).and_then(|_| to.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::io("copy", OsStr::from_bytes(path), &error))
+    // Not std's copy, which splices: a file that never answers would hold the pipe.
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let copied = match from.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) => return Ok(()),
+            other => other.and_then(|count| to.write_all(&buffer[..count]).and_then(|()| to.flush())),
+        };
+        match copied {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(Fault::io("copy", OsStr::from_bytes(path), &error)),
         }
-        _ => Ok(()),
     }
 }
 
@@ -149,12 +168,14 @@ fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault>
 struct Container;
 
 impl shell::Directory for Container {
-    fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    fn entries(&self, directory: &[u8], take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
         let directory = if directory.is_empty() { &b"."[..] } else { directory };
-        std::fs::read_dir(OsStr::from_bytes(directory))?
-            .take(GLOB_LIMIT * 10)
-            .map(|entry| Ok(entry?.file_name().into_vec()))
-            .collect()
+        for entry in std::fs::read_dir(OsStr::from_bytes(directory))? {
+            if take(entry?.file_name().as_bytes()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn exists(&self, path: &[u8]) -> bool {
@@ -218,16 +239,13 @@ fn hello() -> std::result::Result<(), Fault> {
     io::stdout().write_all(&message).map_err(|error| Fault::of("write", &error))
 }
 
-/// Opens a directory, sends it through the descriptor after the directory's, and prints its path.
+/// Goes to a directory and prints its path.
 fn directory(path: &OsStr) -> std::result::Result<(), Fault> {
     let fault = |op, errno| Fault::errno(op, path, errno);
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let fd = openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|errno| fault("open", errno))?;
     nix::unistd::fchdir(&fd).map_err(|errno| fault("chdir", errno))?;
     let absolute = working_directory().map_err(|errno| fault("getcwd", errno))?;
-    let socket = syscall::own_fd(EXTRA).map_err(|errno| fault("send", errno))?;
-    fds::send(std::os::fd::AsFd::as_fd(&socket), b"d", &[fd.as_raw_fd()])
-        .map_err(|errno| fault("send", errno))?;
     io::stdout().write_all(&absolute).map_err(|error| Fault::of("write", &error))
 }
 

@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use rustyline::completion::Pair;
 
 use super::job::Task;
-use super::{COMPLETION_LIMIT, INNER_LIMIT, Session, builtins};
+use super::{COMPLETION_LIMIT, INNER_LIMIT, Session, builtins, containers};
 use crate::cmd::{self, Completion};
 use crate::out::name::{escape, shell_quoted};
 use crate::shell::{Cursor, word_at_cursor};
-use crate::target::container::{self, Container};
+use crate::target::container::Container;
 
 /// Where the word at the cursor begins, and what it may become.
 pub fn candidates(session: &mut Session, line: &str, position: usize) -> (usize, Vec<Pair>) {
@@ -72,11 +72,11 @@ fn arguments(session: &mut Session, name: &str, cursor: &Cursor, prefix: &str) -
 
 /// Names of containers that can be switched to.
 fn targets(session: &mut Session) -> Vec<String> {
-    let listing = session.host().and_then(container::list).unwrap_or_default();
+    let listing = containers(session.options.host_root.as_deref(), COMPLETION_LIMIT).unwrap_or_default();
     let mut names: Vec<String> = listing
         .containers
         .iter()
-        .filter(|container| !container.is_sandbox)
+        .filter(|container| container.is_named && !container.is_sandbox)
         .map(Container::full_name)
         .collect();
     names.sort_unstable();
@@ -92,7 +92,7 @@ fn paths(session: &mut Session, prefix: &[u8]) -> Vec<Pair> {
     let (directory, name) = prefix.split_at(cut);
     let task = Task::Candidates { directory: directory.to_vec(), prefix: name.to_vec() };
     session.inner_limit = COMPLETION_LIMIT;
-    let listed = session.run_inner(task, 1 << 20, None);
+    let listed = session.run_inner(task, 1 << 20);
     session.inner_limit = INNER_LIMIT;
     // A directory that can't be listed completes to nothing.
     let listed = listed.unwrap_or_default();

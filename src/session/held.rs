@@ -6,6 +6,9 @@ pub const TRACED: &str = "a process of the target holds it back: it traces it";
 /// It got SIGSTOP or the like.
 const STOPPED: &str = "a process of the target has stopped it by a signal";
 
+/// Nothing was heard of how it ended.
+pub const UNREPORTED: &str = "it has ended, and the process of nsdbg that waits for it does not tell its status: it was stopped, killed or held up";
+
 /// The status of a command whose own is kept by its tracer: as if killed.
 pub const STATUS: u8 = 128 + libc::SIGKILL as u8;
 

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::rc::Rc;
 use std::str::FromStr;
 
 use caps::Capability;
@@ -16,9 +17,9 @@ use crate::out::Fault;
 use crate::sys::capability;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
-use crate::target::Target;
 use crate::target::facts::open_fault;
 use crate::target::namespace::{self, KINDS};
+use crate::target::{Facts, Target};
 
 /// The plan, and what the person should know of it.
 pub struct Identity {
@@ -35,7 +36,7 @@ pub struct Identity {
 pub fn decide(
     target: &Target,
     options: &Options,
-    users: impl FnOnce() -> Result<Users, Fault>,
+    users: impl FnOnce() -> Result<Rc<Users>, Fault>,
 ) -> Result<Identity, Fault> {
     let facts = &target.facts;
     let own = capability::own().map_err(|errno| Fault::of("capget", errno).with_status(125))?;
@@ -49,7 +50,9 @@ pub fn decide(
         label: wanted_label(&facts.label),
         strict: options.strict,
         read_only: options.read_only,
+        guarded: false,
     };
+    plan.guarded = may_be_taken_over(&plan, facts);
     if options.root {
         become_user(&mut plan, target, 0, 0, Vec::new())?;
         plan.capabilities = facts.capabilities.bounding;
@@ -78,6 +81,15 @@ pub fn decide(
         notes.push("the target shares the node's PID namespace: it can see nsdbg's processes".to_owned());
     }
     Ok(Identity { plan, notes })
+}
+
+/// Whether a process of the target may have CAP_SYS_PTRACE over one of ours. The root of a user namespace of the target's
+/// own has it only there, and nsdbg's program began elsewhere. A target that is not the first of its PID namespace may
+/// share that with others, which may have more than it has.
+fn may_be_taken_over(plan: &Plan, facts: &Facts) -> bool {
+    const SYS_PTRACE: u64 = 1 << 19;
+    let capabilities = facts.capabilities.permitted | facts.capabilities.bounding;
+    !plan.joins("user") && (capabilities & SYS_PTRACE != 0 || facts.pid_inside != 1)
 }
 
 /// The namespaces in which the target is and we are not, without those left out by `--ns`.
@@ -129,7 +141,7 @@ fn choose_user(
     plan: &mut Plan,
     target: &Target,
     user: &str,
-    users: impl FnOnce() -> Result<Users, Fault>,
+    users: impl FnOnce() -> Result<Rc<Users>, Fault>,
 ) -> Result<(), Fault> {
     let fault = |cause: String| Fault::text("--user", user, cause).with_status(125);
     let (uid, gid) = match user.split_once(':') {
@@ -146,7 +158,7 @@ fn choose_user(
         // A number alone has group 0, as runtimes do it, unless passwd knows better.
         match (
             explicit,
-            users().ok().and_then(|users| users.user(uid).map(|u| (u.gid, users.groups_of(&u.name)))),
+            users().ok().and_then(|users| users.user(uid).map(|u| (u.gid, users.groups_of(u.name)))),
         ) {
             (Some(gid), _) => (uid, gid, Vec::new()),
             (None, Some((gid, groups))) => (uid, gid, groups),

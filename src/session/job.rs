@@ -15,7 +15,7 @@ pub enum Task {
     Command(String),
     /// Say the working directory and the names of the users' files: what a session starts with.
     Hello,
-    /// Open a directory and send it back.
+    /// Tell the path of a directory that can be entered.
     Directory(Vec<u8>),
     /// List a directory's entries that begin with a prefix.
     Candidates {
@@ -66,6 +66,8 @@ pub struct Job {
     pub arguments: Vec<Argument>,
     /// Its redirections, in order.
     pub redirections: Vec<Redirection>,
+    /// The directory to start in, as `cd` has left it; the target's own where there was no `cd`.
+    pub directory: Option<Vec<u8>>,
     /// The session's environment.
     pub environment: Vec<(OsString, OsString)>,
     /// The node's files that it was given, in the order of their descriptors.
@@ -80,6 +82,8 @@ pub struct Job {
     pub mounts: Option<Vec<u8>>,
     /// The file of the target's program, for a command that needs it.
     pub program: Option<Vec<u8>>,
+    /// The target's PID as its own PID namespace counts, for a command that needs it.
+    pub target: Option<i32>,
     /// The command whose rows come in, by name; empty for none.
     pub rows_of: String,
     /// Whether a person reads the output on a terminal.
@@ -103,6 +107,7 @@ impl Job {
             task,
             arguments: Vec::new(),
             redirections: Vec::new(),
+            directory: None,
             environment: Vec::new(),
             host_files: Vec::new(),
             processes: false,
@@ -110,6 +115,7 @@ impl Job {
             faults: Format::Text,
             mounts: None,
             program: None,
+            target: None,
             rows_of: String::new(),
             tty: false,
             color: false,
@@ -127,6 +133,7 @@ impl Job {
             faults: self.faults,
             mounts: self.mounts,
             program: self.program.map(OsString::from_vec),
+            target_inside: self.target,
             rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
@@ -164,6 +171,7 @@ impl Job {
                 encode_argument(path, &mut to);
             }
         }
+        to.list(&self.directory.iter().collect::<Vec<_>>());
         to.number(self.environment.len() as u64);
         for (name, value) in &self.environment {
             to.bytes(name.as_bytes()).bytes(value.as_bytes());
@@ -183,6 +191,7 @@ impl Job {
         if let Some(program) = &self.program {
             to.bytes(program);
         }
+        to.number(self.target.and_then(|pid| pid.try_into().ok()).unwrap_or(0));
         to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
@@ -208,6 +217,7 @@ impl Job {
                 Some(Redirection { number, path, append })
             })
             .collect::<Option<_>>()?;
+        let directory = from.list()?.pop();
         let text = |from: &mut Reader| Some(OsString::from_vec(from.bytes()?.to_vec()));
         let environment =
             (0..from.number()?).map(|_| Some((text(from)?, text(from)?))).collect::<Option<_>>()?;
@@ -221,11 +231,13 @@ impl Job {
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
         let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         let program = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
+        let target = i32::try_from(from.number()?).ok().filter(|pid| *pid > 0);
         let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
             arguments,
             redirections,
+            directory,
             environment,
             host_files,
             processes,
@@ -233,6 +245,7 @@ impl Job {
             faults,
             mounts,
             program,
+            target,
             rows_of,
             tty,
             color,
@@ -274,12 +287,14 @@ mod tests {
                 Redirection { number: 1, path: Some(Argument::Word(b"/tmp/x".to_vec())), append: true },
                 Redirection { number: 2, path: None, append: false },
             ],
+            directory: Some(b"/app".to_vec()),
             environment: vec![("A".into(), "b".into())],
             host_files: vec![HostFile { path: "/etc/hosts".into(), write: false }],
             processes: true,
             faults: Format::Json,
             mounts: Some(b"1".to_vec()),
             program: Some(b"/server".to_vec()),
+            target: Some(7),
             rows_of: "ps".into(),
             tty: true,
             width: 132,

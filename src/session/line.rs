@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Instant;
 
+use nix::sys::signal::{SigSet, Signal};
+
 use super::job::{Argument, Redirection};
 use super::run::{Limits, Outcome};
 use super::spawn::{Prepared, Redirect, To, node_path};
@@ -16,6 +18,20 @@ use crate::shell::{self, Expanded, Joint, Pipeline, Simple, Word};
 const KILLED: u8 = 128 + libc::SIGKILL as u8;
 
 impl Session {
+    /// Runs the lines of a text, one after the other, and returns the last one's status. Ctrl-C ends them all.
+    pub(super) fn run_text(&mut self, text: &[u8], stdin: bool) -> u8 {
+        let mut status = 0;
+        self.interrupted = false;
+        for line in shell::lines(text) {
+            status = self.run_line(line, stdin);
+            let is_failure = self.options.stop_at_failure && status != 0;
+            if self.leave.is_some() || self.target_ended || self.interrupted || is_failure {
+                break;
+            }
+        }
+        status
+    }
+
     /// Runs a line and returns its status. `stdin`: whether its first command may read the operator's stdin.
     pub(super) fn run_line(&mut self, line: &[u8], stdin: bool) -> u8 {
         self.audited(line, |session| session.run_parsed(line, stdin))
@@ -107,11 +123,17 @@ impl Session {
                 return fault.status;
             }
         };
+        // Ctrl-\ is for the command, too.
+        let quit = SigSet::from(Signal::SIGQUIT);
+        let _ = quit.thread_block();
         pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, &mut outcome);
+        let _ = quit.thread_unblock();
         self.conclude(name, &outcome)
     }
 
     fn conclude(&mut self, name: &str, outcome: &Outcome) -> u8 {
+        self.is_mid_line.set(outcome.is_mid_line);
+        self.interrupted |= outcome.interrupted;
         self.note_label(outcome);
         self.target_ended |= outcome.target_ended;
         if outcome.target_ended || (outcome.failure.is_some() && self.target.has_ended()) {
@@ -135,9 +157,30 @@ impl Session {
             }
             _ => {}
         }
+        for (name, status) in &outcome.lost {
+            let cause = match Signal::try_from(i32::from(*status) - 128) {
+                Ok(signal) => format!("it was killed by {}: not by nsdbg", signal.as_str()),
+                Err(_) => "nsdbg itself failed in it".to_owned(),
+            };
+            self.report_of(name, &Fault::say(cause));
+        }
+        let spelled =
+            |pid: &Option<i32>| pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));
+        for (name, pid) in &outcome.left_behind {
+            let pid = spelled(pid);
+            let cause = format!(
+                "it has ended, but for a thread{pid} that waits for a file system that does not answer"
+            );
+            self.report_of(name, &Fault::say(cause));
+        }
         for (name, pid) in &outcome.abandoned {
-            let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid} of the node)"));
+            let pid = spelled(pid);
             self.report_of(name, &Fault::say(format!("given up: it does not end, not even by SIGKILL{pid}")));
+        }
+        if outcome.is_output_held {
+            let cause = "it has ended, but a process of the container still holds its output open: what comes after \
+                         its end is not shown";
+            self.report_of(name, &Fault::say(cause));
         }
         if let Some(errno) = outcome.output_error {
             self.report_of(name, &Fault::errno("write", "output", errno));

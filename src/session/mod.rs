@@ -17,17 +17,19 @@ mod options;
 mod outside;
 mod progress;
 mod prompt;
-mod relay;
 mod run;
 mod spawn;
 mod stage;
 mod terminal;
 mod variables;
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, Write};
-use std::os::fd::AsFd;
+use std::io::{BufRead, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -39,12 +41,14 @@ use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
 use crate::enter::{fds, procfs, watch};
+use crate::out::fault::printed;
 use crate::out::filter::Filtered;
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
-use crate::sys::passwd::Users;
-use crate::target::Target;
-use crate::target::host::Host;
+use crate::sys::passwd::{self, Users};
+use crate::sys::shared::{self, Shared};
+use crate::target::container::Listing;
+use crate::target::{Target, ask};
 
 pub use options::Options;
 
@@ -60,13 +64,18 @@ const INNER_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit of completion: a slow directory must not hold the prompt.
 const COMPLETION_LIMIT: Duration = Duration::from_millis(500);
 
+/// The longest line that is run.
+const LINE_LIMIT: usize = 1 << 20;
+
+/// The longest that the container may say of itself: its passwd and group, and a little more.
+const HELLO_LIMIT: usize = 2 * passwd::LIMIT + (64 << 10);
+
 /// What a session knows of its container at its start.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Hello {
     directory: Vec<u8>,
     uid: u32,
-    passwd: Vec<u8>,
-    group: Vec<u8>,
+    users: Rc<Users>,
 }
 
 /// A session with a target.
@@ -88,11 +97,16 @@ pub struct Session {
     /// The doctor's first look, as long as it takes.
     checkup: Option<checkup::Checkup>,
     procfs: Option<procfs::View>,
-    host: Option<Host>,
+    /// Where `cd` has gone; the target's own directory at first.
+    directory: Option<Vec<u8>>,
     inner_limit: Duration,
     is_one_shot: bool,
     is_prompt: bool,
     target_ended: bool,
+    /// Whether Ctrl-C ended the last command.
+    interrupted: bool,
+    /// Whether what a command last wrote to the terminal ends within a line.
+    is_mid_line: Cell<bool>,
     label_noted: bool,
     leave: Option<u8>,
 }
@@ -113,7 +127,10 @@ impl Session {
         let failed = |step: &'static str| move |errno| Fault::of(step, errno).with_status(125);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&interrupt), None).map_err(failed("sigprocmask"))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&interrupt, flags).map_err(failed("signalfd"))?;
+        // SIGQUIT is blocked only while a command runs.
+        let mut read = interrupt;
+        read.add(Signal::SIGQUIT);
+        let signals = SignalFd::with_flags(&read, flags).map_err(failed("signalfd"))?;
         let terminal = Terminal::open(&startup, &options.terminal);
         let variables = Variables::new(target.facts.environment.clone());
         let audit = audit::Audit::open(&options, &startup)?;
@@ -131,16 +148,19 @@ impl Session {
             audit,
             checkup: None,
             procfs: None,
-            host: None,
+            directory: None,
             inner_limit: INNER_LIMIT,
             is_one_shot: false,
             is_prompt: false,
             target_ended: false,
+            interrupted: false,
+            is_mid_line: Cell::new(false),
             label_noted: false,
             leave: None,
             options,
         };
         session.decide_identity()?;
+        session.note_environment();
         Ok(session)
     }
 
@@ -154,27 +174,25 @@ impl Session {
             std::mem::replace(&mut self.variables, variables),
             self.hello.take(),
             self.procfs.take(),
+            self.directory.take(),
         );
         let Err(fault) = self.decide_identity().and_then(|()| self.hello().map(drop)) else {
             (self.target_ended, self.label_noted, self.asked_in_vain) = (false, false, false);
             // It looks at the one before.
-            self.checkup.take().iter().for_each(checkup::Checkup::end);
+            self.checkup.take().iter_mut().for_each(checkup::Checkup::end);
+            self.note_environment();
             return Ok(());
         };
-        (self.target, self.variables, self.hello, self.procfs) = before;
+        (self.target, self.variables, self.hello, self.procfs, self.directory) = before;
         (self.options.user, self.plan) = (user, plan);
         self.launcher.set_target(&self.plan, &self.target.proc, &self.target.pidfd)?;
-        if let Some(hello) = &self.hello {
-            let directory = hello.directory.clone();
-            self.change_directory(&directory)?;
-        }
         Err(fault)
     }
 
     /// Decides who to be. A user's name is looked up inside, as the target's own user.
     fn decide_identity(&mut self) -> Result<(), Fault> {
         let wants_user = self.options.user.take();
-        let own = identity::decide(&self.target, &self.options, || Ok(Users::default()))?;
+        let own = identity::decide(&self.target, &self.options, || Ok(Rc::default()))?;
         let decided = match wants_user {
             None => own,
             Some(user) => {
@@ -186,8 +204,7 @@ impl Session {
                 self.hello = None;
                 self.options.user = Some(user);
                 identity::decide(&self.target, &self.options, || {
-                    let hello = hello.map_err(|fault| fault.with_status(125))?;
-                    Ok(Users::parse(&hello.passwd, &hello.group))
+                    hello.map(|hello| hello.users).map_err(|fault| fault.with_status(125))
                 })?
             }
         };
@@ -207,7 +224,11 @@ impl Session {
             let command = command_line(&name, &args);
             self.audited(&command, |session| session.run_command(&name, args))
         } else if let Some(line) = self.options.line.take() {
-            self.run_line(line.as_bytes(), true)
+            if line.len() > LINE_LIMIT {
+                self.report(&line_too_long());
+                return 2;
+            }
+            self.run_text(line.as_bytes(), true)
         } else if self.terminal.stdin {
             self.is_prompt = true;
             if let Err(fault) = self.audit_session("open") {
@@ -237,14 +258,26 @@ impl Session {
     /// The lines of stdin, one after the other.
     fn run_lines(&mut self) -> u8 {
         let mut status = 0;
-        for line in std::io::stdin().lock().split(b'\n') {
-            let line = match line {
-                Ok(line) => line,
+        let mut stdin = std::io::stdin().lock();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match (&mut stdin).take(LINE_LIMIT as u64 + 2).read_until(b'\n', &mut line) {
+                Ok(0) => return status,
+                Ok(_) => {}
                 Err(error) => {
                     self.report(&Fault::io("read", "standard input", &error));
                     return 125;
                 }
-            };
+            }
+            if line.ends_with(b"\n") {
+                line.pop();
+            }
+            if line.len() > LINE_LIMIT {
+                // What follows of it would be run as a line of its own.
+                self.report(&line_too_long());
+                return 2;
+            }
             status = self.run_line(&line, false);
             if let Some(leave) = self.leave {
                 return leave;
@@ -253,7 +286,6 @@ impl Session {
                 return status;
             }
         }
-        status
     }
 
     /// Says a fault of nsdbg itself, or of a command that did not start.
@@ -272,14 +304,25 @@ impl Session {
 
     /// A line for the operator on stderr, through the filter where that is a terminal.
     fn say(&self, line: &str) {
+        if self.is_mid_line.take() && self.terminal.stderr {
+            let _ = std::io::stderr().write_all(b"\n");
+        }
         let line = self.terminal.shown(line.as_bytes(), self.terminal.stderr);
         let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
     }
 
-    /// Text for the operator on stdout.
-    fn print(&self, text: &[u8]) {
+    /// Text for the operator on stdout; the status.
+    fn print(&self, text: &[u8]) -> Result<u8, Fault> {
         let shown = self.terminal.shown(text, self.terminal.stdout);
-        let _ = std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush());
+        printed(std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush()))
+    }
+
+    fn note_environment(&self) {
+        if self.target.facts.environment_is_cut {
+            self.note(
+                "the target's environment is too large: what is beyond 1 MiB or 32768 variables is left out",
+            );
+        }
     }
 
     fn note_label(&mut self, outcome: &Outcome) {
@@ -304,7 +347,7 @@ impl Session {
         if let Some(hello) = &self.hello {
             return Ok(hello.clone());
         }
-        let message = self.run_inner(Task::Hello, 16 << 20, None)?;
+        let message = self.run_inner(Task::Hello, HELLO_LIMIT)?;
         let hello =
             parse_hello(&message).ok_or_else(|| Fault::say("the container's answer is not as expected"))?;
         self.hello = Some(hello.clone());
@@ -325,8 +368,8 @@ impl Session {
         }
     }
 
-    /// The container's passwd and group; empty where they can't be read.
-    fn users_files(&mut self) -> (Vec<u8>, Vec<u8>) {
+    /// The container's users and groups; none where its files can't be read.
+    fn users(&mut self) -> Rc<Users> {
         if self.hello.is_none()
             && !self.asked_in_vain
             && let Err(fault) = self.hello()
@@ -334,57 +377,65 @@ impl Session {
             self.asked_in_vain = true;
             self.note(&format!("the container's users are not known: {fault}"));
         }
-        self.hello.clone().map(|hello| (hello.passwd, hello.group)).unwrap_or_default()
+        self.hello.as_ref().map(|hello| Rc::clone(&hello.users)).unwrap_or_default()
     }
 
     /// Makes the procfs of the target's PID namespace, when it is first needed.
     fn procfs(&mut self) -> Result<(), Fault> {
         if self.procfs.is_none() {
-            // Asked for where the kernel is not told the namespace: from inside.
-            let context = || {
-                let sent = self.descriptors(Want::ProcfsContext)?;
+            // Asked for where the kernel can't be told the namespace.
+            let clone = || {
+                let sent = self.descriptors(Want::Procfs)?;
                 sent.into_iter().next().ok_or_else(|| Fault::say("the worker sent nothing").with_status(125))
             };
-            let procfs = procfs::open_for(&self.target, context)?;
+            let procfs = procfs::open_for(&self.target, clone)?;
             self.procfs = Some(procfs);
         }
         Ok(())
     }
 
-    /// The node's files, opened when they are first needed.
-    fn host(&mut self) -> Result<&Host, Fault> {
-        let host = match self.host.take() {
-            Some(host) => host,
-            None => Host::find(self.options.host_root.as_deref())?,
-        };
-        Ok(self.host.insert(host))
+    /// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its
+    /// Ctrl-C.
+    fn node_input(&self, path: &OsStr) -> Result<OwnedFd, Fault> {
+        let shared = Shared::of(self.target.mountinfo().as_deref());
+        shared::regular(path, &shared).map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))
+    }
+
+    /// A file of the node to write.
+    fn node_output(&self, path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
+        let shared = Shared::of(self.target.mountinfo().as_deref());
+        let file = shared::to_write(path, append, &shared);
+        file.map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))
     }
 
     fn shares_pid_namespace(&self) -> bool {
         !self.plan.joins("pid")
     }
 
-    /// Changes the session's directory: a process inside opens it and sends it back.
+    /// Changes the session's directory, once a process inside has entered it.
     fn change_directory(&mut self, path: &[u8]) -> Result<Vec<u8>, Fault> {
-        let (ours, theirs) = fds::channel().map_err(|errno| Fault::of("socketpair", errno))?;
-        let directory = self.run_inner(Task::Directory(path.to_vec()), 1 << 16, Some(theirs))?;
-        let (_, mut sent) = fds::receive(ours.as_fd()).map_err(|errno| Fault::of("receive", errno))?;
-        let fd = sent.pop().ok_or_else(|| Fault::say("no directory was sent"))?;
-        // It comes from inside: only what can neither be read nor written through is held.
-        let flags = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)
-            .map_err(|errno| Fault::of("fcntl", errno))?;
-        if flags & libc::O_PATH == 0 {
-            return Err(Fault::say("what was sent is no directory"));
-        }
-        self.launcher.set_directory(&fd)?;
+        let directory = self.run_inner(Task::Directory(path.to_vec()), 1 << 16)?;
+        self.directory = Some(directory.clone());
         Ok(directory)
     }
+}
+
+/// The containers of the node, as a process tells that can do nothing but look.
+///
+/// # Errors
+/// As [`ask::list`].
+pub fn containers(host_root: Option<&Path>, limit: Duration) -> Result<Listing, Fault> {
+    ask::list(host_root, limit, || {
+        child::install_panic_hook();
+        fds::close_from(3).map_err(|errno| Fault::of("close", errno).with_status(125))?;
+        watch::confine_lister(true).map_err(Fault::from)
+    })
 }
 
 /// Runs a command that is about the node, in this process, and returns its status.
 ///
 /// # Errors
-/// Where the node's files can't be opened.
+/// Where this process can't be confined.
 pub fn node_command(
     name: &str,
     arguments: Vec<OsString>,
@@ -401,7 +452,7 @@ pub fn node_command(
         color: terminal.color && terminal.stdout,
         width: terminal.width(),
         says_to_terminal: terminal.stderr,
-        host: Some(Host::find(options.host_root.as_deref())?),
+        host_root: options.host_root.clone(),
         ..cmd::Context::default()
     };
     let stdout = std::io::stdout();
@@ -409,6 +460,10 @@ pub fn node_command(
     // What is read from here on, others may have written.
     watch::confine_lister(false)?;
     Ok(cmd::execute(entry, arguments, &mut cx, to).0)
+}
+
+fn line_too_long() -> Fault {
+    Fault::usage(format!("a line has at most {LINE_LIMIT} bytes"))
 }
 
 /// A command as it would be typed.
@@ -433,7 +488,7 @@ pub(crate) fn parse_hello(message: &[u8]) -> Option<Hello> {
     let (uid, _gid, length) = (number()?, number()?, number()?);
     let files = parts.next()?;
     let (passwd, group) = files.split_at_checked(length as usize)?;
-    Some(Hello { directory, uid, passwd: passwd.to_vec(), group: group.to_vec() })
+    Some(Hello { directory, uid, users: Rc::new(Users::parse(passwd, group)) })
 }
 
 /// The sentence for a command that there is not: the nearest one, or what to do instead.
@@ -473,9 +528,9 @@ mod tests {
 
     #[test]
     fn hello_is_taken_apart_with_care() {
-        let hello = parse_hello(b"/app\x0065532\x000\x003\0abcdef").unwrap();
+        let hello = parse_hello(b"/app\x0065532\x000\x0012\0web:x:7:7:::\nlogs:x:8:").unwrap();
         assert_eq!((hello.directory, hello.uid), (b"/app".to_vec(), 65532));
-        assert_eq!((hello.passwd, hello.group), (b"abc".to_vec(), b"def".to_vec()));
+        assert_eq!((hello.users.user_name(7), hello.users.group_name(8)), ("web".into(), "logs".into()));
         for wrong in [&b""[..], b"/", b"/\x00x\x000\x000\0", b"/\x000\x000\x009\0ab"] {
             assert!(parse_hello(wrong).is_none());
         }

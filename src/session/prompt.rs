@@ -25,10 +25,7 @@ use super::checkup::{Checkup, is_ready};
 use super::{Session, complete, history, terminal};
 use crate::out::Fault;
 use crate::out::name::escape;
-use crate::sys::passwd::Users;
-
-/// The longest line that is taken.
-const LINE_LIMIT: usize = 1 << 20;
+use crate::shell;
 
 /// In the prompt for the user and the directory, where the container could not tell them.
 const UNKNOWN: &str = "?";
@@ -106,7 +103,7 @@ impl Session {
                 return 125;
             }
         };
-        let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
+        let name = |hello: &super::Hello| hello.users.user_name(hello.uid);
         let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
         self.checkup = self.start_checkup();
         terminal::ignore_interrupts();
@@ -130,13 +127,25 @@ impl Session {
             let prompt = session.borrow().prompt_text(&user.1);
             match read_line(&mut editor, &prompt, &session) {
                 Ok(line) if line.trim().is_empty() => {}
-                Ok(line) if line.len() > LINE_LIMIT => {
-                    session.borrow().report(&Fault::usage(format!("a line has at most {LINE_LIMIT} bytes")));
+                Ok(line) if line.len() > super::LINE_LIMIT => {
+                    session.borrow().report(&super::line_too_long());
                 }
                 Ok(line) => {
                     let mut session = session.borrow_mut();
-                    session.remember(&line, &mut editor, &mut file);
-                    session.run_line(line.as_bytes(), true);
+                    session.interrupted = false;
+                    // Several, where they were pasted: each is shown above its output.
+                    for (number, line) in shell::lines(line.as_bytes()).into_iter().enumerate() {
+                        if number > 0 {
+                            let _ = session
+                                .print(&[session.prompt_text(&user.1).as_bytes(), line, b"\n"].concat());
+                        }
+                        session.remember(&String::from_utf8_lossy(line), &mut editor, &mut file);
+                        session.run_line(line, true);
+                        session.end_line();
+                        if session.leave.is_some() || session.target_ended || session.interrupted {
+                            break;
+                        }
+                    }
                     if let Some(status) = session.leave {
                         break status;
                     }
@@ -164,6 +173,15 @@ impl Session {
             return 125;
         }
         status
+    }
+
+    /// Marks output whose last line has no newline, so that the prompt, which clears its line, does not take it away.
+    fn end_line(&self) {
+        if self.is_mid_line.take() && self.terminal.stdout {
+            let mark = if self.terminal.color { "\x1b[2m⏎\x1b[0m\n" } else { "⏎\n" };
+            // What can't be shown was not asked for.
+            let _ = io::stdout().write_all(mark.as_bytes()).and_then(|()| io::stdout().flush());
+        }
     }
 
     /// `NAME[PID] USER:DIRECTORY$ `, every part of it from the container and so escaped.
@@ -323,7 +341,7 @@ fn watch(target: BorrowedFd, until: BorrowedFd, checkup: &mut Option<Checkup>) -
             [_, _, rest @ ..] => checkup.iter_mut().for_each(|checkup| checkup.step(rest)),
             _ => return None,
         }
-        if let Some(over) = checkup.take_if(|checkup| checkup.is_over()) {
+        if let Some(mut over) = checkup.take_if(|checkup| checkup.is_over()) {
             over.end();
             if let Some(line) = over.line() {
                 return Some(News::Findings(line));

@@ -9,14 +9,19 @@ use nix::sys::signalfd::SignalFd;
 
 use super::held;
 use super::progress::Progress;
-use super::relay::Pump;
 use super::stage::Stage;
 use crate::out::Fault;
+use crate::out::relay::Pump;
 
-/// After Ctrl-C: SIGKILL.
+/// From SIGINT to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);
-/// After Ctrl-C: the command is given up, and named.
-const ABANDON_AFTER: Duration = Duration::from_secs(2);
+/// From SIGKILL until the command is given up, and named.
+const ABANDON_AFTER: Duration = Duration::from_secs(1);
+/// How long an output that somebody else holds open is waited for after the last process has ended.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long the threads of a process whose first one has ended may take to end.
+const THREADS_LIMIT: Duration = Duration::from_millis(200);
 
 /// What came of a pipeline.
 #[derive(Default)]
@@ -29,18 +34,33 @@ pub struct Outcome {
     pub target_ended: bool,
     /// The security label could not be taken.
     pub label_refused: Option<Errno>,
+    /// Stages before the last that were killed, not by us, or in which nsdbg itself failed: name and status.
+    pub lost: Vec<(String, u8)>,
+    /// Whether what was last written to a terminal ends within a line.
+    pub is_mid_line: bool,
     /// Ended by Ctrl-C.
     pub interrupted: bool,
     /// Ended by the time limit.
     pub timed_out: bool,
     /// Commands that did not even end by SIGKILL: name and PID on the node.
     pub abandoned: Vec<(String, Option<i32>)>,
+    /// Commands that ended, but for a thread that waits in the kernel: name and PID on the node.
+    pub left_behind: Vec<(String, Option<i32>)>,
     /// Descriptors that were sent.
     pub descriptors: Vec<OwnedFd>,
     /// What the target did that kept a process from going on or from being reaped.
     pub hindered: Option<&'static str>,
+    /// The output was still held open, by nobody of ours, when the last process had ended.
+    pub is_output_held: bool,
     /// Writing the output failed.
     pub output_error: Option<Errno>,
+}
+
+impl Outcome {
+    /// Whether nobody but the commands themselves had a hand in their end.
+    fn is_undisturbed(&self) -> bool {
+        !self.interrupted && !self.timed_out && !self.target_ended && self.failure.is_none()
+    }
 }
 
 /// The processes and streams of one pipeline.
@@ -60,7 +80,7 @@ pub struct Pipeline {
 
 /// What may end a pipeline early.
 pub struct Limits<'a> {
-    /// SIGINT is read here.
+    /// SIGINT and SIGQUIT are read here.
     pub signals: &'a SignalFd,
     /// The time limit of a command.
     pub timeout: Option<Duration>,
@@ -69,22 +89,24 @@ pub struct Limits<'a> {
 impl Pipeline {
     /// Waits until every process in the container runs or has failed to.
     pub fn wait_started(&mut self, outcome: &mut Outcome) {
-        while let Some(until) = self.stages.iter().filter_map(Stage::entering_until).min() {
-            if Instant::now() >= until {
+        loop {
+            let entering: Vec<usize> =
+                (0..self.stages.len()).filter(|i| self.stages[*i].is_entering()).collect();
+            if entering.is_empty() {
                 return;
             }
-            let polled: Vec<usize> =
-                (0..self.stages.len()).filter(|i| self.stages[*i].entering_until().is_some()).collect();
+            let until = entering.iter().filter_map(|i| self.stages[*i].deadline()).min();
             let ready = {
-                let mut fds: Vec<PollFd> = polled.iter().filter_map(|i| self.stages[*i].poll_fd()).collect();
-                match poll(&mut fds, until_timeout(Some(until))) {
+                let mut fds: Vec<PollFd> =
+                    entering.iter().filter_map(|i| self.stages[*i].poll_fd()).collect();
+                match poll(&mut fds, until_timeout(until)) {
                     Ok(_) | Err(Errno::EINTR) => {}
                     Err(_) => return,
                 }
                 fds.iter().map(is_ready).collect::<Vec<_>>()
             };
-            for (i, ready) in polled.into_iter().zip(ready) {
-                if ready {
+            for (i, ready) in entering.into_iter().zip(ready) {
+                if ready || self.stages[i].deadline().is_some_and(|until| Instant::now() >= until) {
                     self.stages[i].step(outcome);
                 }
             }
@@ -95,64 +117,102 @@ impl Pipeline {
     pub fn run(&mut self, limits: &Limits, outcome: &mut Outcome) {
         let deadline = limits.timeout.map(|timeout| Instant::now() + timeout);
         let mut ending: Option<Ending> = None;
+        // When the last process had ended, or something came after that.
+        let mut quiet_since: Option<Instant> = None;
+        // Since when nothing runs any more but threads that a process has left behind.
+        let mut ended_since: Option<Instant> = None;
         loop {
+            // Their output is closed by then.
+            let may_have_ended = self.pumps.iter().all(Pump::is_done) && self.all_have_ended();
+            ended_since = may_have_ended.then(|| ended_since.unwrap_or_else(Instant::now));
+            if ended_since.is_some_and(|since| since.elapsed() >= THREADS_LIMIT) {
+                self.leave(outcome);
+            }
             let running = self.stages.iter().any(|stage| stage.status.is_none());
             if !running {
                 self.input = None;
                 if self.pumps.iter().all(Pump::is_done) {
                     break;
                 }
+                // Who writes to a pipe that no process of ours holds any more?
+                let is_starved = self.pumps.iter().filter(|pump| !pump.is_done()).all(Pump::is_starved);
+                let since = *quiet_since.get_or_insert_with(Instant::now);
+                if is_starved && Instant::now() >= since + DRAIN_LIMIT {
+                    outcome.is_output_held = true;
+                    break;
+                }
             }
-            let now = Instant::now();
             if let Some(ending) = &mut ending {
                 // It may get there only now, and after SIGKILL it can't be seen.
                 if outcome.hindered.is_none() {
                     outcome.hindered = self.hindrance();
                 }
-                if ending.advance(now, &self.stages) {
-                    outcome.abandoned = self
-                        .stages
-                        .iter()
-                        .filter(|s| s.status.is_none())
-                        .map(|s| (s.name.clone(), s.pid_inside()))
-                        .collect();
+                if ending.advance(&mut self.stages) {
+                    for stage in self.stages.iter_mut().filter(|stage| stage.status.is_none()) {
+                        if stage.abandon(outcome) {
+                            outcome.abandoned.push((stage.name.clone(), stage.pid_inside()));
+                        }
+                    }
                     break;
                 }
             } else if running && self.ends_with_last && self.last_has_ended() {
                 // What writes the output somewhere else has yet to.
-                self.stages.iter().filter(|stage| stage.feeds).for_each(|stage| stage.signal(libc::SIGKILL));
-                ending = Some(Ending { begun: now.checked_sub(KILL_AFTER).unwrap_or(now), killed: true });
-            } else if deadline.is_some_and(|deadline| now >= deadline) {
+                self.stages
+                    .iter_mut()
+                    .filter(|stage| stage.feeds)
+                    .for_each(|stage| stage.signal(libc::SIGKILL));
+                ending = Some(Ending::killed());
+            } else if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 outcome.timed_out = true;
                 outcome.hindered = self.hindrance();
-                ending = Some(Ending::begin(now, &self.stages));
+                ending = Some(Ending::begin(&mut self.stages));
             }
+            let now = Instant::now();
             for stage in &mut self.stages {
-                if stage.entering_until().is_some_and(|until| now >= until) {
-                    let cause = "it did not end within its limit";
-                    outcome.failure.get_or_insert(Fault::of("enter", cause).with_status(125));
-                    stage.status = Some(125);
+                if stage.deadline().is_some_and(|until| now >= until) {
+                    stage.step(outcome);
                 }
             }
-            let next = [ending.as_ref().map(Ending::next), if ending.is_some() { None } else { deadline }]
-                .into_iter()
-                .flatten()
-                .chain(self.stages.iter().filter_map(Stage::entering_until))
-                .min();
-            if self.wait(limits.signals, next, outcome) {
+            let next = [
+                ending.as_ref().map(Ending::next),
+                if ending.is_some() { None } else { deadline },
+                quiet_since.map(|since| since + DRAIN_LIMIT).filter(|until| *until > now),
+                (running && self.pumps.iter().all(Pump::is_done)).then(|| now + THREADS_LIMIT / 4),
+            ]
+            .into_iter()
+            .flatten()
+            .chain(self.stages.iter().filter_map(Stage::deadline))
+            .min();
+            let (signal, moved) = self.wait(limits.signals, next, outcome);
+            if moved {
+                quiet_since = quiet_since.map(|_| Instant::now());
+            }
+            if let Some(signal) = signal {
                 match &mut ending {
+                    None if signal == libc::SIGQUIT => {
+                        outcome.interrupted = true;
+                        let mut now = Ending::killed();
+                        now.hurry(&mut self.stages);
+                        ending = Some(now);
+                    }
                     None => {
                         outcome.interrupted = true;
                         outcome.hindered = self.hindrance();
-                        ending = Some(Ending::begin(now, &self.stages));
+                        ending = Some(Ending::begin(&mut self.stages));
                     }
                     // A second Ctrl-C does not wait.
-                    Some(ending) => ending.hurry(now, &self.stages),
+                    Some(ending) => ending.hurry(&mut self.stages),
                 }
             }
         }
         self.progress = None;
         outcome.output_error = self.pumps.iter().find_map(|pump| pump.error);
+        if outcome.is_undisturbed() {
+            let last = self.stages.iter().rposition(|stage| !stage.auxiliary);
+            let before = self.stages.iter().enumerate().filter(|(at, _)| Some(*at) != last);
+            let lost = before.filter_map(|(_, stage)| Some((stage.name.clone(), stage.status?)));
+            outcome.lost = lost.filter(|(_, status)| is_lost(*status)).collect();
+        }
         let last = self.stages.iter().rfind(|stage| !stage.auxiliary).and_then(|stage| stage.status);
         let auxiliary = self.stages.iter().filter(|s| s.auxiliary).filter_map(|s| s.status).find(|s| *s != 0);
         outcome.status = match () {
@@ -160,10 +220,26 @@ impl Pipeline {
             () if outcome.failure.is_some() || outcome.target_ended => 125,
             () if outcome.interrupted => 130,
             () => match last.unwrap_or(137) {
-                0 => auxiliary.unwrap_or(0),
+                0 => auxiliary.or(outcome.lost.first().map(|(_, status)| *status)).unwrap_or(0),
                 status => status,
             },
         };
+    }
+
+    /// Whether of all that still runs the first threads have ended.
+    fn all_have_ended(&self) -> bool {
+        let mut running = self.stages.iter().filter(|stage| stage.status.is_none()).peekable();
+        running.peek().is_some() && running.all(|stage| stage.status_of_what_ended().is_some())
+    }
+
+    /// Waits for them no longer.
+    fn leave(&mut self, outcome: &mut Outcome) {
+        for stage in &mut self.stages {
+            if let Some(status) = stage.status_of_what_ended() {
+                outcome.left_behind.push((stage.name.clone(), stage.pid_inside()));
+                stage.leave(status);
+            }
+        }
     }
 
     /// Whether the stage whose status counts has ended.
@@ -177,8 +253,13 @@ impl Pipeline {
         running.filter_map(Stage::pid_inside).find_map(held::cause)
     }
 
-    /// Waits for something to happen until `next`, and lets it. Says whether SIGINT came.
-    fn wait(&mut self, signals: &SignalFd, next: Option<Instant>, outcome: &mut Outcome) -> bool {
+    /// Waits for something to happen until `next`, and lets it. Returns the signal that came, and whether a stream moved.
+    fn wait(
+        &mut self,
+        signals: &SignalFd,
+        next: Option<Instant>,
+        outcome: &mut Outcome,
+    ) -> (Option<i32>, bool) {
         let stages: Vec<usize> =
             (0..self.stages.len()).filter(|i| self.stages[*i].status.is_none()).collect();
         let pumps: Vec<usize> = (0..self.pumps.len()).filter(|i| !self.pumps[*i].is_done()).collect();
@@ -191,7 +272,7 @@ impl Pipeline {
             fds.extend(self.progress.as_ref().and_then(Progress::poll_fd));
             match poll(&mut fds, until_timeout(next)) {
                 Ok(_) => {}
-                Err(_) => return false,
+                Err(_) => return (None, false),
             }
             let mut ready: Vec<bool> = fds.iter().map(is_ready).collect();
             if !has_input {
@@ -218,6 +299,7 @@ impl Pipeline {
         for (i, ready) in pumps.into_iter().zip(of_pumps) {
             if *ready {
                 self.pumps[i].step();
+                outcome.is_mid_line = self.pumps[i].is_mid_line().unwrap_or(outcome.is_mid_line);
             }
         }
         for (i, ready) in stages.into_iter().zip(of_stages) {
@@ -225,40 +307,56 @@ impl Pipeline {
                 self.stages[i].step(outcome);
             }
         }
-        head[0] && matches!(signals.read_signal(), Ok(Some(_)))
+        let signal = if head[0] { signals.read_signal().ok().flatten() } else { None };
+        (signal.map(|signal| signal.ssi_signo as i32), of_pumps.contains(&true))
     }
 }
 
-/// A pipeline that is being ended: SIGINT, then SIGKILL, then it is given up.
+/// A pipeline that is being ended: SIGINT, then SIGKILL, then it is given up. Each limit counts from the signal.
 struct Ending {
-    begun: Instant,
+    since: Instant,
     killed: bool,
 }
 
 impl Ending {
-    fn begin(now: Instant, stages: &[Stage]) -> Self {
-        stages.iter().for_each(|stage| stage.signal(libc::SIGINT));
-        Self { begun: now, killed: false }
+    fn begin(stages: &mut [Stage]) -> Self {
+        stages.iter_mut().for_each(|stage| stage.signal(libc::SIGINT));
+        Self { since: Instant::now(), killed: false }
     }
 
-    fn hurry(&mut self, now: Instant, stages: &[Stage]) {
-        self.killed = true;
-        stages.iter().for_each(|stage| stage.signal(libc::SIGKILL));
-        self.begun = now.checked_sub(KILL_AFTER).unwrap_or(now);
+    /// Where SIGKILL was the first signal.
+    fn killed() -> Self {
+        Self { since: Instant::now(), killed: true }
     }
 
-    /// Does what is due. Says whether to give up.
-    fn advance(&mut self, now: Instant, stages: &[Stage]) -> bool {
-        if !self.killed && now >= self.begun + KILL_AFTER {
-            self.killed = true;
-            stages.iter().for_each(|stage| stage.signal(libc::SIGKILL));
+    fn hurry(&mut self, stages: &mut [Stage]) {
+        stages.iter_mut().for_each(|stage| stage.signal(libc::SIGKILL));
+        if !self.killed {
+            *self = Self::killed();
         }
-        now >= self.begun + ABANDON_AFTER
+    }
+
+    /// Does what is due. Returns whether to give up.
+    fn advance(&mut self, stages: &mut [Stage]) -> bool {
+        if Instant::now() < self.next() {
+            return false;
+        }
+        let give_up = self.killed;
+        if !give_up {
+            self.hurry(stages);
+        }
+        give_up
     }
 
     fn next(&self) -> Instant {
-        self.begun + if self.killed { ABANDON_AFTER } else { KILL_AFTER }
+        self.since + if self.killed { ABANDON_AFTER } else { KILL_AFTER }
     }
+}
+
+/// Whether a stage that is not the last has ended as none ends by itself: by a signal that we did not send, but for the one
+/// of a pipe that nobody reads any more; or since nsdbg itself failed.
+fn is_lost(status: u8) -> bool {
+    status == 125 || (status > 128 && status != 128 + libc::SIGPIPE as u8)
 }
 
 fn is_ready(fd: &PollFd) -> bool {

@@ -2,11 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::pipe2;
 
@@ -14,17 +14,16 @@ use super::Session;
 use super::job::{Argument, Job, Redirection, Task};
 use super::outside::{self, Outside};
 use super::progress::Progress;
-use super::relay::{self, Pump, Sink};
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::lookup::PidNamespace;
-use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants, refusal};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
 use crate::enter::Step;
 use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::out::filter::TerminalFilter;
+use crate::out::relay::{self, Pump, Sink};
 use crate::out::{Fault, Format};
-use crate::sys::open;
 use crate::sys::syscall::{self, pidfd_open};
 
 /// A command that is ready to be started.
@@ -97,7 +96,7 @@ impl Session {
         pipeline.ends_with_last =
             commands.iter().any(|command| command.is_partnered && command.entry.place == Place::Watch);
         let count = commands.len();
-        let (errors, all_errors) = relay::small_pipe().map_err(fault("pipe"))?;
+        let (errors, all_errors) = kept_reader(relay::small_pipe)?;
         pipeline.pumps.push(match to {
             To::Operator => Pump::of_messages(errors, self.error_sink()?),
             To::Memory(_) => Pump::new(errors, Sink::Memory(Vec::new(), 0)),
@@ -113,6 +112,7 @@ impl Session {
             };
             let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
             if at + 1 == count {
+                let reader = relay::keep(reader).map_err(fault("fcntl"))?;
                 let sink = match to {
                     To::Operator => self.output_sink(&command)?,
                     To::Memory(limit) => Sink::Memory(Vec::new(), limit),
@@ -149,7 +149,7 @@ impl Session {
                 }
                 // The last one of a one-shot run takes the launcher along.
                 let last = self.is_one_shot && count == 1 && pipeline.stages.is_empty() && lookups.is_empty();
-                let mut stage = self.spawn_inside(command.entry.name, &job, stdio, extra, last)?;
+                let mut stage = self.spawn_inside(command.entry.name, job, stdio, extra, last)?;
                 (stage.auxiliary, stage.feeds) = (command.feeds_partner, command.feeds_partner);
                 pipeline.stages.push(stage);
             } else {
@@ -176,17 +176,16 @@ impl Session {
         Ok(pipeline)
     }
 
-    /// Runs a job inside and collects what it prints. `socket` is given to it after its directory.
+    /// Runs a job inside and collects what it prints.
     ///
     /// # Errors
     /// Where entering fails, or the job does: then with what it said.
-    pub fn run_inner(&mut self, task: Task, limit: usize, socket: Option<OwnedFd>) -> Result<Vec<u8>, Fault> {
+    pub fn run_inner(&mut self, task: Task, limit: usize) -> Result<Vec<u8>, Fault> {
         let mut pipeline = Pipeline::default();
-        let (reader, stdout) = relay::pipe().map_err(fault("pipe"))?;
-        let (errors, stderr) = relay::small_pipe().map_err(fault("pipe"))?;
+        let (reader, stdout) = kept_reader(relay::pipe)?;
+        let (errors, stderr) = kept_reader(relay::small_pipe)?;
         let stdio = [empty_input()?, stdout, stderr];
-        let stage =
-            self.spawn_inside("nsdbg", &Job::inner(task), stdio, socket.into_iter().collect(), false)?;
+        let stage = self.spawn_inside("nsdbg", Job::inner(task), stdio, Vec::new(), false)?;
         pipeline.stages.push(stage);
         pipeline.pumps.push(Pump::new(reader, Sink::Memory(Vec::new(), limit)));
         pipeline.pumps.push(Pump::new(errors, Sink::Memory(Vec::new(), 4096)));
@@ -220,8 +219,7 @@ impl Session {
         let (ours, theirs) = fds::channel().map_err(fault("socketpair"))?;
         self.launcher.spawn(want, false, &theirs, &[])?;
         drop(theirs);
-        let mut pipeline =
-            Pipeline { stages: vec![Stage::inside("nsdbg", ours, None)], ..Pipeline::default() };
+        let mut pipeline = Pipeline { stages: vec![Stage::worker("nsdbg", ours)], ..Pipeline::default() };
         let mut outcome = Outcome::default();
         pipeline.run(&self.inner_limits(), &mut outcome);
         match outcome.failure {
@@ -259,6 +257,7 @@ impl Session {
             task: Task::Command(command.entry.name.to_owned()),
             arguments: command.arguments.clone(),
             redirections: Vec::new(),
+            directory: None,
             environment: self.variables.all().to_vec(),
             host_files: Vec::new(),
             processes: false,
@@ -270,6 +269,7 @@ impl Session {
             faults: if self.options.json { Format::Json } else { Format::Text },
             mounts: if command.entry.needs.mounts { self.target.mountinfo() } else { None },
             program: if command.entry.needs.program { self.target.program() } else { None },
+            target: command.entry.needs.program.then_some(self.target.facts.pid_inside),
             rows_of: String::new(),
             tty: to_terminal,
             color: to_terminal && self.terminal.color,
@@ -305,7 +305,7 @@ impl Session {
                         );
                     };
                     let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
-                    let (errors, stderr) = relay::small_pipe().map_err(fault("pipe"))?;
+                    let (errors, stderr) = kept_reader(relay::small_pipe)?;
                     pipeline.pumps.push(Pump::of_messages(errors, self.error_sink()?));
                     let (task, inner) = if number == 0 {
                         stdio[0] = reader;
@@ -318,17 +318,18 @@ impl Session {
                     };
                     let mut job = Job::inner(task);
                     job.read_only = self.options.read_only;
-                    let mut stage = self.spawn_inside(entry.name, &job, inner, Vec::new(), false)?;
+                    let mut stage = self.spawn_inside(entry.name, job, inner, Vec::new(), false)?;
                     stage.auxiliary = true;
                     pipeline.stages.push(stage);
                 }
                 Redirect::Node(number, path, append) => {
-                    let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
                     if number == 0 {
+                        let (reader, writer) = kept_writer()?;
                         stdio[0] = reader;
-                        pipeline.pumps.push(Pump::new(node_input(&path)?, Sink::Descriptor(writer)));
+                        pipeline.pumps.push(Pump::new(self.node_input(&path)?, Sink::Descriptor(writer)));
                     } else {
-                        let file = node_output(&path, append)?;
+                        let file = self.node_output(&path, append)?;
+                        let (reader, writer) = kept_reader(relay::pipe)?;
                         stdio[number as usize] = writer;
                         pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(file)));
                     }
@@ -345,12 +346,13 @@ impl Session {
         }
         let mut ends = Vec::new();
         for HostFile { path, write } in files {
-            let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
             if *write {
-                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(node_output(path, false)?)));
+                let (reader, writer) = kept_reader(relay::pipe)?;
+                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(self.node_output(path, false)?)));
                 ends.push(writer);
             } else {
-                pipeline.pumps.push(Pump::new(node_input(path)?, Sink::Descriptor(writer)));
+                let (reader, writer) = kept_writer()?;
+                pipeline.pumps.push(Pump::new(self.node_input(path)?, Sink::Descriptor(writer)));
                 ends.push(reader);
             }
         }
@@ -360,22 +362,24 @@ impl Session {
     fn spawn_inside(
         &self,
         name: &str,
-        job: &Job,
+        mut job: Job,
         stdio: [OwnedFd; 3],
         extra: Vec<OwnedFd>,
         last: bool,
     ) -> Result<Stage, Fault> {
+        job.directory.clone_from(&self.directory);
         let memfd = memfd_create(c"job", MFdFlags::MFD_CLOEXEC).map_err(fault("memfd_create"))?;
         let mut memfd = std::fs::File::from(memfd);
         memfd.write_all(&job.encode()).map_err(|e| Fault::io("write", "job", &e).with_status(125))?;
         let (report, told) = fds::messages().map_err(fault("pipe"))?;
-        let (heard, orders) = fds::messages().map_err(fault("pipe"))?;
-        let mut all: Vec<RawFd> = vec![heard.as_raw_fd()];
+        let (theirs, lifeline) = fds::messages().map_err(fault("pipe"))?;
+        let target = self.target.pidfd.try_clone().map_err(|e| Fault::of("dup", &e).with_status(125))?;
+        let mut all: Vec<RawFd> = vec![theirs.as_raw_fd()];
         all.extend(stdio.iter().map(AsRawFd::as_raw_fd));
         all.push(memfd.as_raw_fd());
         all.extend(extra.iter().map(AsRawFd::as_raw_fd));
         self.launcher.spawn(Want::Command, last, &told, &all)?;
-        Ok(Stage::inside(name, report, Some(orders)))
+        Ok(Stage::inside(name, report, lifeline, target, self.plan.guarded))
     }
 
     /// Forks a child that stays outside: it watches, or works for the node.
@@ -395,10 +399,7 @@ impl Session {
                 sockets = self.descriptors(Want::Sockets)?;
             }
         }
-        if entry.needs.host {
-            self.host()?;
-        }
-        let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
+        let users = if entry.needs.users { Some(self.users()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
         let mut progress = None;
@@ -413,9 +414,6 @@ impl Session {
                 own.push(nix::unistd::getppid().as_raw());
             }
             let mut keep: Vec<RawFd> = stdio.iter().map(AsRawFd::as_raw_fd).collect();
-            if entry.needs.host {
-                keep.extend(self.host.iter().map(|host| host.descriptor().as_raw_fd()));
-            }
             let view = self.procfs.as_ref().filter(|_| watching);
             let is_clean_too = view.is_some_and(|view| view.clean.is_some());
             keep.extend(view.iter().flat_map(|view| view.descriptors()));
@@ -425,10 +423,11 @@ impl Session {
                 entry,
                 pid_namespace: self.pid_namespace(),
                 job,
+                host_root: self.options.host_root.clone(),
                 keep: &keep,
                 is_clean_too,
                 own,
-                users_files,
+                users,
                 target: &self.target,
                 history,
                 is_metered: progress.is_some(),
@@ -464,7 +463,7 @@ impl Session {
     }
 
     fn error_sink(&self) -> Result<Sink, Fault> {
-        let fd = relay::duplicate(std::io::stderr().as_fd()).map_err(fault("dup"))?;
+        let fd = duplicate(std::io::stderr().as_fd()).map_err(fault("dup"))?;
         Ok(if self.terminal.stderr {
             Sink::Terminal(fd, TerminalFilter::new(false))
         } else {
@@ -473,30 +472,50 @@ impl Session {
     }
 
     fn output_sink(&self, command: &Prepared) -> Result<Sink, Fault> {
-        let fd = relay::duplicate(std::io::stdout().as_fd()).map_err(fault("dup"))?;
+        let fd = duplicate(std::io::stdout().as_fd()).map_err(fault("dup"))?;
         if !self.terminal.stdout {
             relay::enlarge(fd.as_fd());
             return Ok(Sink::Descriptor(fd));
         }
-        let rendered = command.entry.prints == Prints::Rows;
-        Ok(Sink::Terminal(fd, TerminalFilter::new(rendered || self.options.raw_color)))
+        Ok(Sink::Terminal(fd, TerminalFilter::new(command.entry.colors || self.options.raw_color)))
     }
 
     fn operators_input(&self, pipeline: &mut Pipeline) -> Result<OwnedFd, Fault> {
-        let fd = relay::duplicate(std::io::stdin().as_fd()).map_err(fault("dup"))?;
-        let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
+        let fd = own_stdin().map_err(fault("dup"))?;
+        let (reader, writer) = kept_writer()?;
         pipeline.input = Some(Pump::new(fd, Sink::Descriptor(writer)));
         Ok(reader)
     }
 }
 
-/// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its Ctrl-C.
-fn node_input(path: &OsStr) -> Result<OwnedFd, Fault> {
-    open::regular(path).map(|(file, _)| file.into()).map_err(|refused| refusal(path, refused))
+/// A pipe of which this process keeps the end to read.
+fn kept_reader(make: fn() -> nix::Result<(OwnedFd, OwnedFd)>) -> Result<(OwnedFd, OwnedFd), Fault> {
+    let (reader, writer) = make().map_err(fault("pipe"))?;
+    Ok((relay::keep(reader).map_err(fault("fcntl"))?, writer))
 }
 
-fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
-    open::to_write(path, append).map(OwnedFd::from).map_err(|refused| refusal(path, refused))
+/// A pipe of which this process keeps the end to write.
+fn kept_writer() -> Result<(OwnedFd, OwnedFd), Fault> {
+    let (reader, writer) = relay::pipe().map_err(fault("pipe"))?;
+    Ok((reader, relay::keep(writer).map_err(fault("fcntl"))?))
+}
+
+/// A descriptor of its own for the same open file.
+fn duplicate(fd: BorrowedFd) -> nix::Result<OwnedFd> {
+    syscall::own_fd(fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?)
+}
+
+/// Standard input, opened anew where it is a pipe, so that reading answers EAGAIN where another process, which has it too,
+/// was faster. Its own flags are the other process's as well.
+fn own_stdin() -> nix::Result<OwnedFd> {
+    let stdin = std::io::stdin();
+    // A file has a position of its own in each opened one, a device may do something, a socket can't be opened.
+    if fcntl(&stdin, FcntlArg::F_GETPIPE_SZ).is_err() {
+        return duplicate(stdin.as_fd());
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    nix::fcntl::open("/proc/self/fd/0", flags, nix::sys::stat::Mode::empty())
+        .or_else(|_| duplicate(stdin.as_fd()))
 }
 
 /// For each command of a pipeline the one whose rows it is given: none for those that do not work on rows, and for a

@@ -138,8 +138,13 @@ impl Parser<'_> {
     }
 
     fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                // The line goes on.
+                Some(b'\\') if self.take(b"\\\n") => {}
+                _ => break,
+            }
         }
         if self.peek() == Some(b'#') {
             self.at = self.line.len();
@@ -293,6 +298,7 @@ impl Parser<'_> {
                     self.at += length + 1;
                 }
                 b'"' => self.double_quotes(&mut word)?,
+                b'\\' if self.take(b"\\\n") => {}
                 b'\\' => {
                     let Some(next) = self.line.get(at + 1) else {
                         return self.wrong(at, "nothing follows the backslash");
@@ -347,6 +353,7 @@ impl Parser<'_> {
                     // Within double quotes a backslash means itself but before these.
                     match self.line.get(self.at + 1) {
                         Some(next @ (b'"' | b'\\' | b'$' | b'`')) => word.literal(&[*next]),
+                        Some(b'\n') => {}
                         Some(next) => word.literal(&[b'\\', *next]),
                         None => return self.wrong(start, "the quote \" is not closed"),
                     }

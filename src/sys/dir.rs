@@ -85,6 +85,22 @@ impl Position {
     }
 }
 
+/// Whether an open directory holds nothing.
+///
+/// # Errors
+/// As getdents64(2).
+pub fn is_empty(directory: BorrowedFd) -> Result<bool> {
+    let mut buffer = [0; 1024];
+    let mut position = Position::default();
+    loop {
+        match position.next(directory, &mut buffer)? {
+            None => return Ok(true),
+            Some(entry) if matches!(entry.name.to_bytes(), b"." | b"..") => {}
+            Some(_) => return Ok(false),
+        }
+    }
+}
+
 /// The record at the head of `bytes`, and its length.
 pub(crate) fn record(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
     let (inode, rest) = bytes.split_first_chunk()?;
@@ -139,20 +155,25 @@ pub struct Stat {
 /// # Errors
 /// As statx(2).
 pub fn stat(directory: Option<BorrowedFd>, path: &CStr, follow: bool, mask: u32) -> Result<Stat> {
-    let facts = statx(directory, path, follow, mask)?;
-    Ok(Stat {
-        on_device: libc::makedev(facts.stx_dev_major, facts.stx_dev_minor),
-        mode: u32::from(facts.stx_mode),
-        nlink: facts.stx_nlink,
-        uid: facts.stx_uid,
-        gid: facts.stx_gid,
-        size: facts.stx_size,
-        blocks: facts.stx_blocks,
-        inode: facts.stx_ino,
-        seconds: facts.stx_mtime.tv_sec,
-        nanoseconds: facts.stx_mtime.tv_nsec,
-        device: (facts.stx_rdev_major, facts.stx_rdev_minor),
-    })
+    statx(directory, path, follow, mask).map(|facts| Stat::from(&facts))
+}
+
+impl From<&libc::statx> for Stat {
+    fn from(facts: &libc::statx) -> Self {
+        Self {
+            on_device: libc::makedev(facts.stx_dev_major, facts.stx_dev_minor),
+            mode: u32::from(facts.stx_mode),
+            nlink: facts.stx_nlink,
+            uid: facts.stx_uid,
+            gid: facts.stx_gid,
+            size: facts.stx_size,
+            blocks: facts.stx_blocks,
+            inode: facts.stx_ino,
+            seconds: facts.stx_mtime.tv_sec,
+            nanoseconds: facts.stx_mtime.tv_nsec,
+            device: (facts.stx_rdev_major, facts.stx_rdev_minor),
+        }
+    }
 }
 
 /// All that the kernel says of a file, as [`stat`].

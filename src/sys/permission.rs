@@ -14,6 +14,18 @@ pub fn ask(path: &OsStr, how: AccessFlags) -> nix::Result<()> {
     faccessat(AT_FDCWD, path, how, AtFlags::AT_EACCESS)
 }
 
+/// Asks the kernel whether a directory takes a new name, without making anything: link(2) to a directory looks at that
+/// first, `may_create()` in fs/namei.c, and then always fails with EPERM.
+///
+/// # Errors
+/// Why not.
+pub fn ask_for_new(directory: &OsStr, path: &OsStr) -> nix::Result<()> {
+    match nix::unistd::linkat(AT_FDCWD, directory, AT_FDCWD, path, AtFlags::empty()) {
+        Ok(()) | Err(nix::errno::Errno::EPERM) => Ok(()),
+        other => other,
+    }
+}
+
 /// To read, and to list a directory.
 pub const READ: u16 = 4;
 /// To write, and to make or remove names in a directory.

@@ -16,6 +16,8 @@ const MAX_SERVERS: usize = 3;
 /// As many as Kubernetes allows in a pod.
 const MAX_SEARCH: usize = 32;
 const MAX_NAME: usize = 255;
+/// Odd lines that are kept.
+const MAX_ODD: usize = 8;
 
 /// Which of the files counted as empty although they are there, and why: what it is (`a FIFO`), or its error.
 pub fn passed_over() -> Vec<(&'static str, Refused)> {
@@ -42,6 +44,34 @@ pub struct Config {
     pub attempts: u32,
     /// TCP only.
     pub use_vc: bool,
+    /// How many servers it names, those that are never asked too; 127.0.0.1 is asked where there is none.
+    pub named: usize,
+    /// The first lines that do not say what they seem to, and why.
+    pub odd: Vec<(String, Odd)>,
+}
+
+/// Why a line of resolv.conf does not say what it seems to. Measured with glibc 2.36, musl 1.2.3 and Go 1.19.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Odd {
+    /// It begins with blanks.
+    Indented,
+    /// A carriage return ends it.
+    CarriageReturn,
+    /// A nameserver line without an address.
+    NoAddress,
+}
+
+impl Odd {
+    /// Whose resolver passes the line over, and who takes it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Indented => "begins with blanks: glibc and musl pass it over, Go takes it",
+            Self::CarriageReturn => {
+                "ends with a carriage return: glibc takes that for a part of its last word, musl and Go do not"
+            }
+            Self::NoAddress => "has no address",
+        }
+    }
 }
 
 impl Default for Config {
@@ -53,6 +83,8 @@ impl Default for Config {
             timeout: Duration::from_secs(5),
             attempts: 2,
             use_vc: false,
+            named: 0,
+            odd: Vec::new(),
         }
     }
 }
@@ -63,28 +95,58 @@ impl Config {
         Self::parse(&read_bounded(OsStr::new("/etc/resolv.conf"), LIMIT).unwrap_or_default())
     }
 
-    /// Parses resolv.conf. What is wrong in it is passed over, as libc does.
+    /// Parses resolv.conf as glibc does; [`Config::odd`] has what it passes over, and what musl and Go make of that.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut config = Self::default();
         for line in bytes.split(|b| *b == b'\n') {
             let text = String::from_utf8_lossy(line);
-            // A comment starts a line, or follows blank: libc takes both characters.
-            let mut words = text.split_ascii_whitespace().take_while(|w| !w.starts_with(['#', ';']));
-            match words.next() {
-                Some("nameserver") if config.servers.len() < MAX_SERVERS => {
-                    config.servers.extend(words.next().and_then(server));
-                }
-                // The last of search and domain wins.
-                Some("domain") => config.search = words.take(1).filter_map(domain).collect(),
-                Some("search") => config.search = words.filter_map(domain).take(MAX_SEARCH).collect(),
-                Some("options") => words.for_each(|word| config.option(word)),
-                _ => {}
+            if let Some(why) = config.line(&text)
+                && config.odd.len() < MAX_ODD
+            {
+                config.odd.push((text.chars().take(MAX_NAME).collect(), why));
             }
         }
         if config.servers.is_empty() {
             config.servers.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
         }
         config
+    }
+
+    /// Takes one line; what is odd about it.
+    fn line(&mut self, text: &str) -> Option<Odd> {
+        // Only blanks stand between words for glibc, so a carriage return is part of one.
+        let (keyword, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+        let mut words = rest.split([' ', '\t']).filter(|word| !word.is_empty());
+        match keyword {
+            "nameserver" => {
+                let word = words.next().unwrap_or_default();
+                match server(word) {
+                    Some(address) => {
+                        self.named += 1;
+                        self.servers.extend((self.named <= MAX_SERVERS).then_some(address));
+                    }
+                    None if server(word.trim_end()).is_some() => return Some(Odd::CarriageReturn),
+                    None => return Some(Odd::NoAddress),
+                }
+                None
+            }
+            "domain" | "search" => {
+                // The last of search and domain wins.
+                let most = if keyword == "domain" { 1 } else { MAX_SEARCH };
+                self.search = words.filter_map(domain).take(most).collect();
+                text.contains('\r').then_some(Odd::CarriageReturn)
+            }
+            "options" => {
+                words.for_each(|word| self.option(word.trim_end()));
+                None
+            }
+            // A line that begins with a blank.
+            "" => {
+                let first = text.split_ascii_whitespace().next()?;
+                ["nameserver", "search", "domain", "options"].contains(&first).then_some(Odd::Indented)
+            }
+            _ => None,
+        }
     }
 
     fn option(&mut self, word: &str) {
@@ -120,13 +182,18 @@ impl Config {
     }
 }
 
-/// A server's address, at port 53; an IPv6 one may name its interface by number (`fe80::1%2`).
+/// A server's address, at port 53; an IPv6 one may name its interface (`fe80::1%eth0`, `fe80::1%2`). Where there is no
+/// such interface none is set, as glibc has it: the kernel then refuses to send.
 pub fn server(word: &str) -> Option<SocketAddr> {
     if let Ok(ip) = word.parse::<IpAddr>() {
         return Some(SocketAddr::new(ip, 53));
     }
     let (ip, zone) = word.split_once('%')?;
-    Some(SocketAddrV6::new(ip.parse().ok()?, 53, 0, zone.parse().ok()?).into())
+    let index = match zone.parse() {
+        Ok(index) => index,
+        Err(_) => nix::net::if_::if_nametoindex(zone).unwrap_or(0),
+    };
+    Some(SocketAddrV6::new(ip.parse().ok()?, 53, 0, index).into())
 }
 
 fn domain(word: &str) -> Option<String> {
@@ -144,9 +211,10 @@ impl Hosts {
         Self(read_bounded(OsStr::new("/etc/hosts"), HOSTS_LIMIT).unwrap_or_default())
     }
 
-    /// The addresses of a name, in the order of the file, at most 64.
+    /// The addresses of a name, in the order of the file, at most 64. A dot at its end is part of it, as for glibc and
+    /// musl.
     pub fn lookup(&self, name: &str) -> Vec<IpAddr> {
-        let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
+        let name = name.as_bytes();
         let mut found = Vec::new();
         for line in self.0.split(|b| *b == b'\n') {
             let line = line.split(|b| *b == b'#').next().unwrap_or_default();
@@ -173,7 +241,8 @@ impl From<Vec<u8>> for Hosts {
     }
 }
 
-/// `localhost` and all names under it are loopback and never asked of a server, RFC 6761 section 6.3.
+/// `localhost` and all names under it are loopback, RFC 6761 section 6.3. curl and browsers never ask for them; glibc,
+/// musl and Go do where the hosts file has none.
 pub fn localhost(name: &str) -> Option<[IpAddr; 2]> {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     (name == "localhost" || name.ends_with(".localhost"))
@@ -189,9 +258,43 @@ pub enum Source {
     Dns,
 }
 
+/// After which results of a source the next one is not asked, nsswitch.conf(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// SUCCESS: it has addresses.
+    pub found: bool,
+    /// NOTFOUND: it has none.
+    pub missing: bool,
+    /// UNAVAIL: no server gave an answer that counts; glibc takes SERVFAIL and REFUSED for that too.
+    pub failed: bool,
+}
+
+impl Ends {
+    /// Where nothing else is said.
+    pub const USUAL: Self = Self { found: true, missing: false, failed: false };
+
+    /// Takes one `[STATUS=ACTION …]`, without its brackets.
+    fn actions(&mut self, text: &str) {
+        let text = text.replace('=', " = ").to_ascii_lowercase();
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        for action in words.chunks(3) {
+            let [status, "=", what] = action else { return };
+            let (is_not, status) = status.strip_prefix('!').map_or((false, *status), |rest| (true, rest));
+            let ends = *what == "return";
+            for (name, end) in
+                [("success", &mut self.found), ("notfound", &mut self.missing), ("unavail", &mut self.failed)]
+            {
+                if (name == status) != is_not {
+                    *end = ends;
+                }
+            }
+        }
+    }
+}
+
 /// The order of sources that nsswitch.conf(5) asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order(pub Vec<Source>);
+pub struct Order(pub Vec<(Source, Ends)>);
 
 impl Order {
     /// Reads `/etc/nsswitch.conf`; counts as empty as [`Config::read`] says.
@@ -199,33 +302,40 @@ impl Order {
         Self::parse(&read_bounded(OsStr::new("/etc/nsswitch.conf"), LIMIT).unwrap_or_default())
     }
 
-    /// Takes the hosts line. Modules other than `files` and `dns` would be the container's code and are left out;
-    /// where nothing is left, it is files, then dns. `[NOTFOUND=return]` after one of the two ends the list.
+    /// Takes the hosts line. Modules other than `files` and `dns` would be the container's code and are left out with
+    /// their actions; where nothing is left, it is files, then dns.
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut sources = Vec::new();
-        for line in bytes.split(|b| *b == b'\n') {
-            let text = String::from_utf8_lossy(line);
-            let text = text.split('#').next().unwrap_or_default().trim_start();
-            let Some(rest) = text.strip_prefix("hosts:") else { continue };
-            let mut known = false;
-            for word in rest.replace('[', " [").split_ascii_whitespace() {
-                let source = match word.to_ascii_lowercase().as_str() {
-                    "files" => Source::Files,
-                    "dns" => Source::Dns,
-                    "[notfound=return]" | "[!success=return]" if known => break,
-                    other => {
-                        known &= other.starts_with('[');
-                        continue;
-                    }
-                };
-                known = true;
-                if !sources.contains(&source) {
-                    sources.push(source);
+        let text = String::from_utf8_lossy(bytes);
+        let line = text
+            .lines()
+            .find_map(|line| line.split('#').next().unwrap_or_default().trim_start().strip_prefix("hosts:"));
+        let mut sources: Vec<(Source, Ends)> = Vec::new();
+        let mut is_known = false;
+        let mut rest = line.unwrap_or_default().trim_start();
+        while !rest.is_empty() {
+            if let Some((actions, behind)) = rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+                if let Some((_, ends)) = sources.last_mut().filter(|_| is_known) {
+                    ends.actions(actions);
                 }
+                rest = behind.trim_start();
+                continue;
             }
-            break;
+            let end = rest.find(|c: char| c.is_ascii_whitespace() || c == '[').unwrap_or(rest.len()).max(1);
+            let (word, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            let source = match word.to_ascii_lowercase().as_str() {
+                "files" => Some(Source::Files),
+                "dns" => Some(Source::Dns),
+                _ => None,
+            };
+            let new = source.filter(|source| sources.iter().all(|(known, _)| known != source));
+            is_known = new.is_some();
+            sources.extend(new.map(|source| (source, Ends::USUAL)));
+            rest = behind.trim_start();
         }
-        if sources.is_empty() { Self(vec![Source::Files, Source::Dns]) } else { Self(sources) }
+        if sources.is_empty() {
+            sources = vec![(Source::Files, Ends::USUAL), (Source::Dns, Ends::USUAL)];
+        }
+        Self(sources)
     }
 }
 
@@ -234,16 +344,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resolv_conf_as_libc_reads_it() {
+    fn resolv_conf_as_glibc_reads_it() {
         let config = Config::parse(
             b"# by kubelet\nsearch a.svc.cluster.local svc.cluster.local. .\nnameserver 10.0.0.10\nnameserver bad\n\
-              nameserver fe80::1%2\nnameserver ::1\nnameserver 1.1.1.1\noptions ndots:5 timeout:99 attempts:0 rotate use-vc ; x\n\xff\xfe\n",
+              nameserver fe80::1%2 x\nnameserver fe80::1%lo\nnameserver 1.1.1.1\noptions ndots:5 timeout:99 attempts:0 rotate use-vc ; x\n\xff\xfe\n",
         );
         let servers: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
-        assert_eq!(servers, ["10.0.0.10:53", "[fe80::1%2]:53", "[::1]:53"]);
+        assert_eq!(servers, ["10.0.0.10:53", "[fe80::1%2]:53", "[fe80::1%1]:53"]);
         assert_eq!(config.search, ["a.svc.cluster.local", "svc.cluster.local", ""]);
         assert_eq!((config.ndots, config.timeout.as_secs(), config.attempts), (5, 30, 1));
         assert!(config.use_vc);
+        assert_eq!(config.odd, [("nameserver bad".to_owned(), Odd::NoAddress)]);
+    }
+
+    // Measured: glibc asks 127.0.0.1 for the first two, and x.a\r for the last.
+    #[test]
+    fn blanks_in_front_and_carriage_returns_are_odd() {
+        for (line, odd, search) in [
+            (" nameserver 10.0.0.1", Odd::Indented, &[][..]),
+            ("nameserver 10.0.0.1\r", Odd::CarriageReturn, &[]),
+            ("\tsearch a", Odd::Indented, &[]),
+            ("search a\r", Odd::CarriageReturn, &["a\r"]),
+        ] {
+            let config = Config::parse(line.as_bytes());
+            assert_eq!(config.odd, [(line.to_owned(), odd)]);
+            assert_eq!(config.servers, ["127.0.0.1:53".parse().unwrap()]);
+            assert_eq!(config.search, search);
+        }
+        assert!(Config::parse(b"options ndots:2\r\nnameserver\t10.0.0.1 \r\n").odd.is_empty());
     }
 
     #[test]
@@ -269,7 +397,8 @@ mod tests {
         let hosts = Hosts::from(
             b"127.0.0.1 localhost # web\n10.0.0.1\tweb.local  WEB\n::2 web\nbad web\n10.0.0.1 web\n\xff\xff web".to_vec(),
         );
-        assert_eq!(hosts.lookup("Web."), ["10.0.0.1".parse::<IpAddr>().unwrap(), "::2".parse().unwrap()]);
+        assert!(hosts.lookup("web.").is_empty());
+        assert_eq!(hosts.lookup("Web"), ["10.0.0.1".parse::<IpAddr>().unwrap(), "::2".parse().unwrap()]);
         assert!(hosts.lookup("bad").is_empty() && hosts.lookup("10.0.0.1").is_empty());
     }
 
@@ -277,21 +406,37 @@ mod tests {
     fn nsswitch_orders_files_and_dns() {
         use Source::{Dns, Files};
         for (text, order) in [
-            ("", vec![Files, Dns]),
-            ("passwd: files\nhosts: files dns\n", vec![Files, Dns]),
-            ("hosts: dns files", vec![Dns, Files]),
-            ("hosts:files mdns4_minimal [NOTFOUND=return] dns", vec![Files, Dns]),
-            ("hosts: files [NOTFOUND=return] dns", vec![Files]),
-            ("hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns", vec![Files, Dns]),
-            ("hosts: resolve", vec![Files, Dns]),
-            ("# hosts: dns\nhosts: dns # files", vec![Dns]),
+            ("", "files dns"),
+            ("passwd: files\nhosts: files dns\n", "files dns"),
+            ("hosts: dns files\r", "dns files"),
+            ("hosts:files mdns4_minimal [NOTFOUND=return] dns", "files dns"),
+            ("hosts: files [NOTFOUND=return] dns", "files[missing] dns"),
+            ("hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns", "files dns"),
+            ("hosts: resolve", "files dns"),
+            ("# hosts: dns\nhosts: dns # files", "dns"),
+            ("hosts: dns [ !unavail = return ] files", "dns[missing] files"),
+            ("hosts: dns[UNAVAIL=return SUCCESS=continue]files", "dns[failed,more] files"),
+            ("hosts: files [x] ] dns [", "files dns"),
         ] {
-            assert_eq!(Order::parse(text.as_bytes()).0, order, "{text}");
+            let shown: Vec<String> = Order::parse(text.as_bytes())
+                .0
+                .iter()
+                .map(|(source, ends)| {
+                    let name = match source {
+                        Files => "files",
+                        Dns => "dns",
+                    };
+                    let said = [("missing", ends.missing), ("failed", ends.failed), ("more", !ends.found)];
+                    let said: Vec<&str> = said.iter().filter(|(_, is)| *is).map(|(word, _)| *word).collect();
+                    if said.is_empty() { name.to_owned() } else { format!("{name}[{}]", said.join(",")) }
+                })
+                .collect();
+            assert_eq!(shown.join(" "), order, "{text}");
         }
     }
 
     #[test]
-    fn localhost_is_never_asked() {
+    fn localhost_is_loopback() {
         assert!(localhost("LocalHost.").is_some() && localhost("a.localhost").is_some());
         assert!(localhost("notlocalhost").is_none());
     }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::sockopt::SocketError;
+use nix::sys::socket::sockopt::{SocketError, TcpNoDelay};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect, getsockopt, socket,
+    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect, getsockopt,
+    setsockopt, socket,
 };
 
 /// Waits until `fd` is ready for `events`; false where `until` came first.
@@ -39,12 +40,15 @@ pub fn wait(fd: BorrowedFd, events: PollFlags, until: Option<Instant>) -> io::Re
     }
 }
 
-/// A TCP connection, non-blocking.
+/// A TCP connection, non-blocking, that sends at once: with Nagle's algorithm a second small message waits for the
+/// peer's delayed acknowledgement, 40 ms.
 ///
 /// # Errors
 /// `TimedOut` where `until` came first, else the kernel's.
 pub fn tcp(to: SocketAddr, until: Option<Instant>) -> io::Result<OwnedFd> {
-    stream(family(to), &SockaddrStorage::from(to), until)
+    let socket = stream(family(to), &SockaddrStorage::from(to), until)?;
+    setsockopt(&socket, TcpNoDelay, &true)?;
+    Ok(socket)
 }
 
 /// A connection to a Unix socket, non-blocking. `EAGAIN` says that its backlog is full.

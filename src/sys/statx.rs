@@ -41,6 +41,8 @@ pub struct Facts {
     pub changed: Time,
     /// Made, where the file system keeps it.
     pub born: Option<Time>,
+    /// `STATX_ATTR_…`.
+    pub attributes: u64,
 }
 
 /// Asks for everything of a path, or of an open file where the path is empty.
@@ -77,6 +79,7 @@ pub fn facts(directory: Option<BorrowedFd>, path: &OsStr, follow: bool) -> Resul
         modified: time(facts.stx_mtime),
         changed: time(facts.stx_ctime),
         born: (facts.stx_mask & libc::STATX_BTIME != 0).then(|| time(facts.stx_btime)),
+        attributes: facts.stx_attributes,
     })
 }
 

@@ -31,6 +31,10 @@ const FSMOUNT_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_SET_FD: libc::c_uint = 5;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+/// NS_GET_PARENT of linux/nsfs.h.
+pub const NS_GET_PARENT: u32 = 0xb702;
+/// NS_GET_OWNER_UID of linux/nsfs.h.
+pub const NS_GET_OWNER_UID: u32 = 0xb704;
 
 /// The value of an extended attribute, links followed; none where there is none, or it is longer than the buffer.
 pub fn getxattr<'a>(path: &CStr, name: &CStr, value: &'a mut [u8]) -> Option<&'a [u8]> {
@@ -38,6 +42,24 @@ pub fn getxattr<'a>(path: &CStr, name: &CStr, value: &'a mut [u8]) -> Option<&'a
     let count =
         unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
     value.get(..usize::try_from(count).ok()?)
+}
+
+/// How long the value of an extended attribute is, of a link itself unless `follow`; as much of it as fits is in `value`,
+/// where that is not empty.
+///
+/// # Errors
+/// As getxattr(2).
+pub fn xattr(path: &CStr, name: &CStr, follow: bool, value: &mut [u8]) -> Result<usize> {
+    let (to, room) = (value.as_mut_ptr().cast(), value.len());
+    // SAFETY: both names end with NUL, and `to` is writable for `room` bytes, also where those are none.
+    let count = unsafe {
+        if follow {
+            libc::getxattr(path.as_ptr(), name.as_ptr(), to, room)
+        } else {
+            libc::lgetxattr(path.as_ptr(), name.as_ptr(), to, room)
+        }
+    };
+    Errno::result(count).map(|count| count as usize)
 }
 
 fn fd_result(raw: libc::c_long) -> Result<OwnedFd> {
@@ -121,6 +143,26 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd, signal: i32) -> Result<()> {
 pub fn setns(fd: BorrowedFd, flags: libc::c_int) -> Result<()> {
     // SAFETY: no pointers.
     Errno::result(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), flags) }).map(drop)
+}
+
+/// The user namespace in which another one was made.
+///
+/// # Errors
+/// EPERM where that is not below our own.
+pub fn user_namespace_parent(namespace: BorrowedFd) -> Result<OwnedFd> {
+    // SAFETY: the request takes no argument.
+    fd_result(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_PARENT as libc::Ioctl) }.into())
+}
+
+/// The user who made a user namespace.
+///
+/// # Errors
+/// As ioctl(2); EINVAL for a namespace of another kind.
+pub fn user_namespace_owner(namespace: BorrowedFd) -> Result<u32> {
+    let mut owner: libc::uid_t = 0;
+    // SAFETY: the kernel writes one uid_t, which outlives the call.
+    let raw = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_OWNER_UID as libc::Ioctl, &raw mut owner) };
+    Errno::result(raw).map(|_| owner)
 }
 
 /// Closes descriptors `first..=last`.

@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::dir::{self, Position, Stat};
+use super::shared::Place;
 
 /// Directories in one another; each holds a descriptor and a buffer. Deeper ones are told and not entered.
 const MAX_DEPTH: usize = 2000;
@@ -55,6 +56,9 @@ pub struct Walk {
     is_directory: bool,
     skipped: bool,
     started: bool,
+    /// A start that leads nowhere is the link itself.
+    falls_back: bool,
+    start: Option<Place>,
     follow: bool,
     one_file_system: bool,
     max_depth: usize,
@@ -76,12 +80,29 @@ impl Walk {
             is_directory: false,
             skipped: false,
             started: false,
+            falls_back: false,
+            start: None,
             follow: follow || start.as_bytes().ends_with(b"/"),
             one_file_system,
             max_depth: usize::MAX,
             limit: MAX_DEPTH.min(files.saturating_sub(SPARE)).max(8),
             spare: Vec::new(),
         }
+    }
+
+    /// Starts at this name in this directory, to which the path leads.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.follow = place.follow;
+        self.start = Some(place);
+        self
+    }
+
+    /// Takes a start that is a link and leads nowhere for the link itself, as find does.
+    #[must_use]
+    pub fn falls_back(mut self) -> Self {
+        self.falls_back = true;
+        self
     }
 
     /// Enters no directory at this depth; the start's is 0.
@@ -111,10 +132,23 @@ impl Walk {
         self.kind
     }
 
-    /// The directory that it is in, and its name there: for system calls that take both. None of the start: its path.
+    /// The directory that it is in, and its name there: for system calls that take both. Of the start, unless it was
+    /// given a place, none and its path.
     pub fn place(&self) -> (Option<BorrowedFd<'_>>, CString) {
+        if let (Some(start), true) = (&self.start, self.levels.is_empty()) {
+            return (Some(start.directory.as_fd()), start.name.clone());
+        }
         // A path that a caller gave may hold no NUL, and a name of the kernel's has none.
         (self.levels.last().map(|level| level.fd.as_fd()), CString::new(self.name()).unwrap_or_default())
+    }
+
+    /// All facts, as [`Walk::stat`].
+    ///
+    /// # Errors
+    /// As statx(2).
+    pub fn statx(&self, mask: u32) -> nix::Result<libc::statx> {
+        let (directory, name) = self.place();
+        dir::statx(directory, &name, self.follows(), mask)
     }
 
     /// Its facts, of a link itself unless it is the start and the walk follows that.
@@ -123,7 +157,7 @@ impl Walk {
     /// As statx(2).
     pub fn stat(&self, mask: u32) -> nix::Result<Stat> {
         let (directory, name) = self.place();
-        dir::stat(directory, &name, self.follow && directory.is_none(), mask)
+        dir::stat(directory, &name, self.follows(), mask)
     }
 
     /// Whether it is a directory.
@@ -147,8 +181,7 @@ impl Walk {
     /// As openat(2); ELOOP for a link.
     pub fn open(&self, flags: OFlag) -> nix::Result<OwnedFd> {
         let (directory, name) = self.place();
-        let follow = self.follow && directory.is_none();
-        open(directory, &name, flags, follow)
+        open(directory, &name, flags, self.follows())
     }
 
     /// Does not enter the directory that was just found.
@@ -161,7 +194,12 @@ impl Walk {
     pub fn step(&mut self) -> Option<Step> {
         if !self.started {
             self.started = true;
-            let facts = match self.stat(libc::STATX_TYPE) {
+            let mut facts = self.stat(libc::STATX_TYPE);
+            if self.falls_back && self.follow && facts == Err(Errno::ENOENT) {
+                self.follow = false;
+                facts = self.stat(libc::STATX_TYPE);
+            }
+            let facts = match facts {
                 Ok(facts) => facts,
                 Err(errno) => return Some(Step::Failed(errno)),
             };

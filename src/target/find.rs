@@ -10,12 +10,14 @@ use crate::out::name::escape;
 
 /// More candidates are only counted.
 const CANDIDATES: usize = 10;
+/// Most of a process's cgroup file that is read.
+const CGROUP_LIMIT: u64 = 16 << 10;
 
 /// The containers that are meant: named by `selector`, if there is one, and let through by the filter. Sandboxes and
 /// containers in virtual machines are not among them, unless they are named by their id.
 pub fn all<'a>(listing: &'a Listing, selector: Option<&Selector>, filter: &Filter) -> Vec<&'a Container> {
     let named: Vec<&Container> = match selector {
-        Some(selector) => selector.matches(&listing.containers),
+        Some(selector) => selector.matches(listing),
         None => listing.containers.iter().filter(|container| !container.is_sandbox).collect(),
     };
     named.into_iter().filter(|container| filter.takes(container, None)).collect()
@@ -38,12 +40,12 @@ pub fn one(
     }
 }
 
-/// Opens a container's main process, if that is still the one that was listed.
+/// Opens a container's main process, if that is still the one that was listed, where it was.
 ///
 /// # Errors
 /// As [`Target::open`]; what runs in a virtual machine is told.
 pub fn open(container: &Container) -> Result<Target, Fault> {
-    if let Some(machine) = container.machine {
+    if let Some(machine) = &container.machine {
         return Err(Fault::text(
             "enter",
             container.full_name(),
@@ -56,12 +58,21 @@ pub fn open(container: &Container) -> Result<Target, Fault> {
         .with_status(125));
     }
     let mut target = Target::open(container.pid)?;
-    if target.facts.start_time != container.start {
+    // Its PID may have come to be another's before even its start time was read.
+    let is_there = container.cgroup.is_empty() || is_in(&target, &container.cgroup);
+    if target.facts.start_time != container.start || !is_there {
         let cause = "it ended while it was looked for";
         return Err(Fault::text("find container", container.full_name(), cause).with_status(125));
     }
     target.title = Some(container.full_name());
+    target.container = Some(container.id.clone()).filter(|id| !id.is_empty());
     Ok(target)
+}
+
+/// Whether a process is in the cgroup with this path.
+fn is_in(target: &Target, path: &str) -> bool {
+    let text = target.read(c"cgroup", CGROUP_LIMIT).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().any(|line| line.splitn(3, ':').nth(2) == Some(path))
 }
 
 fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
@@ -73,15 +84,14 @@ fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
         };
     }
     let fault =
-        Fault::text("find container", typed, "no container is named so or has such an id").with_status(125);
-    let mut near: Vec<String> = listing
-        .containers
-        .iter()
-        .filter(|container| !container.is_sandbox)
-        .map(Container::full_name)
-        .filter(|name| !typed.is_empty() && (name.contains(typed) || typed.contains(name.as_str())))
-        .take(CANDIDATES)
-        .collect();
+        Fault::text("find container", typed, "no container has this name or id prefix").with_status(125);
+    let is_near = |container: &&Container| {
+        let name = container.full_name();
+        !typed.is_empty()
+            && (name.contains(typed) || typed.contains(name.as_str()) || container.id.starts_with(typed))
+    };
+    let near = listing.containers.iter().filter(|container| !container.is_sandbox).filter(is_near);
+    let mut near: Vec<String> = near.take(CANDIDATES).map(typeable).collect();
     near.dedup();
     if near.is_empty() {
         fault.with_hint("nsdbg --list shows them")
@@ -90,9 +100,18 @@ fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
     }
 }
 
+/// Its name; its process where it has none.
+fn typeable(container: &Container) -> String {
+    if container.is_named {
+        container.full_name()
+    } else {
+        format!("pid:{} {}", container.pid, container.name)
+    }
+}
+
 /// The candidates, each with what would name it alone.
 fn ambiguous(found: &[&Container], typed: &str) -> Fault {
-    let mut text = format!("{} containers are meant:", found.len());
+    let mut text = format!("{} is ambiguous: {} containers match:", escape(typed.as_bytes()), found.len());
     for container in found.iter().take(CANDIDATES) {
         let id = if container.id.is_empty() {
             format!("pid:{}", container.pid)
@@ -108,7 +127,7 @@ fn ambiguous(found: &[&Container], typed: &str) -> Fault {
     if found.len() > CANDIDATES {
         text.push_str(&format!("\n  and {} more", found.len() - CANDIDATES));
     }
-    Fault::text("find container", typed, text).with_status(2)
+    Fault::usage(text)
 }
 
 #[cfg(test)]
@@ -129,7 +148,10 @@ mod tests {
         );
         listed.start = Target::open(pid).unwrap().facts.start_time;
         assert_eq!(open(&listed).unwrap().title.as_deref(), Some("web"));
-        listed.machine = Some("Kata");
+        // The same process in another cgroup.
+        listed.cgroup = "/docker/aaaa1111".into();
+        assert!(open(&listed).unwrap_err().to_string().contains("ended while it was looked for"));
+        listed.machine = Some("Kata".into());
         assert!(open(&listed).unwrap_err().to_string().contains("virtual machine (Kata)"));
     }
 
@@ -151,7 +173,7 @@ mod tests {
         assert_eq!(several.status, 2);
         let text = several.to_string();
         assert!(
-            text.contains("2 containers are meant")
+            text.contains("2 containers match")
                 && text.contains("id:aaaa1111")
                 && text.contains("id:bbbb2222"),
             "{text}"

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{Mode, fstat, fstatat};
 
 use crate::out::Fault;
 use crate::sys::open::{Refused, special};
@@ -71,14 +71,28 @@ impl Host {
         Self::open(root.as_deref().unwrap_or(Path::new("/")))
     }
 
-    /// The root as a descriptor, to be given to another process.
-    pub fn descriptor(&self) -> &OwnedFd {
-        &self.root
+    /// The same root, to be used by another thread.
+    ///
+    /// # Errors
+    /// As fcntl(2).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.root.try_clone().map(|root| Self { root })
     }
 
-    /// The node's root as it was given by another process.
-    pub fn from_descriptor(root: OwnedFd) -> Self {
-        Self { root }
+    /// Opens a directory. Links in its path stay below the root.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn directory(&self, path: &Path) -> nix::Result<OwnedFd> {
+        open_below(&self.root, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+    }
+
+    /// The permissions of a file, links followed; of procfs's own links (`exe`) those of what they stand for.
+    ///
+    /// # Errors
+    /// As stat(2).
+    pub fn mode(&self, path: &Path) -> nix::Result<u32> {
+        fstatat(&self.root, path, AtFlags::empty()).map(|facts| facts.st_mode)
     }
 
     /// Reads a regular file whole, up to `limit` bytes. Links in its path stay below the root.
@@ -94,7 +108,7 @@ impl Host {
     /// # Errors
     /// As open(2) and getdents(2).
     pub fn list(&self, path: &Path) -> nix::Result<Vec<OsString>> {
-        let mut dir = Dir::from_fd(open_below(&self.root, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?)?;
+        let mut dir = Dir::from_fd(self.directory(path)?)?;
         let mut names = Vec::new();
         for entry in dir.iter().take(MAX_ENTRIES) {
             let name = entry?.file_name().to_bytes().to_vec();

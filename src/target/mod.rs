@@ -1,10 +1,12 @@
 //! From what the operator names to one process, held by a pidfd, and the facts of it.
 
+pub mod ask;
 pub mod cgroup;
 pub mod container;
 pub mod facts;
 pub mod filter;
 pub mod find;
+pub mod hierarchies;
 pub mod host;
 pub mod namespace;
 pub mod ports;
@@ -15,7 +17,6 @@ pub mod state;
 pub mod tree;
 
 use std::ffi::CStr;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -41,6 +42,8 @@ pub struct Target {
     pub facts: Facts,
     /// Its container's name, where it was found by that.
     pub title: Option<String>,
+    /// Its container's id, where it was found by its container.
+    pub container: Option<String>,
 }
 
 impl Target {
@@ -83,7 +86,7 @@ impl Target {
         if has_ended(&pidfd).map_err(polled)? {
             return Err(fault("it ended while it was looked at".into()));
         }
-        Ok(Self { pid, pidfd, proc, facts, title: None })
+        Ok(Self { pid, pidfd, proc, facts, title: None, container: None })
     }
 
     /// Whether the process has ended.
@@ -93,10 +96,15 @@ impl Target {
 
     /// Its mountinfo, bounded; none where it can't be read.
     pub fn mountinfo(&self) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let file = self.open_in_proc(c"mountinfo", OFlag::O_RDONLY).ok()?;
-        std::fs::File::from(file).take(crate::sys::mounts::LIMIT).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        self.read(c"mountinfo", crate::sys::mounts::LIMIT).ok()
+    }
+
+    /// A file of its directory of the node's procfs, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As openat(2) and read(2).
+    pub fn read(&self, name: &CStr, limit: u64) -> nix::Result<Vec<u8>> {
+        facts::bytes(&self.proc, name, limit)
     }
 
     /// The file of its program, as it names it itself; none where the kernel does not tell, or the file is gone.

@@ -3,8 +3,11 @@
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use nix::fcntl::AtFlags;
-use nix::sys::stat::fstatat;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstat, fstatat};
+
+use crate::sys::syscall::{user_namespace_owner, user_namespace_parent};
 
 /// A kind of namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,4 +48,28 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 /// ENOENT where the kernel does not have that kind; EACCES without ptrace rights.
 pub fn inode(process: impl AsFd, path: &CStr) -> nix::Result<u64> {
     Ok(fstatat(process, path, AtFlags::empty())?.st_ino)
+}
+
+/// More user namespaces in each other the kernel does not allow.
+const NESTED: usize = 34;
+
+/// The user of the node who made a process's user namespace, or the outermost of those that it is in; 0 where it is in
+/// ours. Nobody can make it look like another's. `process` is its directory in a procfs.
+///
+/// # Errors
+/// ENOENT or ESRCH where the process is gone; EACCES without ptrace rights.
+pub fn owner(process: impl AsFd) -> nix::Result<u32> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let inode = |namespace: &_| fstat(namespace).map(|facts| (facts.st_dev, facts.st_ino));
+    let own = inode(&openat(AT_FDCWD, c"/proc/self/ns/user", flags, Mode::empty())?)?;
+    let mut namespace = openat(process, c"ns/user", flags, Mode::empty())?;
+    let mut owner = 0;
+    for _ in 0..NESTED {
+        if inode(&namespace)? == own {
+            return Ok(owner);
+        }
+        owner = user_namespace_owner(namespace.as_fd())?;
+        namespace = user_namespace_parent(namespace.as_fd())?;
+    }
+    Err(Errno::ELOOP)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
@@ -19,8 +20,11 @@ const UNCONNECTED: u32 = 1 << 7;
 /// More sockets of one namespace are not looked at.
 const LIMIT: usize = 10_000;
 
+/// How long holders of sockets are looked for.
+pub const HOLDERS: Duration = Duration::from_secs(2);
+
 /// A port on which something listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Port {
     /// Its number.
     pub number: u16,
@@ -94,7 +98,7 @@ pub fn node_holder(port: u16) -> Option<i32> {
     let inodes: Vec<u64> =
         found.get(&0)?.iter().filter(|(at, _)| at.number == port).map(|(_, inode)| *inode).collect();
     let procfs = Procfs::new(&root, None);
-    let holders = procfs.holders(&procfs.pids().ok()?, inodes.clone());
+    let holders = procfs.holders(&procfs.pids().ok()?, inodes.clone(), Instant::now() + HOLDERS);
     inodes.iter().find_map(|inode| holders.of(*inode))
 }
 

@@ -1,7 +1,9 @@
 //! Which software made a container.
 
 /// A container runtime, or what stands in for one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     /// Docker.
@@ -22,6 +24,7 @@ pub enum Runtime {
     /// A kubelet's pod whose runtime is not known.
     Kubernetes,
     /// Namespaces that nobody we know has made.
+    #[default]
     None,
 }
 

@@ -10,7 +10,8 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 
 use super::cgroup::Cgroup;
-use super::host;
+use super::hierarchies::{Hierarchies, Owners};
+use super::host::{self, Host};
 use super::namespace;
 use super::state::Shim;
 use super::tree;
@@ -18,7 +19,7 @@ use crate::out::Fault;
 use crate::sys::proc::{Procfs, Reader, Stat};
 
 /// Most of a process's cgroup file that is read.
-const CGROUP_LIMIT: usize = 16 << 10;
+pub const CGROUP_LIMIT: usize = 16 << 10;
 /// Most of a command line that is read.
 pub const CMDLINE_LIMIT: usize = 128 << 10;
 
@@ -100,7 +101,7 @@ pub struct Scan {
 ///
 /// # Errors
 /// Where /proc can't be read.
-pub fn scan() -> Result<Scan, Fault> {
+pub fn scan(host: &Host) -> Result<Scan, Fault> {
     let fault = |errno| Fault::errno("open", "/proc", errno).with_status(125);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/proc", flags, Mode::empty()).map_err(fault)?;
@@ -112,15 +113,16 @@ pub fn scan() -> Result<Scan, Fault> {
         .or_else(|errno| of_kernel().ok_or(errno))
         .or_else(|_| Spaces::read(&root, std::process::id() as i32))
         .map_err(|errno| Fault::errno("open", "/proc/self/ns", errno).with_status(125))?;
+    let hierarchies = Hierarchies::find(host);
     let (pids, members) = std::thread::scope(|scope| {
-        let members = scope.spawn(tree::members);
+        let members = scope.spawn(|| tree::members(&hierarchies));
         (procfs.pids(), members.join().unwrap_or_default())
     });
     let pids = pids.map_err(fault)?;
     let (low, high) = pids.split_at(pids.len() / 2);
     let look = |pids: &[i32]| {
-        Pass { members: &members, root: root.as_fd(), reader: procfs.reader(), node, known: HashMap::new() }
-            .at(pids)
+        let (reader, owners, known) = (procfs.reader(), Owners::new(&hierarchies), HashMap::new());
+        Pass { members: &members, root: root.as_fd(), reader, node, owners, known }.at(pids)
     };
     let (mut found, more) = std::thread::scope(|scope| {
         let other = scope.spawn(|| look(high));
@@ -142,6 +144,7 @@ struct Pass<'a> {
     root: std::os::fd::BorrowedFd<'a>,
     reader: Reader<'a>,
     node: Spaces,
+    owners: Owners<'a>,
     /// Cgroups that were parsed: many processes share one.
     known: HashMap<Vec<u8>, Arc<Cgroup>>,
 }
@@ -173,7 +176,7 @@ impl Pass<'_> {
             return Ok(None);
         }
         let cgroup = self.cgroup(pid)?;
-        let is_contained = cgroup.id.is_some() || cgroup.name.is_some();
+        let is_contained = cgroup.is_container() || cgroup.claim.is_some();
         if cgroup.is_shim {
             return Ok(None);
         }
@@ -186,7 +189,7 @@ impl Pass<'_> {
             return Ok(Arc::clone(known));
         }
         let text = text.to_vec();
-        let cgroup = Arc::new(Cgroup::parse(&text));
+        let cgroup = Arc::new(Cgroup::parse(&text, |controllers, path| self.owners.of(controllers, path)));
         self.known.insert(text, Arc::clone(&cgroup));
         Ok(cgroup)
     }
@@ -202,8 +205,9 @@ pub fn arguments(cmdline: &[u8]) -> Vec<String> {
 ///
 /// # Errors
 /// As open(2).
-pub fn cgroup_of(id: i32) -> nix::Result<Cgroup> {
-    cgroup_file(id).map(|text| Cgroup::parse(&text))
+pub fn cgroup_of(hierarchies: &Hierarchies, id: i32) -> nix::Result<Cgroup> {
+    let mut owners = Owners::new(hierarchies);
+    cgroup_file(id).map(|text| Cgroup::parse(&text, |controllers, path| owners.of(controllers, path)))
 }
 
 /// The same as the kernel writes it: a line for each hierarchy.

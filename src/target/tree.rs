@@ -8,19 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::dir::{Dir, Type};
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, Ownership};
+use super::hierarchies::{Hierarchies, is_roots};
 
-/// Where hierarchies are mounted, the likelier ones first.
-const HIERARCHIES: [&str; 5] = [
-    "/sys/fs/cgroup/unified",
-    "/sys/fs/cgroup",
-    "/sys/fs/cgroup/systemd",
-    "/sys/fs/cgroup/pids",
-    "/sys/fs/cgroup/memory",
-];
 /// Deeper cgroups are not looked at.
 const DEPTH: usize = 32;
 /// More of them are not.
@@ -29,14 +22,19 @@ const COUNT: usize = 100_000;
 const LIST_LIMIT: u64 = 8 << 20;
 
 /// Who is in which container's cgroup.
-pub fn members() -> HashMap<i32, Arc<Cgroup>> {
+pub fn members(hierarchies: &Hierarchies) -> HashMap<i32, Arc<Cgroup>> {
     let mut walk = Walk { members: HashMap::new(), seen: HashSet::new(), left: COUNT };
-    for path in HIERARCHIES {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        if let Ok(root) = openat(AT_FDCWD, path, flags, Mode::empty())
-            && openat(&root, c"cgroup.procs", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).is_ok()
-        {
-            walk.below(root, "", DEPTH);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    for hierarchy in hierarchies.likely() {
+        let facts = fstatat(&hierarchy.root, ".", AtFlags::empty());
+        if let (Ok(root), Ok(facts)) = (openat(&hierarchy.root, ".", flags, Mode::empty()), facts) {
+            let place = Place {
+                path: String::new(),
+                depth: 0,
+                is_roots: is_roots(&facts),
+                ownership: Ownership::UNKNOWN,
+            };
+            walk.below(root, &place);
         }
     }
     walk.members
@@ -44,13 +42,22 @@ pub fn members() -> HashMap<i32, Arc<Cgroup>> {
 
 struct Walk {
     members: HashMap<i32, Arc<Cgroup>>,
-    /// Paths that another hierarchy has shown already.
-    seen: HashSet<String>,
+    /// Paths of which another hierarchy has said the same.
+    seen: HashSet<(String, Ownership)>,
     left: usize,
 }
 
+/// A directory.
+struct Place {
+    path: String,
+    depth: usize,
+    /// Whether only root has made what is in it.
+    is_roots: bool,
+    ownership: Ownership,
+}
+
 impl Walk {
-    fn below(&mut self, directory: OwnedFd, path: &str, depth: usize) {
+    fn below(&mut self, directory: OwnedFd, above: &Place) {
         let Ok(mut entries) =
             directory.try_clone().map_err(|_| ()).and_then(|fd| Dir::from_fd(fd).map_err(|_| ()))
         else {
@@ -61,22 +68,34 @@ impl Walk {
             if entry.file_type() != Some(Type::Directory) || matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            if self.left == 0 || depth == 0 {
+            if self.left == 0 || above.depth == DEPTH {
                 return;
             }
             self.left -= 1;
-            let path = format!("{path}/{}", name.to_string_lossy());
-            let cgroup = Cgroup::of_path(&path);
-            if (cgroup.id.is_some() || cgroup.name.is_some()) && self.seen.insert(path.clone()) {
+            let Ok(facts) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            let ownership = Ownership {
+                named: above.ownership.named + usize::from(above.is_roots),
+                owner: above.ownership.owner.or(Some(facts.st_uid).filter(|uid| *uid != 0)),
+            };
+            let place = Place {
+                path: format!("{}/{}", above.path, name.to_string_lossy()),
+                depth: above.depth + 1,
+                is_roots: above.is_roots && is_roots(&facts),
+                ownership,
+            };
+            let cgroup = Cgroup::of_path(&place.path, ownership);
+            if (cgroup.is_container() || cgroup.claim.is_some())
+                && self.seen.insert((place.path.clone(), ownership))
+            {
                 let list = [name.to_bytes(), b"/cgroup.procs"].concat();
                 self.take(&directory, &list, cgroup);
             }
             // A directory has a link for each one in it.
-            let has_more =
-                fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|facts| facts.st_nlink > 2);
             let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            if has_more && let Ok(next) = openat(&directory, name, flags, Mode::empty()) {
-                self.below(next, &path, depth - 1);
+            if facts.st_nlink > 2
+                && let Ok(next) = openat(&directory, name, flags, Mode::empty())
+            {
+                self.below(next, &place);
             }
         }
     }
@@ -92,11 +111,12 @@ impl Walk {
         }
         let cgroup = Arc::new(cgroup);
         for line in text.split(|byte| *byte == b'\n') {
-            if let Some(pid) = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok()) {
-                // PIDs of outer namespaces are 0.
-                if pid != 0 {
-                    self.members.entry(pid).or_insert_with(|| Arc::clone(&cgroup));
-                }
+            // PIDs of outer namespaces are 0.
+            let pid = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
+            let Some(pid) = pid.filter(|pid: &i32| *pid != 0) else { continue };
+            let known = self.members.entry(pid).or_insert_with(|| Arc::clone(&cgroup));
+            if cgroup.weight() > known.weight() {
+                *known = Arc::clone(&cgroup);
             }
         }
     }

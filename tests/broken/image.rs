@@ -8,6 +8,7 @@ use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::Value;
 
 use super::{Report, doctor};
@@ -157,6 +158,56 @@ fn certificates_that_cant_be_read_are_counted() {
     let row = says(&target, "ca-bundle", "warn", "");
     assert!(evidence(&row).contains("those that are there can't be read"), "{row:#}");
     put(&target, path, AUTHORITY);
+    is_well(&target, "ca-bundle");
+}
+
+// Seen to fail with bundles of which only is told that there are no authorities, or not even that.
+#[test]
+fn a_bundle_that_is_no_pem_is_told_with_what_it_is() {
+    needs_root!();
+    let path = "/etc/ssl/certs/ca-certificates.crt";
+    let der = CertificateParams::new(Vec::new()).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let target = sandbox().file(&path[1..], "").start();
+    for (bytes, words, has_none) in [
+        (b"".to_vec(), "it is empty", true),
+        (der.der().to_vec(), "it is DER, and clients read PEM", true),
+        ([b"\xef\xbb\xbf", AUTHORITY].concat(), "it begins with a byte order mark", false),
+    ] {
+        put(&target, path, &bytes);
+        let row = says(&target, "ca-bundle", "warn", "");
+        assert!(evidence(&row).contains(words), "{row:#}");
+        let none = row["detail"].as_str().unwrap().starts_with("there are no certificate authorities");
+        assert_eq!(none, has_none, "{row:#}");
+    }
+    fs::remove_file(target.root.join(&path[1..])).unwrap();
+    symlink("/usr/share/gone.pem", target.root.join(&path[1..])).unwrap();
+    let row = says(&target, "ca-bundle", "warn", "");
+    assert!(evidence(&row).contains("it is a link to /usr/share/gone.pem, which is not there"), "{row:#}");
+    put(&target, "/usr/share/gone.pem", AUTHORITY);
+    is_well(&target, "ca-bundle");
+}
+
+// Seen to fail with dates that nobody looks at.
+#[test]
+fn authorities_that_have_expired_are_told() {
+    needs_root!();
+    let made = |name: &str, year| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    let path = "/etc/ssl/certs/ca-certificates.crt";
+    let target = sandbox().file(&path[1..], made("old", 2021)).start();
+    let row = says(&target, "ca-bundle", "fail", path);
+    assert!(row["detail"].as_str().unwrap().starts_with("all 1 authorities are out of date"), "{row:#}");
+    assert!(evidence(&row).contains("CN=old, until 2021-01-01"), "{row:#}");
+    put(&target, path, (made("old", 2021) + &made("new", 2090)).as_bytes());
+    let row = says(&target, "ca-bundle", "note", path);
+    assert!(row["detail"].as_str().unwrap().starts_with("1 of 2 authorities"), "{row:#}");
+    put(&target, path, made("new", 2090).as_bytes());
     is_well(&target, "ca-bundle");
 }
 

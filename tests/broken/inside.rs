@@ -72,6 +72,11 @@ pub fn mount_again(target: &Sandbox, from: &'static str, at: &'static str) {
 
 /// Mounts a file or directory of the node.
 pub fn bind(target: &Sandbox, from: &Path, at: &'static str) {
+    bind_mapped(target, from, at, None);
+}
+
+/// The same, with the ids of a user namespace.
+pub fn bind_mapped(target: &Sandbox, from: &Path, at: &'static str, ids: Option<&File>) {
     let place = target.root.join(&at[1..]);
     if from.is_dir() {
         fs::create_dir_all(place).unwrap();
@@ -85,6 +90,18 @@ pub fn bind(target: &Sandbox, from: &Path, at: &'static str) {
     assert!(tree >= 0, "{}", std::io::Error::last_os_error());
     // SAFETY: the kernel has just opened it.
     let tree = unsafe { OwnedFd::from_raw_fd(tree as i32) };
+    if let Some(ids) = ids {
+        let number = std::os::fd::AsRawFd::as_raw_fd(ids) as u64;
+        // MOUNT_ATTR_IDMAP.
+        let attributes = [0x10_0000_u64, 0, 0, number];
+        let raw = std::os::fd::AsRawFd::as_raw_fd(&tree);
+        // SAFETY: a path that ends in 0, and a struct mount_attr of the length that is told.
+        let set = unsafe {
+            let empty = libc::AT_EMPTY_PATH;
+            libc::syscall(libc::SYS_mount_setattr, raw, c"".as_ptr(), empty, attributes.as_ptr(), 32)
+        };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    }
     in_mounts(target, move || {
         let to = CString::new(at).unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&tree);

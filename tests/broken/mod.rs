@@ -11,6 +11,8 @@ mod prompt;
 mod resources;
 mod security;
 mod why;
+mod why_exec;
+mod why_open;
 
 use serde_json::Value;
 

@@ -77,10 +77,15 @@ fn resolv_conf() {
     needs_root!();
     for (lines, status, words) in [
         ("", "warn", "it names no server"),
-        ("nameserver\n", "warn", "a nameserver line has no address"),
-        ("nameserver dns.test\nnameserver 127.0.0.1\n", "warn", "a nameserver line has no address"),
+        ("nameserver\n", "warn", "a line has no address"),
+        ("nameserver dns.test\nnameserver 127.0.0.1\n", "warn", "a line has no address"),
         ("nameserver 127.0.0.1\nsearch a.test\n", "ok", "it can be read"),
-        ("nameserver ::1\nnameserver fe80::1%1 # a comment\n", "ok", "it can be read"),
+        ("nameserver ::1\nnameserver fe80::1%lo # a comment\n", "ok", "it can be read"),
+        ("nameserver fe80::1%eth9\n", "warn", "a link-local address without an interface of this container"),
+        (" nameserver 127.0.0.1\n", "warn", "a line begins with blanks: glibc and musl pass it over"),
+        (" nameserver 127.0.0.1\n", "warn", "it names no server"),
+        ("nameserver 127.0.0.1\r\n", "warn", "a line ends with a carriage return"),
+        ("nameserver 127.0.0.1\nsearch a.test\r\n", "warn", "a line ends with a carriage return"),
         (
             "nameserver 127.0.0.1\nnameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.4\n",
             "note",

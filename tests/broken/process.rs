@@ -51,6 +51,44 @@ fn zombies() {
     doctor(&target, &["zombies"]).says("zombies", "ok", "");
 }
 
+/// A zombie in the container's PID namespace, whose parent is a process of the node.
+fn zombie_from_outside(target: &Sandbox) -> i32 {
+    let namespace = fs::File::open(format!("/proc/{}/ns/pid", target.pid)).unwrap();
+    // SAFETY: system calls alone in the children.
+    let parent = unsafe { libc::fork() };
+    if parent == 0 {
+        // SAFETY: as above.
+        unsafe {
+            libc::prctl(libc::PR_SET_NAME, c"negligent".as_ptr());
+            libc::setns(std::os::fd::AsRawFd::as_raw_fd(&namespace), libc::CLONE_NEWPID);
+            if libc::fork() == 0 {
+                libc::_exit(0);
+            }
+            loop {
+                libc::pause();
+            }
+        }
+    }
+    assert!(parent > 0);
+    parent
+}
+
+// Seen to fail where nothing but the container's own processes was looked at.
+#[test]
+fn a_parent_outside_of_the_container_is_named() {
+    needs_root!();
+    let target = started(plain(), &["family"]);
+    let parent = zombie_from_outside(&target);
+    let children = format!("/proc/{parent}/task/{parent}/children");
+    assert!(crate::live::within(LIMIT, || fs::read_to_string(&children).is_ok_and(|all| !all.is_empty())));
+    let report = doctor(&target, &["zombies"]);
+    signal(parent, libc::SIGKILL);
+    // SAFETY: no status is wanted.
+    unsafe { libc::waitpid(parent, std::ptr::null_mut(), 0) };
+    let row = report.says("zombies", "note", &format!("{parent} (negligent) of the node"));
+    assert!(row["fix"].as_str().unwrap().contains("on the node"), "{row}");
+}
+
 // Seen to fail with the hard limit in the place of the soft one.
 #[test]
 fn fd_limit() {

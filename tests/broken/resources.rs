@@ -217,6 +217,15 @@ fn deleted_open_files() {
         }
         report.nothing_else_is_broken(&[]);
     }
+    // One that is mapped alone is found, too; memory without a name is none.
+    let target = started(plain(), &["broken", "deleted-mapped", &(300 << 20).to_string()]);
+    let report = doctor(&target, &["resources"]);
+    let row = report.says("deleted-open-files", "warn", &first(&target));
+    assert_eq!(row["evidence"], serde_json::json!(["300M /tmp/map, mapped"]));
+    report.nothing_else_is_broken(&[]);
+    let ran = target.run(&["lsof", "+L1"]);
+    let lines: Vec<String> = ran.text().lines().skip(1).map(str::to_owned).collect();
+    assert!(lines.len() == 1 && lines[0].ends_with("/tmp/map (deleted)"), "{ran:?}");
     // A memfd and a hole hold nothing.
     let target = started(plain(), &["files"]);
     doctor(&target, &["deleted-open-files"]).says("deleted-open-files", "ok", "");
@@ -285,4 +294,17 @@ fn a_mount_that_never_answers_holds_one_check_alone() {
     assert!(begun.elapsed() < patient(Duration::from_secs(4)), "{:?}", begun.elapsed());
     prompt.type_in(b"\r");
     prompt.sees("\nstill here\r\n");
+}
+
+// Seen to fail where what statfs(2) says of a mount was left out.
+#[test]
+fn a_mount_whose_server_is_gone_is_broken() {
+    needs_root!();
+    if !Path::new("/dev/fuse").exists() {
+        skip!("no FUSE can be mounted here");
+    }
+    let report = doctor(&started(plain().set("fuse", "dead"), &["family"]), &["resources"]);
+    let row = report.says("disk-space", "fail", "/mnt");
+    assert_eq!(row["evidence"][0], "statfs /mnt: transport endpoint is not connected (fuse)");
+    report.nothing_else_is_broken(&["disk-space"]);
 }

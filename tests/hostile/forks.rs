@@ -1,6 +1,7 @@
-//! Those that fork: noise of short-lived processes, whose numbers come round again, and a bomb.
+//! Those that fork: noise of short-lived processes, whose numbers come round again, a bomb, and many with one table of
+//! descriptors.
 
-use std::ffi::c_ulong;
+use std::ffi::{c_int, c_long, c_ulong};
 
 use crate::system::*;
 
@@ -46,5 +47,33 @@ pub fn bomb() -> ! {
         if count >= 2000 {
             std::process::exit(1);
         }
+    }
+}
+
+/// So many descriptors, in a table that so many processes share: the kernel shows it for each of them.
+pub fn descriptors(descriptors: i32, processes: usize) -> ! {
+    let limit = [descriptors as u64 + 64; 2];
+    // RLIMIT_NOFILE.
+    check(unsafe { setrlimit(7, &limit) }, "setrlimit");
+    let (read, _) = channel();
+    let mut last = read;
+    while last < descriptors {
+        last = unsafe { dup(read) };
+        check(last, "dup");
+    }
+    const FILES_AND_SIGCHLD: c_long = 0x400 | 17;
+    for _ in 1..processes {
+        let child = unsafe { syscall(SYS_CLONE, FILES_AND_SIGCHLD, 0_i64, 0_i64, 0_i64, 0_i64) };
+        if child == 0 {
+            unsafe { prctl(1, 9 as c_ulong) };
+            loop {
+                unsafe { pause() };
+            }
+        }
+        check(child as c_int, "clone");
+    }
+    say("open");
+    loop {
+        unsafe { pause() };
     }
 }

@@ -18,6 +18,8 @@ pub enum Serving {
     Nothing,
     /// A directory and a file that never end.
     Endless,
+    /// A file of any name, each new to the kernel, which can be opened; reading it never ends.
+    Bottomless,
 }
 
 /// A mount whose daemon does not run yet.
@@ -75,6 +77,7 @@ impl Daemon {
                 FORGET | BATCH_FORGET | INTERRUPT => continue,
                 INIT => Ok(init()),
                 _ if self.1 == Serving::Silence => continue,
+                READ if self.1 == Serving::Bottomless => continue,
                 LOOKUP => self.look_up(node, body),
                 GETATTR => Ok([&[0; 16][..], &self.attributes(node)].concat()),
                 OPEN | OPENDIR => Ok(vec![0; 16]),
@@ -116,10 +119,12 @@ impl Daemon {
         let whole = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
         let found = paths.iter().position(|(path, _)| *path == whole);
         let is_made_up = self.1 == Serving::Endless && name.starts_with("name");
-        let node = match found {
-            Some(at) => at as u64 + 1,
-            None if is_made_up => 2,
-            None => return Err(2),
+        let number = name.strip_prefix("file").and_then(|number| number.parse::<u64>().ok());
+        let node = match (found, number) {
+            (None, Some(number)) if self.1 == Serving::Bottomless => number + 1000,
+            (Some(at), _) => at as u64 + 1,
+            (None, _) if is_made_up => 2,
+            (None, _) => return Err(2),
         };
         Ok([&node.to_le_bytes()[..], &[0; 32], &self.attributes(node)].concat())
     }
@@ -129,6 +134,7 @@ impl Daemon {
         let paths = self.paths();
         let text = paths.get(node as usize - 1).and_then(|(_, text)| *text);
         let (mode, size) = match (text, self.1) {
+            (None, Serving::Bottomless) if node >= 1000 => (FILE, 1 << 20),
             (None, _) => (DIRECTORY, 0),
             (Some(_), Serving::Endless) => (FILE, u64::MAX >> 1),
             (Some(text), _) => (FILE, text.len() as u64),

@@ -1,6 +1,7 @@
 //! The attackers: a file for each, all modes of the tests' static program. Each does what it can and tells on stdout
 //! what it got; a test asserts that it got nothing, or that nsdbg went on.
 
+mod claim;
 mod dns;
 mod exe;
 mod fake;
@@ -14,6 +15,8 @@ mod plant;
 mod seize;
 mod signals;
 mod swap;
+#[cfg(target_arch = "x86_64")]
+mod takeover;
 mod terminal;
 mod thief;
 mod traps;
@@ -36,10 +39,21 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "exe" => each_new(&mut [&mut exe::Writer::default()]),
         "thief" => each_new(&mut [&mut thief::Thief]),
         "seize" => each_new(&mut [&mut seize::Seizer]),
+        #[cfg(target_arch = "x86_64")]
+        "take-procfs" => each_new(&mut [&mut takeover::Swapper]),
+        #[cfg(target_arch = "x86_64")]
+        "stall" => each_new(&mut [&mut takeover::Staller::default()]),
+        #[cfg(target_arch = "x86_64")]
+        "forge" => each_new(&mut [&mut takeover::Forger]),
+        #[cfg(target_arch = "x86_64")]
+        "keep" => each_new(&mut [&mut takeover::Keeper]),
         "terminal" => each_new(&mut [&mut terminal::Typist]),
+        "claim-cgroup" => claim::cgroup(argument, &rest[1]),
+        "claim-name" => claim::process(argument),
         "hold" => hold::hold(argument.parse().unwrap()),
         "racers" => unshare::racers(),
         "swap" => swap::swap(argument, &rest[1]),
+        "steal" => swap::steal(argument, &rest[1]),
         "stop" => signals::all(19, 1),
         "kill" => signals::all(9, 1),
         "signals" => signals::mixed(argument.parse().unwrap()),
@@ -47,6 +61,8 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "forks" => forks::noise(),
         "bomb" => forks::bomb(),
         "hog" => memory::hog(),
+        "descriptors" => forks::descriptors(argument.parse().unwrap(), rest[1].parse().unwrap()),
+        "show" => memory::show(argument, &rest[1], rest.get(2).map_or("", String::as_str)),
         "dns" => dns::serve(argument),
         "http" => http::serve(rest),
         "plant" => plant::plant(),

@@ -1,7 +1,7 @@
 //! What can't be written down is not run.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn is_refused(target: &Sandbox, to: &str, words: &str) {
     assert!(!target.root.join("tmp/ran").exists(), "{to}: it was run");
 }
 
-// Seen to fail with links followed, and with FIFOs and devices taken.
+// Seen to fail with links followed, and with FIFOs, devices, hard links and other users' files taken.
 #[test]
 fn a_place_that_keeps_nothing_refuses_all_that_is_run() {
     needs_root!();
@@ -44,6 +44,13 @@ fn a_place_that_keeps_nothing_refuses_all_that_is_run() {
     fs::write(at("victim"), "as it was\n").unwrap();
     symlink(at("victim"), at("link")).unwrap();
     symlink(at("nothing"), at("dangling")).unwrap();
+    // What others can write to, or have put in its place.
+    for (name, mode, owner) in [("theirs", 0o600, 65532), ("shared", 0o620, 0), ("open", 0o602, 0)] {
+        fs::write(at(name), "").unwrap();
+        chown(at(name), Some(owner), Some(owner)).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::hard_link(at("victim"), at("hard")).unwrap();
     mkfifo(Path::new(&at("fifo")), Mode::from_bits_truncate(0o600)).unwrap();
     mkfifo(Path::new(&at("read")), Mode::from_bits_truncate(0o600)).unwrap();
     let _reader = fs::File::options().read(true).write(true).open(at("read")).unwrap();
@@ -54,6 +61,10 @@ fn a_place_that_keeps_nothing_refuses_all_that_is_run() {
         (at("dangling"), "too many symbolic links"),
         (at("fifo"), "open audit"),
         (at("read"), "no regular file"),
+        (at("theirs"), "belongs to the user 65532"),
+        (at("shared"), "others may write to it"),
+        (at("open"), "others may write to it"),
+        (at("hard"), "hard links"),
         (at(""), "open audit"),
         ("/dev/null".to_owned(), "no regular file"),
         (at("no/such/place"), "no such file or directory"),

@@ -6,8 +6,10 @@ mod audit;
 mod audit_refused;
 #[path = "../broken/mod.rs"]
 mod broken;
+mod claims;
 mod commands;
 mod confined;
+mod descriptors;
 mod ends;
 #[cfg(target_arch = "x86_64")]
 mod family;
@@ -24,7 +26,9 @@ mod idle;
 mod inject;
 mod lifetime;
 mod limits;
+mod lines;
 mod live;
+mod memory;
 mod node;
 mod opens;
 mod oracles;
@@ -38,6 +42,7 @@ mod shown;
 mod siege;
 mod statuses;
 mod support;
+mod takeover;
 mod targets;
 mod terminal;
 mod thieves;

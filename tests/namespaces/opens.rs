@@ -23,13 +23,14 @@ const PORT: u16 = 8443;
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What any run does on the node.
-const OUTSIDE: [&str; 15] = [
+const OUTSIDE: [&str; 16] = [
     concat!("execve ", env!("CARGO_BIN_EXE_nsdbg")),
     "execveat /",
     "open_tree PROGRAM",
     "open /dev/null",
     "open /proc/self",
     "open /proc/self/exe",
+    "open /proc/self/fd/N",
     "open /proc/self/attr/current",
     "open /proc/N",
     "open /proc/N/stat",
@@ -258,7 +259,8 @@ const SEARCH_PATH: [&str; 6] = [
 ];
 
 /// What it reads outside: of the container's processes, by their own procfs, and of the node's root, where the cgroups are.
-const CHECKED: [&str; 17] = [
+const CHECKED: [&str; 18] = [
+    "open /proc/N/maps",
     "open /",
     "open /N",
     "open /proc",
@@ -275,7 +277,7 @@ const CHECKED: [&str; 17] = [
     "open /proc/N/ns/net",
     "open /proc/N/ns/user",
     "open /proc/N/uid_map",
-    "open /proc/self/fdinfo/N",
+    "open /proc/N/fdinfo/N",
 ];
 
 const USERS: [&str; 2] = ["open /etc/passwd", "open /etc/group"];
@@ -311,7 +313,7 @@ fn r19_no_file_of_the_container_is_configuration() {
     // Either of the two procfs, and what the node says of the mount of the target's own.
     let both = |names: &[&str]| {
         let own = names.iter().map(|name| name.replace("open /", "open /proc/"));
-        let found = ["open /proc", "open /proc/.", "open /proc/self/fdinfo/N", "open /proc/N/mountinfo"]
+        let found = ["open /proc", "open /proc/.", "open /proc/N/fdinfo/N", "open /proc/N/mountinfo"]
             .map(str::to_owned);
         names.iter().map(|name| (*name).to_owned()).chain(own).chain(found).collect::<Vec<_>>()
     };
@@ -322,7 +324,7 @@ fn r19_no_file_of_the_container_is_configuration() {
         (&["http", "get", &url][..], "hello\n", &peers[..], &[][..]),
         (&["ls", "-l", "/data"], "file", &listing, &[]),
         (&["ps", "-ef"], "-- plant", &USERS, &watched),
-        (&["netstat", "-a"], "Active", &USERS, &sockets),
+        (&["netstat", "-a"], "Active", &USERS, &[&sockets[..], &["open /"]].concat()),
     ] {
         let to = new_directory("strace");
         let mut command = strace(&to, &target);

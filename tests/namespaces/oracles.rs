@@ -97,3 +97,105 @@ fn netstat_and_ps_agree_with_ss_and_procps() {
     assert_eq!(words(&mine, 0)[0], "0", "{mine}");
     assert_eq!(words(&mine, 1), words(&theirs, 0), "{mine}{theirs}");
 }
+
+/// Sockets of the target's network namespace that are bound to every address of IPv6, and listen if they are TCP's.
+fn bound_in(target: &crate::support::Sandbox, all: &'static [(i32, u16, bool)]) -> Vec<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    let namespace = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
+    let make = move || {
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        let one = |(kind, port, only): &(i32, u16, bool)| {
+            let mut address = [0_u8; 28];
+            address[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+            address[2..4].copy_from_slice(&port.to_be_bytes());
+            let only = i32::from(*only);
+            // SAFETY: an int and an address of the lengths that are told; the kernel has just opened the socket.
+            unsafe {
+                let socket = libc::socket(libc::AF_INET6, *kind, 0);
+                let set = libc::setsockopt(
+                    socket,
+                    libc::IPPROTO_IPV6,
+                    libc::IPV6_V6ONLY,
+                    (&raw const only).cast(),
+                    4,
+                );
+                assert_eq!(set, 0);
+                assert_eq!(libc::bind(socket, address.as_ptr().cast(), 28), 0);
+                assert!(*kind != libc::SOCK_STREAM || libc::listen(socket, 5) == 0);
+                std::os::fd::OwnedFd::from_raw_fd(socket)
+            }
+        };
+        all.iter().map(one).collect()
+    };
+    std::thread::spawn(make).join().unwrap()
+}
+
+// Seen to fail without the attribute of the kernel's answer.
+#[test]
+fn netstat_tells_who_takes_ipv4_too_as_ss_does() {
+    needs_root!();
+    needs_tool!("ss", "iproute2");
+    let target = sandbox().start();
+    const STREAM: i32 = libc::SOCK_STREAM;
+    const DATAGRAM: i32 = libc::SOCK_DGRAM;
+    let _sockets = bound_in(
+        &target,
+        &[(STREAM, 9001, false), (STREAM, 9002, true), (DATAGRAM, 9003, false), (DATAGRAM, 9004, true)],
+    );
+    let theirs = oracle(Command::new("nsenter").args(["-n", "-t", &target.pid.to_string(), "ss", "-tulnH"]));
+    let text = target.run(&["netstat", "-tuln"]).ok();
+    let rows: Vec<serde_json::Value> = target
+        .run(&["netstat", "-tuln", "--json"])
+        .ok()
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    for (port, proto, only) in
+        [(9001, "tcp46", false), (9002, "tcp6", true), (9003, "udp46", false), (9004, "udp6", true)]
+    {
+        let ss = theirs.lines().find(|line| line.contains(&format!(":{port} "))).unwrap();
+        assert_eq!(ss.contains("[::]:"), only, "{theirs}");
+        let ours = text.lines().find(|line| line.contains(&format!(":{port} "))).unwrap();
+        assert_eq!(ours.split_whitespace().next(), Some(proto), "{text}");
+        let row = rows.iter().find(|row| row["local_port"] == port).unwrap();
+        assert_eq!(row["v6_only"], only, "{row}");
+        assert_eq!(row["proto"], if port < 9003 { "tcp6" } else { "udp6" });
+    }
+}
+
+// Seen to fail where the container's own processes alone were looked at.
+#[test]
+fn netstat_and_lsof_name_the_container_of_the_pod_that_holds_a_socket() {
+    needs_root!();
+    let Some(cgroup) = crate::limits::Cgroup::new("pids") else { skip!("no cgroup can be made") };
+    let id = "3f".repeat(32);
+    let scope = cgroup.path.join(format!("docker-{id}.scope"));
+    fs::create_dir(&scope).unwrap();
+    let target = sandbox().start();
+    let network = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
+    // Another container in the same network namespace.
+    let other = std::thread::spawn(move || {
+        nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        sandbox().set("ns", "mnt,pid,ipc,uts,cgroup").mode(&["serve", "9090"]).start()
+    });
+    let mut other = other.join().unwrap();
+    assert_eq!(other.next_line(crate::support::LIMIT).as_deref(), Some("listening"));
+    fs::write(scope.join("cgroup.procs"), other.pid.to_string()).unwrap();
+    let row: serde_json::Value =
+        serde_json::from_str(&target.run(&["netstat", "-tlnp", "--json"]).ok()).unwrap();
+    assert_eq!((&row["node_pid"], &row["pid"]), (&other.pid.into(), &serde_json::Value::Null), "{row}");
+    assert_eq!(row["container"], id[..12], "{row}");
+    let text = target.run(&["netstat", "-tlnp"]).ok();
+    assert!(text.ends_with(&format!(" in {}\n", &id[..12])), "{text}");
+    let ran = target.run(&["lsof", "-i", ":9090"]);
+    let words = format!(
+        "lsof: TCP 127.0.0.1:9090 (LISTEN) is held by nsdbg-test-help in {} (process {} of the node)\n",
+        &id[..12],
+        other.pid
+    );
+    assert!(ran.out.is_empty() && ran.err == words, "{ran:?}");
+    // Who asks for one process is not told of others.
+    assert_eq!(target.run(&["lsof", "-a", "-p", "1", "-i", ":9090"]).err, "");
+    drop(other);
+    assert!(crate::live::within(crate::support::LIMIT, || fs::remove_dir(&scope).is_ok()));
+}

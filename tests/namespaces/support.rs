@@ -98,12 +98,26 @@ fn the_helper_compiles() {
     assert!(helper().exists());
 }
 
+/// Where all directories of this process are; what is left of them is removed when it ends.
+fn own_directory() -> &'static Path {
+    static OWN: OnceLock<PathBuf> = OnceLock::new();
+    extern "C" fn remove() {
+        // A process that was forked for a test ends without this; what is still mounted stays.
+        let _ = fs::remove_dir_all(own_directory());
+    }
+    OWN.get_or_init(|| {
+        // SAFETY: the handler takes nothing and is there as long as the process.
+        unsafe { libc::atexit(remove) };
+        std::env::temp_dir().join(format!("nsdbg-test-{}", std::process::id()))
+    })
+}
+
 /// A new directory that others may enter.
 pub fn new_directory(name: &str) -> PathBuf {
     static NEXT: Mutex<u32> = Mutex::new(0);
     let mut next = NEXT.lock().unwrap();
     *next += 1;
-    let path = std::env::temp_dir().join(format!("nsdbg-test-{}-{next}-{name}", std::process::id()));
+    let path = own_directory().join(format!("{next}-{name}"));
     fs::create_dir_all(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path

@@ -1,19 +1,21 @@
 //! Targets by name, without a runtime: sandboxes, and state files in a root directory of the test's own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::Value;
 
-use crate::live::{Ran, descendants, run, within};
+use crate::live::{Ran, descendants, end, run, within};
 use crate::prompt::Prompt;
-use crate::support::{LIMIT, NSDBG, Sandbox, needs_root, new_directory, sandbox};
+use crate::support::{LIMIT, NSDBG, Sandbox, needs_root, new_directory, patient, sandbox, skip};
 
 /// A node's root that holds nothing but Docker's state.
-pub struct Root(PathBuf);
+pub struct Root(pub PathBuf);
 
 impl Root {
     pub fn new() -> Self {
@@ -31,7 +33,7 @@ impl Root {
         fs::write(folder.join("config.v2.json"), state.to_string()).unwrap();
     }
 
-    fn nsdbg(&self) -> Command {
+    pub fn nsdbg(&self) -> Command {
         let mut command = Command::new(NSDBG);
         command.arg("--host-root").arg(&self.0);
         command
@@ -41,7 +43,7 @@ impl Root {
         run(self.nsdbg().args(args))
     }
 
-    fn list(&self) -> Vec<Value> {
+    pub fn list(&self) -> Vec<Value> {
         rows(&self.run(&["--list", "--json"]))
     }
 }
@@ -52,7 +54,7 @@ impl Drop for Root {
     }
 }
 
-fn rows(ran: &Ran) -> Vec<Value> {
+pub fn rows(ran: &Ran) -> Vec<Value> {
     assert_eq!(ran.status, 0, "{ran:?}");
     ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -65,7 +67,7 @@ pub fn id(of: char) -> String {
 
 /// What is in the command line of these tests' sandboxes alone.
 pub fn own() -> String {
-    format!("--match=nsdbg-test-{}-", std::process::id())
+    format!("--match=nsdbg-test-{}/", std::process::id())
 }
 
 fn row_of(rows: &[Value], target: &Sandbox) -> Value {
@@ -119,7 +121,7 @@ fn a_name_an_id_and_a_port_reach_the_container_that_has_them() {
     }
     root.run(&["solo", "--", "ls"]).fails(125, "solo-1, solo-2?");
     root.run(&["--port", "7001", "solo-2", "--", "ls"]).fails(125, "no container listens there");
-    root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers are meant");
+    root.run(&["--runtime", "docker", &own(), "--", "ls"]).fails(2, "2 containers match");
     root.run(&["solo-1", "ls", "/"]).fails(2, "-- ls /");
     // Of the list, too.
     let text = root.run(&["--list", "solo-2"]).text();
@@ -139,9 +141,63 @@ fn two_of_one_name_are_told_apart_by_their_ids() {
     root.docker(&id('a'), "solo", first.pid);
     root.docker(&id('b'), "solo", second.pid);
     let ran = root.run(&["solo", "--", "ls"]);
-    ran.fails(2, "2 containers are meant");
+    ran.fails(2, "2 containers match");
     assert!(ran.err.contains(&id('a')[..12]) && ran.err.contains(&id('b')[..12]), "{ran:?}");
     assert_eq!(root.run(&[&format!("id:{}", &id('b')[..12]), "--", "ls", "/app"]).ok(), "second\n");
+}
+
+// Seen to fail with names before ids.
+#[test]
+fn what_is_a_name_and_an_id_is_ambiguous() {
+    needs_root!();
+    let (first, second) = (sandbox().start(), sandbox().file("app/second", "").start());
+    let root = Root::new();
+    root.docker(&id('a'), "solo", first.pid);
+    // Eight digits of the first one's id.
+    root.docker(&id('b'), &id('a')[..8], second.pid);
+    let ran = root.run(&[&id('a')[..8], "--", "ls"]);
+    ran.fails(2, "is ambiguous: 2 containers match");
+    assert!(ran.err.contains(&id('a')[..12]) && ran.err.contains(&id('b')[..12]), "{ran:?}");
+    assert_eq!(root.run(&[&format!("name:{}", &id('a')[..8]), "--", "ls", "/app"]).ok(), "second\n");
+    assert_eq!(root.run(&[&format!("id:{}", &id('a')[..8]), "--", "ls", "/app"]).ok(), "");
+    // So many digits are an id, whatever has them as its name.
+    root.docker(&id('b'), &id('a')[..12], second.pid);
+    assert_eq!(root.run(&[&id('a')[..12], "--", "ls", "/app"]).ok(), "");
+}
+
+// Seen to fail with the node's files opened by nsdbg's first process.
+#[test]
+fn a_host_root_that_never_answers_is_given_up() {
+    needs_root!();
+    if !fs::exists("/dev/fuse").unwrap() {
+        skip!("no /dev/fuse");
+    }
+    let target = sandbox().set("fuse", "silent").start();
+    let dead = format!("/proc/{}/root/mnt", target.pid);
+    let pid = target.pid.to_string();
+    let line = |words: &[&str]| {
+        let mut command = Command::new(NSDBG);
+        command.args(["--host-root", &dead]).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let begun = Instant::now();
+    let at_target = |line| ["--pid", &pid, "-c", line];
+    let (targets, switch) = (at_target("targets"), at_target("switch some-name"));
+    let all = [
+        &["--list"][..],
+        &["--who", "1"],
+        &["some-name", "--", "true"],
+        &["--all", "--", "true"],
+        &targets,
+        &switch,
+    ];
+    let running = all.map(|words| (words, line(words)));
+    for (words, child) in running {
+        let ran = end(child);
+        assert!(ran.status != 0 && ran.out.is_empty(), "{words:?}: {ran:?}");
+        assert!(ran.err.contains("no answer within 5 s"), "{words:?}: {ran:?}");
+    }
+    assert!(begun.elapsed() < patient(Duration::from_secs(12)), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -168,8 +224,8 @@ fn stale_broken_and_odd_state_files_harm_nobody() {
     let all = root.list();
     assert_eq!(row_of(&all, &target)["name"], odd);
     assert!(all.iter().all(|row| row["name"] != "gone" && row["name"] != "recycled"), "{all:?}");
-    root.run(&["gone", "--", "ls"]).fails(125, "no container is named so");
-    root.run(&["recycled", "--", "ls"]).fails(125, "no container is named so");
+    root.run(&["gone", "--", "ls"]).fails(125, "no container has this name");
+    root.run(&["recycled", "--", "ls"]).fails(125, "no container has this name");
 }
 
 #[test]
@@ -189,12 +245,49 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
     assert_eq!(ran.err.trim_end(), "solo-2: cat: open /app/one: no such file or directory");
     let ran = root.run(&[&all[..], &["--json", "-c", "ps"]].concat());
     let mut targets: Vec<String> =
-        rows(&ran).iter().map(|row| row["target"].as_str().unwrap().to_owned()).collect();
+        rows(&ran).iter().map(|row| row["in_target"].as_str().unwrap().to_owned()).collect();
     targets.sort();
     assert_eq!(targets, ["solo-1", "solo-2"], "{ran:?}");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut nsdbg = root.nsdbg();
+    nsdbg.args(all).args(["--", "ls", "/"]).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+    end(nsdbg.spawn().unwrap()).fails(1, "write standard output: no space left on device");
     root.run(&["--all", "--runtime", "podman", "--match", "nothing", "--", "ls"])
         .fails(125, "no container is meant");
     root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
+}
+
+// Seen to fail with the container's name in a field `target`: then a link's own came after it, and was what a reader saw.
+#[test]
+fn r24_no_row_of_a_container_says_that_it_is_another_containers() {
+    needs_root!();
+    let (first, second) = (sandbox().start(), sandbox().start());
+    for target in [&first, &second] {
+        symlink("solo-2", target.root.join("app/target")).unwrap();
+    }
+    let root = Root::new();
+    root.docker(&id('a'), "solo-1", first.pid);
+    root.docker(&id('b'), "solo-2", second.pid);
+    let own = own();
+    let all = ["--all", "--runtime", "docker", "--json", &own];
+    for line in ["ls -l /app", "stat /app/target", "find /app", "mounts", "df"] {
+        let ran = root.run(&[&all[..], &["-c", line]].concat());
+        let text = ran.text();
+        assert!(ran.status == 0 && text.lines().count() >= 2, "{ran:?}");
+        let mut seen = BTreeSet::new();
+        for row in text.lines() {
+            let (head, rest) = row.split_once(',').unwrap();
+            assert!(row.contains("\"target\":") && !rest.contains("in_target"), "{line}: {row}");
+            seen.insert(head.to_owned());
+        }
+        assert_eq!(
+            seen,
+            ["solo-1", "solo-2"].map(|name| format!("{{\"in_target\":\"{name}\"")).into(),
+            "{line}"
+        );
+    }
+    let ran = root.run(&[&all[..], &["-c", "cat /nothing"]].concat());
+    assert!(ran.err.lines().all(|line| line.starts_with("{\"in_target\":\"solo-")), "{ran:?}");
 }
 
 #[test]
@@ -278,7 +371,7 @@ fn the_prompt_lists_tells_and_switches() {
     prompt.type_in(b"2\r");
     prompt.sees(&format!("solo-2[{}] web:/app$ ", second.pid));
     prompt.type_in(b"switch nobody\r");
-    prompt.sees("no container is named so");
+    prompt.sees("no container has this name");
     prompt.type_in(b"pwd\r");
     prompt.sees("\n/app\r\n");
 }

@@ -12,8 +12,8 @@ unsafe extern "C" {
     fn sigprocmask(how: c_int, set: *const [u64; 16], old: *mut [u64; 16]) -> c_int;
     fn memfd_create(name: *const c_char, flags: u32) -> c_int;
     fn fallocate(fd: c_int, mode: c_int, from: i64, length: i64) -> c_int;
-    fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
     fn listen(fd: c_int, backlog: c_int) -> c_int;
+    fn mmap(at: *mut u8, length: usize, protection: c_int, flags: c_int, fd: c_int, from: i64) -> *mut u8;
 }
 
 const SERVER: &str = "127.0.0.1:9000";
@@ -77,6 +77,17 @@ pub fn broken(words: &[String]) -> ! {
             check(unsafe { fallocate(file.as_raw_fd(), 0, 0, number() as i64) }, "fallocate");
             fs::remove_file("/tmp/log").unwrap();
             files.push(file);
+        }
+        // The same, that is mapped and not open, beside shared memory that has no name.
+        "deleted-mapped" => {
+            let file = File::create_new("/tmp/map").unwrap();
+            check(unsafe { fallocate(file.as_raw_fd(), 0, 0, number() as i64) }, "fallocate");
+            let file = File::open("/tmp/map").unwrap();
+            // PROT_READ; MAP_SHARED, MAP_SHARED and MAP_ANONYMOUS.
+            let of_file = unsafe { mmap(std::ptr::null_mut(), number(), 1, 1, file.as_raw_fd(), 0) };
+            let nameless = unsafe { mmap(std::ptr::null_mut(), 1 << 30, 1, 0x21, -1, 0) };
+            assert!(of_file as isize != -1 && nameless as isize != -1);
+            fs::remove_file("/tmp/map").unwrap();
         }
         // Connections are not accepted.
         "backlog" => {

@@ -100,6 +100,8 @@ fn make_box(args: &[String]) {
 
 fn namespaces(settings: &Settings, mode: &[String], up: c_int, down: c_int) -> ! {
     check(unsafe { prctl(1, 9 as c_ulong) }, "parent death signal");
+    // Not the terminal of whoever runs the tests: an attacker would type into it.
+    check(unsafe { setsid() }, "setsid");
     let mut flags = 0;
     for name in settings.get("ns").split(',') {
         flags |= match name {
@@ -246,11 +248,22 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
         "silent" => Some(Serving::Silence),
         "unread" => Some(Serving::Nothing),
         "endless" => Some(Serving::Endless),
+        "bottomless" => Some(Serving::Bottomless),
         _ => None,
     };
-    if let Some(serving) = serving {
+    if serving.is_some() || settings.get("fuse") == "dead" {
         fs::create_dir_all(format!("{root}/mnt")).unwrap();
+    }
+    // Its daemon is gone at once.
+    if settings.get("fuse") == "dead" {
+        drop(Daemon::mount(&format!("{root}/mnt"), Serving::Silence));
+    }
+    if let Some(serving) = serving {
         daemons.push(Daemon::mount(&format!("{root}/mnt"), serving));
+    }
+    if !settings.get("share").is_empty() {
+        fs::create_dir_all(format!("{root}/shared")).unwrap();
+        mounted(settings.get("share"), &format!("{root}/shared"), "none", BIND, "");
     }
     if settings.get("readonly") == "1" {
         mounted("none", root, "none", BIND | 0x21, "");

@@ -22,6 +22,7 @@ unsafe extern "C" {
     pub fn setresuid(real: u32, effective: u32, saved: u32) -> c_int;
     pub fn prctl(option: c_int, ...) -> c_int;
     pub fn fork() -> c_int;
+    pub fn setsid() -> c_int;
     pub fn pipe(ends: *mut c_int) -> c_int;
     pub fn read(fd: c_int, to: *mut u8, length: usize) -> isize;
     pub fn write(fd: c_int, from: *const u8, length: usize) -> isize;
@@ -30,6 +31,7 @@ unsafe extern "C" {
     pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     pub fn kill(pid: c_int, signal: c_int) -> c_int;
     pub fn pause() -> c_int;
+    pub fn mmap(at: *mut u8, length: usize, protection: c_int, flags: c_int, fd: c_int, from: i64) -> *mut u8;
     pub fn signal(number: c_int, handler: usize) -> usize;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     pub fn mknod(path: *const c_char, mode: u32, device: u64) -> c_int;
@@ -37,6 +39,8 @@ unsafe extern "C" {
     pub fn inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int;
     pub fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     pub fn dup(fd: c_int) -> c_int;
+    pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    pub fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
     pub fn ptrace(request: c_int, ...) -> c_long;
     pub fn capget(header: *const u32, data: *mut [u32; 3]) -> c_int;
     pub fn capset(header: *const u32, data: *const [u32; 3]) -> c_int;
@@ -46,6 +50,14 @@ unsafe extern "C" {
 pub const SYS_PIVOT_ROOT: c_long = 155;
 #[cfg(target_arch = "aarch64")]
 pub const SYS_PIVOT_ROOT: c_long = 41;
+#[cfg(target_arch = "x86_64")]
+pub const SYS_CLONE: c_long = 56;
+#[cfg(target_arch = "aarch64")]
+pub const SYS_CLONE: c_long = 220;
+#[cfg(target_arch = "x86_64")]
+pub const SYS_BRK: c_long = 12;
+#[cfg(target_arch = "aarch64")]
+pub const SYS_BRK: c_long = 214;
 #[cfg(target_arch = "x86_64")]
 pub const SYS_RENAMEAT2: c_long = 316;
 #[cfg(target_arch = "aarch64")]

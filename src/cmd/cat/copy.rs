@@ -5,8 +5,10 @@ use std::os::fd::BorrowedFd;
 
 use nix::Result;
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, copy_file_range, splice};
+use nix::fcntl::{FcntlArg, SpliceFFlags, copy_file_range, fcntl, splice};
 use nix::sys::stat::SFlag;
+
+use crate::sys::splice::Private;
 
 /// What one call moves: as much as the pipes of a session hold.
 const PIECE: usize = 1 << 20;
@@ -34,16 +36,13 @@ pub fn copy(
 ) -> std::result::Result<(), Failed> {
     to.flush().map_err(Failed::Write)?;
     let moved = match kind {
-        SFlag::S_IFIFO => in_kernel(|| {
-            splice(
-                input,
-                None,
-                stdout,
-                None,
-                PIECE,
-                SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_MORE,
-            )
-        }),
+        SFlag::S_IFIFO if of_pipe(input) => {
+            let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_MORE;
+            in_kernel(|| splice(input, None, stdout, None, PIECE, flags))
+        }
+        SFlag::S_IFIFO => {
+            Private::new(PIECE).and_then(|private| in_kernel(|| private.pass(input, None, stdout, PIECE)))
+        }
         // Nothing is lost by a large count here: it returns at the end of the file.
         SFlag::S_IFREG => in_kernel(|| copy_file_range(input, None, stdout, None, PIECE << 10)),
         _ => Ok(()),
@@ -54,6 +53,11 @@ pub fn copy(
         // nothing to move, since files of procfs say so although they have bytes.
         _ => pieces(input, |piece| to.write_all(piece).and_then(|()| to.flush()).map_err(Failed::Write)),
     }
+}
+
+/// Whether it is a pipe, of which nothing is asked of a file system.
+fn of_pipe(input: BorrowedFd) -> bool {
+    fcntl(input, FcntlArg::F_GETPIPE_SZ).is_ok()
 }
 
 /// Moves bytes until there are none.

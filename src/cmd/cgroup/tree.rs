@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cmd::{Fault, Result};
 use crate::sys::cgroupfs::{self, Hierarchy};
 use crate::sys::open::Refused;
-use crate::target::cgroup::Cgroup;
+use crate::target::cgroup::{Cgroup, Ownership};
 use crate::target::host::Host;
 
 /// Most of a cgroup's file that is read.
@@ -164,8 +164,9 @@ impl IsThere for std::result::Result<Vec<u8>, Refused> {
 
 /// What a cgroup is, in words: `the pod`, `the container`, `system.slice`.
 pub fn owner(path: &str) -> String {
-    let found = Cgroup::of_path(path);
-    match (found.id.is_some() || found.name.is_some(), found.pod_uid.is_some(), found.unit) {
+    // Only words: whoever gave the name.
+    let found = Cgroup::of_path(path, Ownership::ROOT);
+    match (found.is_container(), found.pod_uid.is_some(), found.unit) {
         (true, ..) => "the container".to_owned(),
         (_, true, _) => "the pod".to_owned(),
         (_, _, Some(unit)) => unit,

@@ -5,17 +5,20 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, readlinkat, splice};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::unistd::{Whence, lseek64};
 
 use super::meter::Meter;
 use super::{Options, copied_name};
-use crate::cmd::{Context, Fault, Result, Status};
-use crate::sys::open::special;
+use crate::cmd::{Context, Fault, Result, Status, refusal};
+use crate::sys::open::{Refused, special};
+use crate::sys::shared::{self, Shared};
+use crate::sys::splice::Private;
 use crate::sys::tar::{self, Kind, Member};
 use crate::sys::walk::{Step, Walk};
 
@@ -35,8 +38,13 @@ const STRETCH: u64 = 64 << 20;
 /// How long the sizes of what will be copied are looked for.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// Writes these paths and what is below them.
-pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<Status> {
+/// Writes these paths and what is below them. `of_node`: they are the node's, which the container shares this of.
+pub fn send(
+    cx: &mut Context,
+    options: &Options,
+    paths: &[OsString],
+    of_node: Option<Shared>,
+) -> Result<Status> {
     let stdout = std::io::stdout();
     let is_pipe = fstat(stdout.as_fd())
         .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFIFO);
@@ -44,8 +52,9 @@ pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<S
         meter: Meter::new(cx.progress.take()),
         cx,
         options,
+        of_node,
         to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?,
-        is_pipe,
+        private: if is_pipe { Private::new(PIECE).ok().map(Rc::new) } else { None },
         pending: Vec::with_capacity(2 * BUFFER),
         small: vec![0; SMALL + 1],
     };
@@ -65,8 +74,10 @@ pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<S
 struct Sender<'a> {
     cx: &'a mut Context,
     options: &'a Options,
+    of_node: Option<Shared>,
     to: OwnedFd,
-    is_pipe: bool,
+    /// Where its output is a pipe: the way of files into it.
+    private: Option<Rc<Private>>,
     /// What is not written yet.
     pending: Vec<u8>,
     small: Vec<u8>,
@@ -82,8 +93,13 @@ enum Opened {
 }
 
 impl Sender<'_> {
-    fn walk(&self, path: &OsString) -> Walk {
-        Walk::new(path, !self.options.no_dereference, self.options.one_file_system)
+    fn walk(&self, path: &OsString) -> std::result::Result<Walk, Refused> {
+        let follow = !self.options.no_dereference;
+        let walk = Walk::new(path, follow, self.options.one_file_system);
+        match &self.of_node {
+            None => Ok(walk),
+            Some(shared) => Ok(walk.at(shared::resolve(path, follow, shared)?)),
+        }
     }
 
     /// The bytes of all files, where they are told in time; else 0.
@@ -91,7 +107,7 @@ impl Sender<'_> {
         let begun = Instant::now();
         let mut total: u64 = 0;
         for path in paths {
-            let mut walk = self.walk(path);
+            let Ok(mut walk) = self.walk(path) else { continue };
             while let Some(step) = walk.step() {
                 if matches!(step, Step::Found)
                     && walk.kind() == libc::DT_REG
@@ -109,7 +125,13 @@ impl Sender<'_> {
 
     fn tree(&mut self, path: &OsString) -> Result<()> {
         let top = copied_name(path.as_bytes()).to_vec();
-        let mut walk = self.walk(path);
+        let mut walk = match self.walk(path) {
+            Ok(walk) => walk,
+            Err(refused) => {
+                self.cx.report(&refusal(path, refused));
+                return Ok(());
+            }
+        };
         while let Some(step) = walk.step() {
             match step {
                 Step::Failed(errno) => self.told("open", walk.path(), errno),
@@ -275,7 +297,7 @@ impl Sender<'_> {
         self.flush()?;
         let mut left = size;
         let mut position = 0;
-        let mut may_splice = self.is_pipe;
+        let mut private = self.private.clone();
         let mut buffer = Vec::new();
         // Up to here the file has bytes; beyond, perhaps a hole.
         let mut data_end = position;
@@ -290,12 +312,11 @@ impl Sender<'_> {
                 data_end = position + end;
             }
             let piece = usize::try_from(left.min(data_end - position)).unwrap_or(PIECE).min(PIECE);
-            let moved = if may_splice {
-                let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_MORE;
+            let moved = if let Some(way) = &private {
                 let mut from = position as libc::loff_t;
-                match splice(&*file, Some(&mut from), &self.to, None, piece, flags) {
+                match way.pass(&*file, Some(&mut from), &self.to, piece) {
                     Err(Errno::EINVAL) => {
-                        may_splice = false;
+                        private = None;
                         continue;
                     }
                     Err(Errno::EPIPE) => return Err(closed()),

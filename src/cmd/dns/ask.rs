@@ -107,7 +107,7 @@ fn ask(cx: &Context, wanted: &Wanted, config: &Config, name: &str, kind: Kind) -
     let names = if wanted.search { config.candidates(name) } else { vec![name.to_owned()] };
     let mut last = None;
     for full in &names {
-        let query = Query::new(full, kind, wanted.recursive)
+        let query = Query::new(full, kind, wanted.class, wanted.recursive)
             .map_err(|why| Fault::text("ask for", full, why).with_status(Status::USAGE.0))?;
         let reply = ask_servers(cx, wanted, config, query)?;
         let found = reply.message.section(Section::Answer).next().is_some();
@@ -193,8 +193,8 @@ fn rows(reply: &Reply, wanted: &Wanted, out: &mut Output<NoRow>) -> Result<()> {
         section: Section::Answer,
         name: query.name.clone(),
         ttl: 0,
-        class: "IN",
-        kind: query.kind.name().to_owned(),
+        class: query.class.name(),
+        kind: query.kind.name(),
         data: String::new(),
         value: crate::sys::dns::Value::Other,
     };
@@ -234,7 +234,7 @@ fn print(cx: &Context, reply: &Reply, wanted: &Wanted, out: &mut Output<NoRow>) 
     }
     let show = wanted.show;
     if show.question {
-        writeln!(to, ";{}  IN  {}", query.name, query.kind.name()).map_err(wrote)?;
+        writeln!(to, ";{}  {}  {}", query.name, query.class.name(), query.kind.name()).map_err(wrote)?;
     }
     let mut any = false;
     for section in [Section::Answer, Section::Authority, Section::Additional] {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::words::Wanted;
-use super::{Dns, ask, millis, server_text, status, wrote};
+use super::{Dns, ask, differ, millis, server_text, status, wrote};
 use crate::cmd::net::{Names, what_was_passed_over, why_not};
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::fault::errno_text;
@@ -12,7 +12,7 @@ use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
 use crate::out::{Align, Output};
 use crate::sys::dns::{Asked, Client, Kind, Outcome, code_name};
-use crate::sys::resolv::{Config, Source, localhost};
+use crate::sys::resolv::{Config, Ends, Order, Source};
 
 /// One step, or the verdict.
 #[derive(serde::Serialize)]
@@ -20,7 +20,7 @@ struct Step {
     step: usize,
     source: &'static str,
     name: String,
-    r#type: Option<&'static str>,
+    r#type: Option<String>,
     server: Option<String>,
     status: String,
     addresses: Vec<IpAddr>,
@@ -45,38 +45,35 @@ pub fn run(dns: &Dns, wanted: &Wanted, cx: &mut Context, out: &mut Output<NoRow>
     let mut found: Vec<IpAddr> = name.parse().into_iter().collect();
     let mut by = name.clone();
     let literal = !found.is_empty();
-    for source in &names.order.0 {
-        if !found.is_empty() {
-            break;
-        }
-        match source {
+    for (source, ends) in names.order.0.iter().filter(|_| !literal) {
+        let is_last = match source {
             Source::Files => {
                 let started = Instant::now();
                 found = names.hosts.lookup(name);
                 let status = if found.is_empty() { "no entry" } else { "found" };
                 steps.push(step("files", name, "/etc/hosts", status, &found, started.elapsed()));
+                if found.is_empty() { ends.missing } else { ends.found }
             }
-            Source::Dns => match localhost(name) {
-                Some(loopback) => {
-                    found = loopback.to_vec();
-                    let why = "found: never asked of a server (RFC 6761)";
-                    steps.push(step("loopback", name, "", why, &found, Duration::ZERO));
-                }
-                None => {
-                    let lookup = Client::new(&config).lookup(name, &[Kind::A, Kind::Aaaa], None);
-                    steps.extend(lookup.asked.iter().map(of_question));
-                    found = lookup.addresses;
-                    by = lookup.asked.last().map_or(by, |one| one.name.clone());
-                    asked = lookup.asked;
-                }
-            },
+            Source::Dns => {
+                let lookup = Client::new(&config).lookup(name, &[Kind::A, Kind::AAAA], None);
+                steps.extend(lookup.asked.iter().map(of_question));
+                let is_last = lookup.ends(*ends);
+                by = lookup.asked.last().map_or(by, |one| one.name.clone());
+                (found, asked) = (lookup.addresses, lookup.asked);
+                is_last
+            }
+        };
+        if is_last {
+            break;
         }
     }
     let took = began.elapsed();
     let verdict = if literal {
         format!("{name} is an address: nothing is looked up")
     } else {
-        verdict(name, &by, &found, &config, &asked, took)
+        let lookup = differ::Lookup { typed: name, by: &by, found: &found, asked: &asked };
+        let differs = differ::all(&lookup, &names, &config);
+        verdict(name, &by, &found, &config, &asked, took) + &differs
     };
     for (at, step) in steps.iter_mut().enumerate() {
         step.step = at + 1;
@@ -150,15 +147,6 @@ fn print(
     out: &mut Output<NoRow>,
 ) -> Result<()> {
     let to = out.bytes();
-    let order: Vec<&str> = names
-        .order
-        .0
-        .iter()
-        .map(|source| match source {
-            Source::Files => "files",
-            Source::Dns => "dns",
-        })
-        .collect();
     let search: Vec<String> = config
         .search
         .iter()
@@ -169,7 +157,7 @@ fn print(
     writeln!(
         to,
         ";; hosts: {}; servers {}; search {}; ndots:{} timeout:{} attempts:{}{}",
-        order.join(" "),
+        order(&names.order),
         servers.join(" "),
         if search.is_empty() { "-".to_owned() } else { search.join(" ") },
         config.ndots,
@@ -178,6 +166,9 @@ fn print(
         what_was_passed_over()
     )
     .map_err(wrote)?;
+    for (line, why) in &config.odd {
+        writeln!(to, ";; /etc/resolv.conf: '{}' {}", escape(line.as_bytes()), why.text()).map_err(wrote)?;
+    }
     let columns = [
         ("STEP", Align::Right),
         ("ASKED", Align::Left),
@@ -188,7 +179,7 @@ fn print(
     ];
     let mut table = Table::new(&columns, cx.tty);
     for step in steps {
-        let answer = if step.addresses.is_empty() || step.source == "loopback" {
+        let answer = if step.addresses.is_empty() {
             step.status.clone()
         } else {
             step.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -196,7 +187,7 @@ fn print(
         let cells = vec![
             step.step.to_string(),
             escape(step.name.as_bytes()),
-            step.r#type.unwrap_or("-").to_owned(),
+            step.r#type.clone().unwrap_or_else(|| "-".to_owned()),
             if step.shown_server.is_empty() { "-".to_owned() } else { step.shown_server.clone() },
             millis(Duration::from_secs_f64(step.time)),
             answer,
@@ -235,9 +226,6 @@ fn verdict(
     if silent > 0 {
         text.push_str(&format!("; {silent} had no reply"));
     }
-    if let Some(differs) = musl(typed, by, config, asked) {
-        text.push_str(&format!("; {differs}"));
-    }
     text
 }
 
@@ -258,23 +246,19 @@ fn why_earlier(typed: &str, by: &str, config: &Config) -> String {
     format!("came of ndots:{}: a trailing dot{fewer} would save them", config.ndots)
 }
 
-/// Where a program that is linked with musl would find something else: its resolver does not search for names that have
-/// `ndots` dots, and its search ends at the first name that exists without an address, or that no server can tell of.
-fn musl(typed: &str, by: &str, config: &Config, asked: &[Asked]) -> Option<String> {
-    if typed.matches('.').count() >= config.ndots && by != typed.trim_end_matches('.') {
-        return Some(format!(
-            "musl would not find it: it does not search for a name with {} or more dots",
-            config.ndots
-        ));
-    }
-    let first = asked.iter().map(|one| one.name.as_str()).find(|name| {
-        let mut outcomes = asked.iter().filter(|one| one.name == *name).map(|one| &one.outcome);
-        *name != by && outcomes.all(|outcome| matches!(outcome, Outcome::NoData | Outcome::Code(2)))
-    })?;
-    let name = escape(first.as_bytes());
-    let exists = asked.iter().any(|one| one.name == first && one.outcome == Outcome::NoData);
-    let why = if exists { "exists without an address" } else { "the servers fail on" };
-    Some(format!("musl would not find it: its search ends at {name}, which {why}"))
+/// The sources as nsswitch.conf has them.
+fn order(order: &Order) -> String {
+    let each = order.0.iter().map(|(source, ends)| {
+        let name = match source {
+            Source::Files => "files",
+            Source::Dns => "dns",
+        };
+        let Ends { found, missing, failed } = *ends;
+        let said = [(!found, "SUCCESS=continue"), (missing, "NOTFOUND=return"), (failed, "UNAVAIL=return")];
+        let said: Vec<&str> = said.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+        if said.is_empty() { name.to_owned() } else { format!("{name} [{}]", said.join(" ")) }
+    });
+    each.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -307,17 +291,6 @@ mod tests {
             "api.x 10.0.0.1 after 2 questions, 12.0 ms; 1 of them went to earlier names of the search list: api.x. would \
              save them"
         );
-        let told = say("api.b", 1, vec![("api.b", none()), ("api.b.a.x", found())]);
-        assert!(
-            told.ends_with("musl would not find it: it does not search for a name with 1 or more dots"),
-            "{told}"
-        );
-        for (outcome, why) in
-            [(Outcome::NoData, "which exists without"), (Outcome::Code(2), "the servers fail on")]
-        {
-            let told = say("api", 1, vec![("api.a.x", outcome), ("api.x", found())]);
-            assert!(told.contains("its search ends at api.a.x, ") && told.contains(why), "{told}");
-        }
         assert_eq!(say("api.", 1, vec![("api", found())]), "api 10.0.0.1 after 1 question, 12.0 ms");
     }
 }

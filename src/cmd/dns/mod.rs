@@ -1,6 +1,7 @@
 //! `dns`.
 
 mod ask;
+mod differ;
 mod explain;
 mod words;
 
@@ -28,7 +29,7 @@ mod status {
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Dns {
-    /// Name, TYPE (A AAAA ANY CAA CNAME MX NS PTR SOA SRV TXT), @SERVER, and +short +search +tcp +norecurse +time=N +tries=N
+    /// Name, TYPE (A, MX, HTTPS, … or TYPEn), class (IN CH HS), @SERVER, and +short +search +tcp +norecurse +time=N +tries=N
     /// +retry=N +noall +question +[no]answer +[no]authority +[no]additional +[no]comments +[no]stats, in any order.
     #[arg(value_name = "WORD")]
     words: Vec<String>,
@@ -56,10 +57,7 @@ pub struct Dns {
 }
 
 fn kind(text: &str) -> std::result::Result<dns::Kind, String> {
-    dns::Kind::parse(text).ok_or_else(|| {
-        let all: Vec<&str> = dns::Kind::ALL.iter().map(|(name, _)| *name).collect();
-        format!("it is {}", all.join(", "))
-    })
+    dns::Kind::parse(text).ok_or_else(|| format!("it is {}, … or TYPEn", dns::Kind::USUAL.join(", ")))
 }
 
 impl Command for Dns {
@@ -69,7 +67,7 @@ impl Command for Dns {
     const FIELDS: &'static [Field] = &[
         field("name", Kind::Text, "whose record it is; of a reply without records, what was asked for"),
         field("type", Kind::Text, "A, MX, …"),
-        more("class", Kind::Text, "IN"),
+        more("class", Kind::Text, "IN, CH or HS"),
         field("ttl", Kind::Seconds, "how long the record may be kept"),
         field(
             "data",
@@ -84,7 +82,7 @@ impl Command for Dns {
         more("size", Kind::Bytes, "the reply's length"),
         more("flags", Kind::List, "qr, aa, tc, rd, ra, ad, cd"),
         more("step", Kind::Number, "--explain: which step it is"),
-        more("source", Kind::Text, "--explain: files, dns, loopback, or verdict for the last row"),
+        more("source", Kind::Text, "--explain: files, dns, or verdict for the last row"),
         more("addresses", Kind::List, "--explain: what the step found"),
         more("verdict", Kind::Text, "--explain: what came of it, in words"),
     ];
@@ -104,9 +102,14 @@ impl Command for Dns {
     }
 
     fn complete(cx: &Completion) -> Option<Vec<String>> {
-        let kinds = dns::Kind::ALL.iter().map(|(name, _)| *name);
         let typed = !cx.word.is_empty();
-        Some(kinds.filter(|name| typed && name.starts_with(cx.word)).map(str::to_owned).collect())
+        Some(
+            dns::Kind::USUAL
+                .into_iter()
+                .filter(|name| typed && name.starts_with(cx.word))
+                .map(str::to_owned)
+                .collect(),
+        )
     }
 }
 
@@ -124,7 +127,9 @@ fn millis(time: std::time::Duration) -> String {
 fn server_text(server: std::net::SocketAddr) -> String {
     match server {
         std::net::SocketAddr::V6(v6) if v6.scope_id() != 0 => {
-            format!("{}%{}#{}", v6.ip(), v6.scope_id(), v6.port())
+            let zone = nix::net::if_::if_indextoname(v6.scope_id());
+            let zone = zone.map_or(v6.scope_id().to_string(), |name| name.to_string_lossy().into_owned());
+            format!("{}%{}#{}", v6.ip(), crate::out::name::escape(zone.as_bytes()), v6.port())
         }
         other => format!("{}#{}", other.ip(), other.port()),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cmd::{Fault, Result, nearest_of};
 use crate::out::name::escape;
-use crate::sys::dns::{Kind, Section};
+use crate::sys::dns::{Class, Kind, Section};
 
 /// The most questions of one line.
 const MAX_QUESTIONS: usize = 256;
@@ -39,6 +39,8 @@ impl Show {
 pub struct Wanted {
     /// Names and what is asked of each.
     pub questions: Vec<(String, Kind)>,
+    /// In which class.
+    pub class: Class,
     /// `@SERVER`.
     pub server: Option<String>,
     /// Data of answers alone.
@@ -86,6 +88,7 @@ impl Wanted {
         let show = Show { question: false, sections: [true; 3], comments: true, stats: true };
         let mut wanted = Self {
             questions: Vec::new(),
+            class: Class::In,
             server: None,
             short: false,
             tcp: None,
@@ -107,17 +110,21 @@ impl Wanted {
                 (None, None) => bare.push(word.as_str()),
             }
         }
-        let is_name = |word: &&str| Kind::parse(word).is_none() && !word.eq_ignore_ascii_case("in");
+        let is_name = |word: &&str| Kind::parse(word).is_none() && Class::parse(word).is_none();
         if !bare.is_empty() && !bare.iter().any(is_name) && names.is_empty() && reverse.is_empty() {
             // Where every word could be a type, the first is a name: a host may be called mx.
             typed.push((bare.remove(0), None));
         }
         for word in bare {
-            // A class is taken where dig takes it, and there is but one.
-            if word.eq_ignore_ascii_case("in") {
+            if let Some(class) = Class::parse(word) {
+                wanted.class = class;
                 continue;
             }
             match (Kind::parse(word), typed.last_mut()) {
+                (None, Some(_)) if is_like_a_type(word) => {
+                    return Err(Fault::usage(format!("{word} is no record type"))
+                        .with_hint(format!("TYPEn takes any number; -q {word} asks for a name like that")));
+                }
                 (Some(kind), Some((_, own @ None))) => *own = Some(kind),
                 (Some(kind), None) => all = Some(kind),
                 _ => typed.push((word, None)),
@@ -128,7 +135,10 @@ impl Wanted {
         wanted.questions =
             typed.into_iter().map(|(name, own)| (name.to_owned(), own.unwrap_or(default))).collect();
         for address in reverse {
-            wanted.questions.push((reversed(address)?, all.unwrap_or(Kind::Ptr)));
+            wanted.questions.push((reversed(address)?, all.unwrap_or(Kind::PTR)));
+        }
+        if wanted.questions.iter().any(|(_, kind)| kind.is_transfer()) {
+            return Err(Fault::usage("dns transfers no zones: AXFR and IXFR are not supported"));
         }
         match wanted.questions.len() {
             0 => Err(Fault::usage("the name is missing: dns NAME [TYPE] [@SERVER]")),
@@ -192,6 +202,12 @@ fn known(name: &str) -> Option<(&'static str, bool)> {
     }
 }
 
+/// Whether a word behind a name is rather a type than a second name: in capitals, without a dot.
+fn is_like_a_type(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-')
+}
+
 fn unknown(name: &str) -> Fault {
     let fault = Fault::usage(format!("unknown option '+{}'", escape(name.as_bytes())));
     let plain = name.strip_prefix("no").unwrap_or(name);
@@ -235,18 +251,27 @@ mod tests {
 
     #[test]
     fn words_come_in_any_order() {
-        let one = |name: &str, kind| vec![(name.to_owned(), kind)];
+        let kind = |name: &str| Kind::parse(name).unwrap();
+        let one = |name: &str, type_: &str| vec![(name.to_owned(), kind(type_))];
         for (line, questions) in [
-            ("a.b", one("a.b", Kind::A)),
-            ("a.b mx", one("a.b", Kind::Mx)),
-            ("TXT a.b", one("a.b", Kind::Txt)),
-            ("@10.0.0.1 a.b +short IN ns", one("a.b", Kind::Ns)),
-            ("mx", one("mx", Kind::A)),
-            ("mx mx", one("mx", Kind::Mx)),
-            ("ns x y mx z", vec![("x".into(), Kind::Ns), ("y".into(), Kind::Mx), ("z".into(), Kind::Ns)]),
+            ("a.b", one("a.b", "A")),
+            ("a.b mx", one("a.b", "MX")),
+            ("TXT a.b", one("a.b", "TXT")),
+            ("@10.0.0.1 a.b +short IN ns", one("a.b", "NS")),
+            ("mx", one("mx", "A")),
+            ("a.b HTTPS", one("a.b", "HTTPS")),
+            ("a.b type65280", one("a.b", "TYPE65280")),
+            ("web WEB.test", vec![("web".into(), Kind::A), ("WEB.test".into(), Kind::A)]),
+            ("WEB", one("WEB", "A")),
+            ("mx mx", one("mx", "MX")),
+            (
+                "ns x y mx z",
+                vec![("x".into(), kind("NS")), ("y".into(), kind("MX")), ("z".into(), kind("NS"))],
+            ),
         ] {
             assert_eq!(parse(line).unwrap().questions, questions, "{line}");
         }
+        assert_eq!(parse("CH TXT version.bind").unwrap().class, Class::Ch);
         let wanted = parse("a +noall +ans +notcp +time=2 +retry=0 @x").unwrap();
         assert_eq!(wanted.show.sections, [true, false, false]);
         assert!(!wanted.show.stats && !wanted.show.comments);
@@ -266,6 +291,8 @@ mod tests {
             ("a +time=x", "+time=N takes a number from 1 to 300"),
             ("a +tries=0", "+tries=N takes a number from 1 to 10"),
             ("a +short=1", "+short takes no value"),
+            ("web FOO", "FOO is no record type (TYPEn takes any number; -q FOO asks for a name like that)"),
+            ("a axfr", "AXFR and IXFR are not supported"),
         ] {
             let fault = parse(line).unwrap_err();
             assert!(fault.status == 2 && fault.to_string().contains(words), "{line}: {fault}");

@@ -1,11 +1,13 @@
 //! The container as the checks outside see it: processes, mounts, cgroup, sockets; each read once, when first asked for.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
 
 use crate::cmd::cgroup;
 use crate::cmd::{Context, Watch};
 use crate::sys::idmap::IdMap;
 use crate::sys::netlink::{self, diag};
+use crate::sys::proc::files::Mapped;
 use crate::sys::proc::{Reader, Stat, Status};
 
 /// Processes that are looked at; of more the rest is left out, and said.
@@ -95,6 +97,16 @@ impl<'a> Facts<'a> {
         let nodes = own("1").or_else(|| own("self"));
         let targets = self.link(self.target(), &name).ok().map(std::path::PathBuf::from);
         targets.is_some() && targets == nodes
+    }
+
+    /// What a process has mapped; none where the kernel refuses it.
+    pub fn mapped(&self, pid: i32) -> Vec<Mapped> {
+        self.reader.borrow_mut().mapped(pid).map(|(all, _)| all).unwrap_or_default()
+    }
+
+    /// The devices of the target's mounts.
+    pub fn mounted_devices(&self) -> HashSet<(u32, u32)> {
+        self.reader.borrow_mut().mounted_devices(self.target()).unwrap_or_default()
     }
 
     /// Who runs a process, as the container counts: effective user and group.

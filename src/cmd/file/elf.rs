@@ -156,7 +156,8 @@ fn libc_of(interpreter: &str) -> Option<&'static str> {
     }
 }
 
-fn machine(number: u16) -> String {
+/// A machine's name, by its number in `e_machine`.
+pub fn machine(number: u16) -> String {
     let known = match number {
         abi::EM_X86_64 => "x86-64",
         abi::EM_386 => "Intel 80386",

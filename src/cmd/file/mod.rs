@@ -27,6 +27,7 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Name, Output};
 
+pub(crate) use elf::machine;
 use sample::Sample;
 
 /// Tell what kind of file each is.

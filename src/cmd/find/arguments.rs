@@ -3,22 +3,25 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 
-use super::expression::{Clock, Permissions};
+use super::expression::{Bits, Clock, Permissions};
 use super::parse::Numeric;
 use crate::cmd::grep::{Flavour, Syntax, put};
+use crate::out::units;
 
 /// What arguments ask of the container.
 pub trait Lookup {
-    /// A file's time.
+    /// What time it is.
+    fn now(&self) -> (i64, u32);
+    /// A file's time; `follow` goes through a link.
     ///
     /// # Errors
     /// A sentence, where it can't be had.
-    fn time(&self, path: &OsStr, clock: Clock) -> Result<(i64, u32), String>;
+    fn time(&self, path: &OsStr, clock: Clock, follow: bool) -> Result<(i64, u32), String>;
     /// A file's device and inode.
     ///
     /// # Errors
     /// A sentence, where they can't be had.
-    fn identity(&self, path: &OsStr) -> Result<((u32, u32), u64), String>;
+    fn identity(&self, path: &OsStr, follow: bool) -> Result<((u32, u32), u64), String>;
     /// A user's id.
     ///
     /// # Errors
@@ -129,23 +132,26 @@ pub fn types(letters: &[u8]) -> Result<u32, String> {
 ///
 /// # Errors
 /// A sentence where it is no mode.
-pub fn permissions(text: &str) -> Result<(Permissions, u32), String> {
+pub fn permissions(text: &str) -> Result<(Permissions, Bits), String> {
     let (how, mode) = match text.as_bytes().first() {
         Some(b'-') => (Permissions::All, &text[1..]),
         Some(b'/') => (Permissions::Any, &text[1..]),
         _ => (Permissions::Equal, text),
     };
-    let bits = if mode.starts_with(|first: char| first.is_ascii_digit()) {
-        u32::from_str_radix(mode, 8).ok().filter(|bits| *bits <= 0o7777)
-    } else {
-        mode.split(',').try_fold(0, symbolic)
+    let bits = |of_directory: bool| {
+        if mode.starts_with(|first: char| first.is_ascii_digit()) {
+            u32::from_str_radix(mode, 8).ok().filter(|bits| *bits <= 0o7777)
+        } else {
+            mode.split(',').try_fold(0, |mode, clause| symbolic(mode, clause, of_directory))
+        }
     };
-    bits.map(|bits| (how, bits))
+    let both = bits(false).zip(bits(true));
+    both.map(|(of_files, of_directories)| (how, Bits { of_files, of_directories }))
         .ok_or_else(|| format!("invalid mode '{}'", super::parse::shown(text.as_bytes())))
 }
 
 /// One clause of a symbolic mode, as in chmod(1), on top of `mode`.
-fn symbolic(mut mode: u32, clause: &str) -> Option<u32> {
+fn symbolic(mut mode: u32, clause: &str, of_directory: bool) -> Option<u32> {
     let at = clause.find(['+', '-', '='])?;
     let (who, mut rest) = clause.split_at(at);
     let mut whose = 0;
@@ -172,7 +178,7 @@ fn symbolic(mut mode: u32, clause: &str) -> Option<u32> {
                 'w' => 0o222,
                 'x' => 0o111,
                 'X' => {
-                    if mode & 0o111 != 0 {
+                    if of_directory || mode & 0o111 != 0 {
                         0o111
                     } else {
                         0
@@ -196,10 +202,13 @@ fn symbolic(mut mode: u32, clause: &str) -> Option<u32> {
     Some(mode)
 }
 
-/// A time in UTC: `2026-01-31`, `2026-01-31 12:30[:05]`, with `T` and `Z` too, or `@SECONDS`.
-pub fn moment(text: &str) -> Option<(i64, u32)> {
+/// A time in UTC: `2026-01-31`, `2026-01-31 12:30[:05]`, with `T` and `Z` too, `@SECONDS`, `1 hour ago`, `yesterday`.
+pub fn moment(text: &str, now: (i64, u32)) -> Option<(i64, u32)> {
     if let Some(seconds) = text.strip_prefix('@') {
         return seconds.parse().ok().map(|seconds| (seconds, 0));
+    }
+    if let Some(moment) = relative(text, now) {
+        return Some(moment);
     }
     let text = text.strip_suffix('Z').unwrap_or(text);
     let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "0:0"));
@@ -213,14 +222,63 @@ pub fn moment(text: &str) -> Option<(i64, u32)> {
     if !is_date || !is_time {
         return None;
     }
-    // Days since 1970, the inverse of `units::utc`, after Howard Hinnant's published algorithm.
-    let (month, day) = (month as i64, day as i64);
-    let year = year as i64 - i64::from(month <= 2);
+    let days = days(year as i64, month as i64, day as i64);
+    Some((days * 86_400 + (hour * 3600 + minute * 60 + second) as i64, 0))
+}
+
+/// Days since 1970, the inverse of `units::utc`, after Howard Hinnant's published algorithm. A day beyond the month's last
+/// is one of the next month.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let year_of_era = year.rem_euclid(400);
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = year.div_euclid(400) * 146_097 + day_of_era - 719_468;
-    Some((days * 86_400 + (hour * 3600 + minute * 60 + second) as i64, 0))
+    year.div_euclid(400) * 146_097 + day_of_era - 719_468
+}
+
+/// `now`, `yesterday`, `2 hours ago`, `-3 days`, `last week`.
+fn relative(text: &str, now: (i64, u32)) -> Option<(i64, u32)> {
+    let mut words = text.split_ascii_whitespace();
+    let first = words.next()?;
+    let sign = if text.trim_end().ends_with(" ago") { -1 } else { 1 };
+    let (count, unit) = match first {
+        "now" | "today" => (0, "day"),
+        "yesterday" => (-1, "day"),
+        "tomorrow" => (1, "day"),
+        "last" => (-1, words.next()?),
+        "next" => (1, words.next()?),
+        "a" | "an" => (1, words.next()?),
+        number => match number.parse::<i64>() {
+            Ok(count) => (count, words.next()?),
+            Err(_) => (1, number),
+        },
+    };
+    match words.next() {
+        None => {}
+        Some("ago") if words.next().is_none() => {}
+        Some(_) => return None,
+    }
+    let count = count.checked_mul(sign)?;
+    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+        "sec" | "second" => 1,
+        "min" | "minute" => 60,
+        "hour" => 3600,
+        "day" => 86_400,
+        "week" => 7 * 86_400,
+        "fortnight" => 14 * 86_400,
+        "month" => return months(count, now),
+        "year" => return months(count.checked_mul(12)?, now),
+        _ => return None,
+    };
+    Some((now.0.checked_add(count.checked_mul(seconds)?)?, now.1))
+}
+
+/// So many months from a time, at the same day and hour.
+fn months(count: i64, now: (i64, u32)) -> Option<(i64, u32)> {
+    let utc = units::utc(now.0);
+    let month = utc.year.checked_mul(12)?.checked_add(i64::from(utc.month) - 1)?.checked_add(count)?;
+    let days = days(month.div_euclid(12), month.rem_euclid(12) + 1, 1) + i64::from(utc.day) - 1;
+    Some((days.checked_mul(86_400)?.checked_add(now.0.rem_euclid(86_400))?, now.1))
 }
 
 /// A known name of a syntax.
@@ -308,8 +366,11 @@ mod tests {
             ("-o+t", Permissions::All, 0o1000),
             ("-g=s", Permissions::All, 0o2000),
         ] {
-            assert_eq!(permissions(text), Ok((how, mode)), "{text}");
+            let bits = Bits { of_files: mode, of_directories: mode };
+            assert_eq!(permissions(text), Ok((how, bits)), "{text}");
         }
+        let bits = Bits { of_files: 0, of_directories: 0o100 };
+        assert_eq!(permissions("-u+X"), Ok((Permissions::All, bits)));
         for text in ["9", "17777", "u", "z+w", "u+z", "-", ""] {
             assert!(permissions(text).is_err(), "{text}");
         }
@@ -320,12 +381,27 @@ mod tests {
         assert_eq!(size("+5k"), Ok((Numeric { sign: Ordering::Greater, value: 5 }, 1024)));
         assert_eq!(size("-1"), Ok((Numeric { sign: Ordering::Less, value: 1 }, 512)));
         assert!(size("1q").is_err_and(|why| why.contains("'q'")) && size("k").is_err() && size("").is_err());
-        assert_eq!(moment("2000-03-01"), Some((951_868_800, 0)));
-        assert_eq!(moment("1970-01-01 00:01:02"), Some((62, 0)));
-        assert_eq!(moment("1969-12-31T23:59Z"), Some((-60, 0)));
-        assert_eq!(moment("@-5"), Some((-5, 0)));
-        for text in ["yesterday", "2026-13-01", "2026-01-01 25:00", "2026", ""] {
-            assert_eq!(moment(text), None, "{text}");
+        // 2000-03-31 00:00:10.
+        let now = (954_460_810, 7);
+        for (text, wanted) in [
+            ("2000-03-01", (951_868_800, 0)),
+            ("1970-01-01 00:01:02", (62, 0)),
+            ("1969-12-31T23:59Z", (-60, 0)),
+            ("@-5", (-5, 0)),
+            ("now", now),
+            ("yesterday", (now.0 - 86_400, 7)),
+            ("1 hour ago", (now.0 - 3600, 7)),
+            ("-2 days", (now.0 - 172_800, 7)),
+            ("2 weeks ago", (now.0 - 14 * 86_400, 7)),
+            ("hour ago", (now.0 - 3600, 7)),
+            // There is no 31st of February 2000: it is the 2nd of March.
+            ("1 month ago", (951_955_210, 7)),
+            ("last year", (922_838_410, 7)),
+        ] {
+            assert_eq!(moment(text, now), Some(wanted), "{text}");
+        }
+        for text in ["soon", "1 parsec ago", "1 hour before", "2026-13-01", "2026-01-01 25:00", "2026", ""] {
+            assert_eq!(moment(text, now), None, "{text}");
         }
         assert_eq!(types(b"f,d"), Ok(1 << libc::DT_REG | 1 << libc::DT_DIR));
         assert!(types(b"q").is_err() && types(b"f,").is_err() && number("").is_err() && number("x").is_err());

@@ -33,6 +33,24 @@ pub enum Clock {
     Birth,
 }
 
+/// Until when ages are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Until now.
+    Now,
+    /// Until the end of today.
+    DayEnd,
+}
+
+/// Permissions that are asked for: `X` is other for directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    /// Of what is no directory.
+    pub of_files: u32,
+    /// Of directories.
+    pub of_directories: u32,
+}
+
 /// How permissions are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permissions {
@@ -66,13 +84,13 @@ pub enum Test {
     /// Units of so many bytes, begun ones too.
     Size(Numeric<u64>, u64),
     /// Whole days ago.
-    Days(Clock, Numeric<f64>),
+    Days(Clock, Numeric<f64>, Until),
     /// Minutes ago.
-    Minutes(Clock, Numeric<f64>),
+    Minutes(Clock, Numeric<f64>, Until),
     /// A time after this one.
     After(Clock, (i64, u32)),
     /// Permissions.
-    Mode(Permissions, u32),
+    Mode(Permissions, Bits),
     /// The owner's id.
     Uid(Numeric<u64>),
     /// The group's id.

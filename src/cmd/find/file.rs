@@ -135,15 +135,7 @@ impl<'a> File<'a> {
                 use nix::fcntl::OFlag;
                 use std::os::fd::AsFd;
                 let fd = self.walk.open(OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-                let mut buffer = [0; 1024];
-                let mut position = dir::Position::default();
-                loop {
-                    match position.next(fd.as_fd(), &mut buffer)? {
-                        None => return Ok(true),
-                        Some(entry) if matches!(entry.name.to_bytes(), b"." | b"..") => {}
-                        Some(_) => return Ok(false),
-                    }
-                }
+                dir::is_empty(fd.as_fd())
             }
             _ => Ok(false),
         }
@@ -172,11 +164,11 @@ pub fn base(path: &[u8]) -> &[u8] {
     }
 }
 
-/// The facts of a file by its path alone, links followed.
+/// The facts of a file by its path alone.
 ///
 /// # Errors
 /// As statx(2).
-pub fn of_path(path: &OsStr) -> nix::Result<libc::statx> {
+pub fn of_path(path: &OsStr, follow: bool) -> nix::Result<libc::statx> {
     let path = std::ffi::CString::new(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
-    dir::statx(None, &path, true, ALL)
+    dir::statx(None, &path, follow, ALL)
 }

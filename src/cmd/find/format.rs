@@ -1,6 +1,7 @@
 //! The formats of `-printf`.
 
 use super::expression::Clock;
+use crate::out::date;
 
 /// A format that is ready to be printed.
 #[derive(Debug)]
@@ -89,9 +90,6 @@ pub struct Layout {
 
 /// The widest field.
 const WIDEST: usize = 4096;
-
-/// Parts of a time that are known, of strftime(3).
-const TIME_PARTS: &[u8] = b"@HIklMprSTXZaAbBcdDehjmUwWxyY+sFRnC";
 
 impl Format {
     /// Reads a format.
@@ -225,7 +223,7 @@ fn field(text: &[u8]) -> Result<(Field, &[u8]), String> {
             let Some((&part, rest)) = rest.split_first() else {
                 return Err("the format of -printf ends within a %".to_owned());
             };
-            if !TIME_PARTS.contains(&part) {
+            if !date::PARTS.contains(&part) {
                 return Err(unknown(&[letter, part]));
             }
             return Ok((Field::TimePart(clock(letter), part), rest));

@@ -20,9 +20,9 @@ use crate::out::{Field, Kind, Output};
 ///
 /// Paths, then an expression as in GNU find: tests -name -iname -path -ipath -lname -regex -type -xtype -size -empty
 /// -mtime -mmin -atime -amin -ctime -cmin -newer -newerXY -perm -user -uid -group -gid -nouser -nogroup -links -inum
-/// -samefile -readable -writable -executable -true -false; -maxdepth -mindepth -depth -xdev -prune -quit; actions -print
-/// -print0 -printf -ls; operators ! -not -a -and -o -or , ( ). -H follows links that are named; links below are not
-/// followed. Nothing is run and nothing deleted. Times are UTC.
+/// -samefile -readable -writable -executable -true -false; -daystart -maxdepth -mindepth -depth -xdev -prune -quit;
+/// actions -print -print0 -printf -ls; operators ! -not -a -and -o -or , ( ). -H follows links that are named; links below
+/// are not followed. Nothing is run and nothing deleted. Times are UTC.
 #[derive(clap::Parser)]
 pub struct Find {
     /// Paths and the expression.

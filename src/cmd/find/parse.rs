@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::arguments::{self, Lookup};
-use super::expression::{Clock, Expression, Test};
+use super::expression::{Clock, Expression, Test, Until};
 use super::format::Format;
 use crate::cmd::nearest_of;
 use crate::sys::fnmatch::Fnmatch;
@@ -62,6 +62,7 @@ const PLAIN: &[&str] = &[
     "-ls",
     "-prune",
     "-quit",
+    "-daystart",
     "-depth",
     "-d",
     "-xdev",
@@ -181,6 +182,7 @@ pub fn parse(words: &[OsString], lookup: &dyn Lookup) -> Result<Search, String> 
             one_file_system: false,
         },
         regex_type: "emacs".to_owned(),
+        until: Until::Now,
     };
     if parser.peek().is_some() {
         parser.search.expression = parser.list()?;
@@ -198,6 +200,8 @@ struct Parser<'a> {
     depth: usize,
     search: Search,
     regex_type: String,
+    /// Until when the ages of the tests that follow are counted.
+    until: Until,
 }
 
 impl<'a> Parser<'a> {
@@ -347,6 +351,10 @@ impl<'a> Parser<'a> {
             b"-ls" => Test::Ls,
             b"-prune" => Test::Prune,
             b"-quit" => Test::Quit,
+            b"-daystart" => {
+                self.until = Until::DayEnd;
+                Test::True
+            }
             b"-depth" | b"-d" => {
                 self.search.depth_first = true;
                 Test::True
@@ -359,19 +367,24 @@ impl<'a> Parser<'a> {
         })
     }
 
+    /// A time of a file that an argument names: of a link itself, unless links are followed.
+    fn time(&self, path: &OsStr, clock: Clock) -> Result<(i64, u32), String> {
+        self.lookup.time(path, clock, self.search.follow)
+    }
+
     /// A predicate with its argument. An empty error is told as an invalid argument.
     fn valued(&mut self, word: &[u8], value: &OsStr) -> Result<Test, String> {
         let bytes = value.as_bytes();
         let text = || value.to_str().ok_or_else(String::new);
         if let Some((of, than)) = is_newer(word) {
             let time = match than {
-                None => arguments::moment(text()?).ok_or_else(|| {
+                None => arguments::moment(text()?, self.lookup.now()).ok_or_else(|| {
                     format!(
-                        "'{}' is no time that is known: 2026-01-31, 2026-01-31 12:30:00, @SECONDS",
+                        "'{}' is no time that is known: 2026-01-31, 2026-01-31 12:30:00, @SECONDS, 1 hour ago",
                         shown(bytes)
                     )
                 })?,
-                Some(clock) => self.lookup.time(value, clock)?,
+                Some(clock) => self.time(value, clock)?,
             };
             return Ok(Test::After(of, time));
         }
@@ -395,15 +408,15 @@ impl<'a> Parser<'a> {
                 let (size, unit) = arguments::size(text()?)?;
                 Test::Size(size, unit)
             }
-            b"-mtime" => Test::Days(Clock::Modification, arguments::fraction(text()?)?),
-            b"-atime" => Test::Days(Clock::Access, arguments::fraction(text()?)?),
-            b"-ctime" => Test::Days(Clock::Change, arguments::fraction(text()?)?),
-            b"-mmin" => Test::Minutes(Clock::Modification, arguments::fraction(text()?)?),
-            b"-amin" => Test::Minutes(Clock::Access, arguments::fraction(text()?)?),
-            b"-cmin" => Test::Minutes(Clock::Change, arguments::fraction(text()?)?),
-            b"-newer" => Test::After(Clock::Modification, self.lookup.time(value, Clock::Modification)?),
-            b"-anewer" => Test::After(Clock::Access, self.lookup.time(value, Clock::Modification)?),
-            b"-cnewer" => Test::After(Clock::Change, self.lookup.time(value, Clock::Modification)?),
+            b"-mtime" => Test::Days(Clock::Modification, arguments::fraction(text()?)?, self.until),
+            b"-atime" => Test::Days(Clock::Access, arguments::fraction(text()?)?, self.until),
+            b"-ctime" => Test::Days(Clock::Change, arguments::fraction(text()?)?, self.until),
+            b"-mmin" => Test::Minutes(Clock::Modification, arguments::fraction(text()?)?, self.until),
+            b"-amin" => Test::Minutes(Clock::Access, arguments::fraction(text()?)?, self.until),
+            b"-cmin" => Test::Minutes(Clock::Change, arguments::fraction(text()?)?, self.until),
+            b"-newer" => Test::After(Clock::Modification, self.time(value, Clock::Modification)?),
+            b"-anewer" => Test::After(Clock::Access, self.time(value, Clock::Modification)?),
+            b"-cnewer" => Test::After(Clock::Change, self.time(value, Clock::Modification)?),
             b"-perm" => {
                 let (how, mode) = arguments::permissions(text()?)?;
                 Test::Mode(how, mode)
@@ -415,7 +428,7 @@ impl<'a> Parser<'a> {
             b"-links" => Test::Links(arguments::number(text()?)?),
             b"-inum" => Test::Inode(arguments::number(text()?)?),
             b"-samefile" => {
-                let (device, inode) = self.lookup.identity(value)?;
+                let (device, inode) = self.lookup.identity(value, self.search.follow)?;
                 Test::Same(device, inode)
             }
             b"-maxdepth" => {
@@ -438,7 +451,6 @@ fn refused(word: &[u8]) -> Option<&'static str> {
         b"-delete" => "nsdbg deletes nothing",
         b"-fprint" | b"-fprint0" | b"-fprintf" | b"-fls" => "redirect the output",
         b"-follow" | b"-L" => "links below a directory are not followed",
-        b"-daystart" => "times are counted from now",
         b"-fstype" | b"-context" | b"-used" | b"-files0-from" => "it is not among what nsdbg's find has",
         _ => return None,
     })

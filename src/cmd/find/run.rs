@@ -8,13 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 
 use super::arguments::Lookup;
-use super::expression::{Clock, Expression, Permissions, Test};
+use super::expression::{Clock, Expression, Permissions, Test, Until};
 use super::file::{File, of_path, time};
 use super::parse::{Numeric, Search, parse, shown};
 use super::show;
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::Output;
 use crate::out::fault::errno_text;
+use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
 use crate::sys::walk::{Step, Walk};
 
@@ -22,26 +23,33 @@ use crate::sys::walk::{Step, Walk};
 const PIECE: usize = 64 << 10;
 
 /// The container's files and users, as arguments ask for them.
-struct Container<'a>(&'a Context);
+struct Container<'a> {
+    cx: &'a Context,
+    now: (i64, u32),
+}
 
 impl Lookup for Container<'_> {
-    fn time(&self, path: &OsStr, clock: Clock) -> std::result::Result<(i64, u32), String> {
-        let stat = stat(path)?;
+    fn now(&self) -> (i64, u32) {
+        self.now
+    }
+
+    fn time(&self, path: &OsStr, clock: Clock, follow: bool) -> std::result::Result<(i64, u32), String> {
+        let stat = stat(path, follow)?;
         time(&stat, clock)
             .ok_or_else(|| format!("the time of birth of {} is not known", shown(path.as_bytes())))
     }
 
-    fn identity(&self, path: &OsStr) -> std::result::Result<((u32, u32), u64), String> {
-        stat(path).map(|stat| ((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino))
+    fn identity(&self, path: &OsStr, follow: bool) -> std::result::Result<((u32, u32), u64), String> {
+        stat(path, follow).map(|stat| ((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino))
     }
 
     fn user(&self, name: &str) -> std::result::Result<Numeric<u64>, String> {
-        let id = self.0.users().user_named(name).map(|user| user.uid);
+        let id = self.cx.users().user_named(name).map(|user| user.uid);
         known(id, name).ok_or_else(|| format!("'{}' is not the name of a known user", shown(name.as_bytes())))
     }
 
     fn group(&self, name: &str) -> std::result::Result<Numeric<u64>, String> {
-        let id = self.0.users().group_named(name).map(|group| group.gid);
+        let id = self.cx.users().group_named(name).map(|group| group.gid);
         known(id, name)
             .ok_or_else(|| format!("'{}' is not the name of a known group", shown(name.as_bytes())))
     }
@@ -53,8 +61,13 @@ fn known(id: Option<u32>, name: &str) -> Option<Numeric<u64>> {
     Some(Numeric { sign: Ordering::Equal, value: u64::from(value) })
 }
 
-fn stat(path: &OsStr) -> std::result::Result<libc::statx, String> {
-    of_path(path).map_err(|errno| format!("stat {}: {}", shown(path.as_bytes()), errno_text(errno as i32)))
+/// The facts of a file that an argument names; of a link that leads nowhere its own.
+fn stat(path: &OsStr, follow: bool) -> std::result::Result<libc::statx, String> {
+    let facts = match of_path(path, follow) {
+        Err(Errno::ENOENT) if follow => of_path(path, false),
+        other => other,
+    };
+    facts.map_err(|errno| format!("stat {}: {}", shown(path.as_bytes()), errno_text(errno as i32)))
 }
 
 /// One run of `find`.
@@ -83,7 +96,9 @@ enum Failed {
 /// # Errors
 /// Usage faults, and where standard output cannot be written.
 pub fn run(words: &[OsString], cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-    let mut search = parse(words, &Container(cx)).map_err(Fault::usage)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = (now.as_secs() as i64, now.subsec_nanos());
+    let mut search = parse(words, &Container { cx, now }).map_err(Fault::usage)?;
     let json = out.is_json();
     if json && search.expression.has_format() {
         return Err(Fault::usage("-printf prints no rows: it can't be had with --json"));
@@ -99,12 +114,11 @@ pub fn run(words: &[OsString], cx: &mut Context, out: &mut Output<NoRow>) -> Res
             other => Expression::And(vec![other, print]),
         };
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut run = Run {
         search: &search,
         out,
         buffer: Vec::new(),
-        now: (now.as_secs() as i64, now.subsec_nanos()),
+        now,
         start: Vec::new(),
         prune: false,
         quit: false,
@@ -124,7 +138,8 @@ impl Run<'_> {
     fn from(&mut self, path: &OsStr, cx: &mut Context) -> Result<()> {
         self.start = path.as_bytes().to_vec();
         let search = self.search;
-        let mut walk = Walk::new(path, search.follow, search.one_file_system).max_depth(search.max_depth);
+        let mut walk =
+            Walk::new(path, search.follow, search.one_file_system).max_depth(search.max_depth).falls_back();
         while let Some(step) = walk.step() {
             let is_directory = walk.kind() == libc::DT_DIR;
             let evaluates = match step {
@@ -222,12 +237,12 @@ impl Run<'_> {
                 types & 1 << file.other_kind().unwrap_or(libc::DT_LNK) != 0
             }
             Test::Size(size, unit) => size.holds(stat()?.stx_size.div_ceil(*unit)),
-            Test::Days(clock, days) => match self.age(file, *clock)? {
+            Test::Days(clock, days, before) => match self.age(file, *clock, *before)? {
                 // A fraction of a day does not count, unless one was asked for.
                 Some(age) => days.holds((age / 86_400.0).floor()),
                 None => false,
             },
-            Test::Minutes(clock, minutes) => match self.age(file, *clock)? {
+            Test::Minutes(clock, minutes, before) => match self.age(file, *clock, *before)? {
                 Some(age) if minutes.sign == Ordering::Equal => {
                     let most = minutes.value * 60.0;
                     (most - 60.0..most).contains(&age)
@@ -238,12 +253,14 @@ impl Run<'_> {
             Test::After(clock, than) => {
                 file.time(*clock).map_err(|errno| Failed::Errno("stat", errno))?.is_some_and(|at| at > *than)
             }
-            Test::Mode(how, bits) => {
-                let mode = u32::from(stat()?.stx_mode) & 0o7777;
+            Test::Mode(how, wanted) => {
+                let mode = u32::from(stat()?.stx_mode);
+                let is_directory = mode & libc::S_IFMT == libc::S_IFDIR;
+                let bits = if is_directory { wanted.of_directories } else { wanted.of_files };
                 match how {
-                    Permissions::Equal => mode == *bits,
-                    Permissions::All => mode & bits == *bits,
-                    Permissions::Any => *bits == 0 || mode & bits != 0,
+                    Permissions::Equal => mode & 0o7777 == bits,
+                    Permissions::All => mode & bits == bits,
+                    Permissions::Any => bits == 0 || mode & bits != 0,
                 }
             }
             Test::Uid(uid) => uid.holds(u64::from(stat()?.stx_uid)),
@@ -274,12 +291,15 @@ impl Run<'_> {
                 true
             }
             Test::Print(end) => {
-                self.buffer.extend_from_slice(file.path());
+                match *end {
+                    b'\n' if cx.tty => self.buffer.extend_from_slice(shell_quoted(file.path()).as_bytes()),
+                    _ => self.buffer.extend_from_slice(file.path()),
+                }
                 self.buffer.push(*end);
                 true
             }
             Test::Printf(format) => {
-                show::printf(&mut self.buffer, format, file, &self.start, cx.users())
+                show::printf(&mut self.buffer, format, file, &self.start, cx.users(), cx.tty)
                     .map_err(|errno| Failed::Errno("stat", errno))?;
                 true
             }
@@ -291,11 +311,15 @@ impl Run<'_> {
         })
     }
 
-    /// Seconds since one of a file's times.
-    fn age(&self, file: &File, clock: Clock) -> std::result::Result<Option<f64>, Failed> {
+    /// Seconds from one of a file's times until now, or until the day's end.
+    fn age(&self, file: &File, clock: Clock, until: Until) -> std::result::Result<Option<f64>, Failed> {
         let at = file.time(clock).map_err(|errno| Failed::Errno("stat", errno))?;
+        let end = match until {
+            Until::Now => self.now,
+            Until::DayEnd => (self.now.0 - self.now.0.rem_euclid(86_400) + 86_400, 0),
+        };
         Ok(at.map(|(seconds, nanos)| {
-            self.now.0.saturating_sub(seconds) as f64 + (f64::from(self.now.1) - f64::from(nanos)) / 1e9
+            end.0.saturating_sub(seconds) as f64 + (f64::from(end.1) - f64::from(nanos)) / 1e9
         }))
     }
 }

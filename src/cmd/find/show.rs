@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::expression::Clock;
 use super::file::{File, time};
 use super::format::{Field, Format, Layout, Part};
-use crate::out::{Name, units};
+use crate::out::name::escape;
+use crate::out::{Name, date, units};
 use crate::sys::passwd::Users;
 use crate::sys::statx::mode_text;
 
@@ -54,8 +55,8 @@ impl<'a> Row<'a> {
             },
             size: stat.map(|stat| stat.stx_size),
             mode: stat.map(|stat| format!("{:04o}", stat.stx_mode & 0o7777)),
-            user: stat.and_then(|stat| users.user(stat.stx_uid)).map(|user| user.name.as_str()),
-            group: stat.and_then(|stat| users.group(stat.stx_gid)).map(|group| group.name.as_str()),
+            user: stat.and_then(|stat| users.user(stat.stx_uid)).map(|user| user.name),
+            group: stat.and_then(|stat| users.group(stat.stx_gid)).map(|group| group.name),
             uid: stat.map(|stat| stat.stx_uid),
             gid: stat.map(|stat| stat.stx_gid),
             nlink: stat.map(|stat| stat.stx_nlink),
@@ -88,8 +89,8 @@ pub fn ls(to: &mut Vec<u8>, file: &File, users: &Users, now: (i64, u32)) -> nix:
         stat.stx_blocks.div_ceil(2),
         text(&mode_text(u32::from(stat.stx_mode))),
         stat.stx_nlink,
-        crate::out::name::escape(users.user_name(stat.stx_uid).as_bytes()),
-        crate::out::name::escape(users.group_name(stat.stx_gid).as_bytes()),
+        escape(users.user_name(stat.stx_uid).as_bytes()),
+        escape(users.group_name(stat.stx_gid).as_bytes()),
         date((stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec), now),
     );
     to.extend_from_slice(line.as_bytes());
@@ -127,7 +128,7 @@ fn quoted(to: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
-/// Adds what a format says of a file. `start` is the path at which the walk began.
+/// Adds what a format says of a file. `start` is the path at which the walk began. On a terminal names are escaped.
 ///
 /// # Errors
 /// Where facts that it needs can't be had.
@@ -137,12 +138,16 @@ pub fn printf(
     file: &File,
     start: &[u8],
     users: &Users,
+    tty: bool,
 ) -> nix::Result<()> {
     for part in &format.0 {
         match part {
             Part::Text(text) => to.extend_from_slice(text),
             Part::Field(field, layout) => {
-                let value = value(*field, *layout, file, start, users)?;
+                let mut value = value(*field, *layout, file, start, users)?;
+                if tty {
+                    value = escape(&value).into_bytes();
+                }
                 lay_out(to, &value, *layout, is_number(*field));
             }
             Part::Stop => break,
@@ -212,9 +217,9 @@ fn value(field: Field, layout: Layout, file: &File, start: &[u8], users: &Users)
             Err(_) => b"?".to_vec(),
         },
         Field::Target => file.target()?.unwrap_or_default(),
-        Field::Time(clock) => file.time(clock)?.map(|time| part(time, b't')).unwrap_or_default(),
+        Field::Time(clock) => file.time(clock)?.map(|time| date::part(time, b't', true)).unwrap_or_default(),
         Field::TimePart(clock, letter) => {
-            file.time(clock)?.map(|time| part(time, letter)).unwrap_or_default()
+            file.time(clock)?.map(|time| date::part(time, letter, true)).unwrap_or_default()
         }
         Field::Sparseness => {
             let stat = file.stat()?;
@@ -270,75 +275,4 @@ fn letter(kind: u8) -> u8 {
         libc::DT_BLK => b'b',
         _ => b'U',
     }
-}
-
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-/// One part of a time, in UTC. Seconds have their fraction, as find prints it.
-fn part((seconds, nanos): (i64, u32), letter: u8) -> Vec<u8> {
-    let t = units::utc(seconds);
-    let fraction = format!(".{nanos:09}0");
-    let weekday = (seconds.div_euclid(86_400) + 4).rem_euclid(7) as usize;
-    let day_of_year = {
-        let days = |year: i64| (year - 1) * 365 + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400;
-        seconds.div_euclid(86_400) - (days(t.year) - days(1970)) + 1
-    };
-    let month = MONTHS[usize::from(t.month.clamp(1, 12)) - 1];
-    let hour12 = (t.hour + 11) % 12 + 1;
-    let half = if t.hour < 12 { "AM" } else { "PM" };
-    let clock = format!("{:02}:{:02}:{:02}{fraction}", t.hour, t.minute, t.second);
-    let slashes = format!("{:02}/{:02}/{:02}", t.month, t.day, t.year.rem_euclid(100));
-    let plain_clock = format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
-    let local =
-        |clock: String| format!("{} {} {:>2} {clock} {}", &DAYS[weekday][..3], &month[..3], t.day, t.year);
-    let text = match letter {
-        b'@' => format!("{seconds}{fraction}"),
-        b's' => seconds.to_string(),
-        b'H' => format!("{:02}", t.hour),
-        b'I' => format!("{hour12:02}"),
-        b'k' => format!("{:>2}", t.hour),
-        b'l' => format!("{hour12:>2}"),
-        b'M' => format!("{:02}", t.minute),
-        b'p' => half.to_owned(),
-        b'r' => format!("{hour12:02}:{:02}:{:02} {half}", t.minute, t.second),
-        b'R' => format!("{:02}:{:02}", t.hour, t.minute),
-        b'S' => format!("{:02}{fraction}", t.second),
-        b'T' | b'X' => clock,
-        b'Z' => "UTC".to_owned(),
-        b'a' => DAYS[weekday][..3].to_owned(),
-        b'A' => DAYS[weekday].to_owned(),
-        b'b' | b'h' => month[..3].to_owned(),
-        b'B' => month.to_owned(),
-        b'c' => local(plain_clock),
-        b't' => local(clock),
-        b'e' => format!("{:>2}", t.day),
-        b'C' => format!("{:02}", t.year.div_euclid(100)),
-        b'd' => format!("{:02}", t.day),
-        b'D' | b'x' => slashes,
-        b'F' => format!("{}-{:02}-{:02}", t.year, t.month, t.day),
-        b'j' => format!("{day_of_year:03}"),
-        b'm' => format!("{:02}", t.month),
-        b'n' => "\n".to_owned(),
-        b'U' => format!("{:02}", (day_of_year + 6 - weekday as i64) / 7),
-        b'w' => weekday.to_string(),
-        b'W' => format!("{:02}", (day_of_year + 6 - (weekday as i64 + 6) % 7) / 7),
-        b'y' => format!("{:02}", t.year.rem_euclid(100)),
-        b'Y' => t.year.to_string(),
-        _ => format!("{}-{:02}-{:02}+{clock}", t.year, t.month, t.day),
-    };
-    text.into_bytes()
 }

@@ -48,6 +48,7 @@ impl<'a> Body<'a> {
     /// For splice: the connection, and the bytes that may still be moved, where framing does not stand between them.
     pub fn direct(&mut self) -> Option<(&mut Conn, Option<u64>)> {
         match self.state {
+            _ if self.conn.is_uploading() => None,
             State::Length(left) => Some((self.conn, Some(left))),
             State::Close => Some((self.conn, None)),
             _ => None,

@@ -14,9 +14,11 @@ use super::body::{Body, Unpacked};
 use super::connect::{Connector, Opened, Phases, Session};
 use super::fail::{answer, receive, send};
 use super::head::{self, Coding, Framing, Head, MAX_HEAD};
+use super::proxy;
 use super::request::{Header, Payload, Request};
 use super::sink::{Sink, Terms, create, may_create, too_large, transfer};
 use super::stream::Conn;
+use super::upload::Upload;
 use super::url::Url;
 use crate::cmd::net::fail::status;
 use crate::cmd::net::trust::{Store, config};
@@ -138,6 +140,7 @@ impl<'a> Fetch<'a> {
         out: &mut Output<NoRow>,
         pipe: Option<BorrowedFd>,
     ) -> Result<Status> {
+        self.mention_proxy(cx);
         let answer = loop {
             let answer = self.ask(cx)?;
             if !out.is_json() && (self.http.include || self.method == "HEAD") {
@@ -188,6 +191,16 @@ impl<'a> Fetch<'a> {
         Ok(Status::OK)
     }
 
+    /// Says that a proxy which the target's programs may use is not used: the environment is the target's to set.
+    fn mention_proxy(&self, cx: &Context) {
+        let variable = proxy::variable(&self.url, |name| cx.var(name));
+        if let Some(name) = variable.filter(|_| self.http.unix_socket.is_none()) {
+            cx.note(&format!(
+                "{name} is set in the target's environment, and its programs may go through that proxy; this request goes direct"
+            ));
+        }
+    }
+
     fn say(&self, mark: char, text: &[u8]) {
         if self.http.verbose {
             // Where stderr is gone there is nobody to tell.
@@ -215,38 +228,40 @@ impl<'a> Fetch<'a> {
             url: &self.url,
             headers: &self.headers,
             user: self.user.clone(),
+            compressed: self.http.compressed,
             data: self.payload.as_ref().map(Payload::length),
         };
         let bytes = request.head();
         self.say_head('>', &bytes);
         let mut conn = Conn::new(stream);
-        let mut sent = conn.stream().write_all(&bytes);
-        if let (Ok(()), Some(payload)) = (&sent, &mut self.payload) {
-            sent = payload.send(conn.stream())?;
+        let sent = conn.stream().write_all(&bytes).and_then(|()| conn.stream().flush());
+        let head_failed = match &sent {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Err(send(&address, error)),
+            Err(error) => Some(send(&address, error)),
+            Ok(()) => None,
+        };
+        if let Some(payload) = self.payload.take().filter(|_| head_failed.is_none()) {
+            conn.upload(Upload::new(payload, &address));
         }
-        sent = sent.and_then(|()| conn.stream().flush());
-        if let Err(error) = &sent
-            && error.kind() == std::io::ErrorKind::TimedOut
-        {
-            return Err(send(&address, error));
-        }
-        let waiting = Instant::now();
         // A server may answer and close before it has read everything: then its answer says more than the error.
         let mut budget = MAX_HEAD;
         let first = conn.more();
-        let first_byte = waiting.elapsed();
-        match (&sent, &first) {
-            (Err(error), Ok(0) | Err(_)) => return Err(send(&address, error)),
-            (Ok(()), Err(error)) => return Err(answer(&address, error)),
+        let first_byte = conn.sent_at().elapsed();
+        let failed = |conn: &Conn| head_failed.clone().or_else(|| conn.send_failed());
+        match (failed(&conn), &first) {
+            (Some(fault), Ok(0) | Err(_)) => return Err(fault),
+            (None, Err(error)) => return Err(answer(&address, error)),
             _ => {}
         }
         for _ in 0..MAX_INTERIM {
-            let head = match (head::read(&mut conn, &address, &mut budget), &sent) {
-                (Err(_), Err(error)) => return Err(send(&address, error)),
-                (head, _) => head?,
-            };
+            let head = head::read(&mut conn, &address, &mut budget)
+                .map_err(|fault| failed(&conn).unwrap_or(fault))?;
             self.say_head('<', &head.raw);
             if head.status >= 200 || head.status == 101 {
+                // Who refuses or sends elsewhere reads no more of it: curl ends there too.
+                if head.status >= 300 {
+                    self.payload = conn.end_upload();
+                }
                 return Ok(Answer { conn, head, address, phases, session, first_byte });
             }
         }
@@ -335,7 +350,9 @@ impl<'a> Fetch<'a> {
         let terms =
             Terms { max: self.http.max_size, refuse_binary: cx.tty && output.is_none() && !json, address };
         let body = Unpacked::new(Body::new(&mut conn, framing), &coding).map_err(|e| receive(address, &e))?;
-        transfer(body, &mut sink, &terms)
+        let size = transfer(body, &mut sink, &terms)?;
+        conn.finish_upload();
+        Ok(size)
     }
 }
 

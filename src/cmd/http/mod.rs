@@ -5,9 +5,11 @@ pub(crate) mod connect;
 mod fail;
 mod fetch;
 pub(crate) mod head;
+mod proxy;
 pub(crate) mod request;
 mod sink;
 pub(crate) mod stream;
+mod upload;
 pub(crate) mod url;
 
 #[cfg(test)]
@@ -95,6 +97,9 @@ pub struct Http {
     /// Show how long each phase took, on stderr.
     #[arg(long)]
     timing: bool,
+    /// Ask for a packed body (gzip, deflate); what comes packed is unpacked anyway.
+    #[arg(long)]
+    compressed: bool,
     /// Leave the body packed as it came.
     #[arg(long)]
     raw: bool,

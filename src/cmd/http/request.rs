@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 
 use super::url::Url;
-use crate::cmd::net::base64;
 use crate::cmd::net::fail::status;
 use crate::cmd::{Context, Fault, Result};
+use crate::sys::base64::base64;
 use crate::sys::open::{Refused, regular};
 
 /// The most data that is held in memory.
@@ -17,10 +18,18 @@ pub const MAX_DATA: usize = 16 << 20;
 /// Methods, as they are typed.
 pub const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 
-/// Data to send.
+/// What is read of a file at once.
+const PIECE: usize = 128 << 10;
+
+/// Data to send, piece by piece.
 #[derive(Default)]
 pub struct Payload {
     parts: Vec<Part>,
+    /// The part that is being sent, and how much of it is.
+    at: usize,
+    done: u64,
+    /// What was read of a file and is not sent yet.
+    read: Vec<u8>,
 }
 
 enum Part {
@@ -69,42 +78,52 @@ impl Payload {
             .sum()
     }
 
-    /// Writes it; may be done again, for a redirect.
+    /// Begins again at the first byte, for another request.
+    pub fn rewind(&mut self) {
+        (self.at, self.done) = (0, 0);
+        self.read.clear();
+    }
+
+    /// The next bytes; empty at the end.
     ///
     /// # Errors
-    /// Those of the connection inside, those of the data outside.
-    pub fn send(&mut self, to: &mut dyn Write) -> Result<io::Result<()>> {
-        for part in &mut self.parts {
+    /// Those of a file.
+    pub fn piece(&mut self) -> Result<&[u8]> {
+        while let Some(part) = self.parts.get(self.at) {
             let (file, name, length) = match part {
-                Part::Bytes(bytes) => match to.write_all(bytes) {
-                    Ok(()) => continue,
-                    Err(error) => return Ok(Err(error)),
-                },
-                Part::File(file, name, length) => (file, name, *length),
-            };
-            let fault = |error: &io::Error| Fault::io("read", &*name, error).with_status(status::DATA);
-            file.rewind().map_err(|e| fault(&e))?;
-            let mut buffer = vec![0; 128 << 10];
-            let mut left = length;
-            while left > 0 {
-                let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-                let room = buffer.get_mut(..most).unwrap_or_default();
-                let count = match file.read(room) {
-                    Ok(0) => {
-                        let text = "the file became shorter while it was sent";
-                        return Err(Fault::text("read", &*name, text).with_status(status::DATA));
-                    }
-                    Ok(count) => count,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(fault(&error)),
-                };
-                if let Err(error) = to.write_all(buffer.get(..count).unwrap_or_default()) {
-                    return Ok(Err(error));
+                Part::Bytes(bytes) if (bytes.len() as u64) > self.done => break,
+                Part::File(file, name, length) if *length > self.done => (file, name, *length),
+                Part::Bytes(_) | Part::File(..) => {
+                    self.at += 1;
+                    self.done = 0;
+                    continue;
                 }
-                left -= count as u64;
+            };
+            if self.read.is_empty() {
+                let fault = |error: &io::Error| Fault::io("read", name, error).with_status(status::DATA);
+                let most = usize::try_from(length - self.done).unwrap_or(usize::MAX).min(PIECE);
+                self.read.resize(most, 0);
+                let count = file.read_at(&mut self.read, self.done).map_err(|e| fault(&e))?;
+                self.read.truncate(count);
+                if count == 0 {
+                    let text = "the file became shorter while it was sent";
+                    return Err(Fault::text("read", name, text).with_status(status::DATA));
+                }
             }
+            return Ok(&self.read);
         }
-        Ok(Ok(()))
+        Ok(match self.parts.get(self.at) {
+            Some(Part::Bytes(bytes)) => {
+                bytes.get(usize::try_from(self.done).unwrap_or(usize::MAX)..).unwrap_or_default()
+            }
+            _ => &[],
+        })
+    }
+
+    /// So many bytes of the piece are sent.
+    pub fn sent(&mut self, count: usize) {
+        self.done += count as u64;
+        self.read.drain(..count.min(self.read.len()));
     }
 }
 
@@ -200,6 +219,8 @@ pub struct Request<'a> {
     pub headers: &'a [Header],
     /// `user:password`.
     pub user: Option<Vec<u8>>,
+    /// Whether the body may come packed.
+    pub compressed: bool,
     /// Length of the data and whether it is a form, where there is data.
     pub data: Option<u64>,
 }
@@ -213,7 +234,9 @@ impl Request<'_> {
         }
         own.push(("User-Agent", concat!("nsdbg/", env!("CARGO_PKG_VERSION")).into()));
         own.push(("Accept", b"*/*".to_vec()));
-        own.push(("Accept-Encoding", b"gzip, deflate".to_vec()));
+        if self.compressed {
+            own.push(("Accept-Encoding", b"gzip, deflate".to_vec()));
+        }
         if let Some(length) = self.data {
             own.push(("Content-Length", length.to_string().into_bytes()));
             if length > 0 {
@@ -251,6 +274,7 @@ mod tests {
             url: &url,
             headers: &headers,
             user: Some(b"a:b".to_vec()),
+            compressed: true,
             data: Some(3),
         };
         let head = String::from_utf8(request.head()).unwrap();

@@ -3,13 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SpliceFFlags, fcntl, openat, splice};
 use nix::poll::PollFlags;
 use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
-use nix::unistd::pipe2;
 
 use super::body::{Body, Unpacked};
 use super::fail::receive;
@@ -18,6 +17,7 @@ use crate::cmd::net::fail::status;
 use crate::cmd::{Context, Fault, Result};
 use crate::sys::open::special;
 use crate::sys::socket::wait;
+use crate::sys::splice::Private;
 
 /// What the kernel grants a pipe of anyone.
 const PIPE: i32 = 1 << 20;
@@ -193,9 +193,9 @@ fn spliced(body: &mut Body, sink: &mut Sink, terms: &Terms) -> Result<u64> {
     };
     let through = match sink_is_pipe(target) {
         true => None,
-        false => match own_pipe() {
-            Some(pipe) => Some(pipe),
-            None => return Ok(0),
+        false => match Private::new(PIPE as usize) {
+            Ok(pipe) => Some(pipe),
+            Err(_) => return Ok(0),
         },
     };
     let result = Splice { target, name: &name, through, terms }.run(conn, left);
@@ -231,17 +231,11 @@ pub fn stdout_pipe(stdout: &io::Stdout) -> Option<BorrowedFd<'_>> {
     Some(stdout.as_fd()).filter(|fd| sink_is_pipe(*fd))
 }
 
-fn own_pipe() -> Option<(OwnedFd, OwnedFd)> {
-    let (read, write) = pipe2(OFlag::O_CLOEXEC).ok()?;
-    let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE));
-    Some((read, write))
-}
-
 struct Splice<'a> {
     target: BorrowedFd<'a>,
     name: &'a OsStr,
     /// A pipe of our own, where the target is none.
-    through: Option<(OwnedFd, OwnedFd)>,
+    through: Option<Private>,
     terms: &'a Terms<'a>,
 }
 
@@ -274,7 +268,7 @@ impl Splice<'_> {
             }
             let sock = conn.stream().sock();
             sock.check().map_err(|e| receive(self.terms.address, &e))?;
-            let to = self.through.as_ref().map_or(self.target, |(_, write)| write.as_fd());
+            let to = self.through.as_ref().map_or(self.target, |pipe| pipe.writer().as_fd());
             let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
             let count = match splice(sock.fd(), None, to, None, most, flags) {
                 Ok(0) => return Ok((moved, true)),
@@ -291,8 +285,8 @@ impl Splice<'_> {
                 Err(Errno::EPIPE) => return Err(self.write_fault(Errno::EPIPE)),
                 Err(errno) => return Err(receive(self.terms.address, &errno.into())),
             };
-            if let Some((read, _)) = &self.through {
-                self.drain(read, count)?;
+            if let Some(pipe) = &self.through {
+                pipe.drain(self.target, count).map_err(|errno| self.write_fault(errno))?;
             }
             moved += count as u64;
         }
@@ -306,31 +300,5 @@ impl Splice<'_> {
                 .with_status(status::TIME)),
             Err(error) => Err(Fault::io("write", self.name, &error).with_status(status::WRITE)),
         }
-    }
-
-    /// Moves what is in our pipe into the target; copies it where the target takes no splice.
-    fn drain(&self, read: &OwnedFd, mut count: usize) -> Result<()> {
-        while count > 0 {
-            match splice(read, None, self.target, None, count, SpliceFFlags::SPLICE_F_MOVE) {
-                Ok(0) => return Err(self.write_fault(Errno::EIO)),
-                Ok(done) => count -= done,
-                Err(Errno::EINTR) => {}
-                Err(Errno::EINVAL | Errno::ENOSYS) => {
-                    let mut buffer = vec![0; count];
-                    let got = nix::unistd::read(read, &mut buffer).map_err(|e| self.write_fault(e))?;
-                    let mut rest = buffer.get(..got).unwrap_or_default();
-                    while !rest.is_empty() {
-                        match nix::unistd::write(self.target, rest) {
-                            Ok(done) => rest = rest.get(done..).unwrap_or_default(),
-                            Err(Errno::EINTR) => {}
-                            Err(errno) => return Err(self.write_fault(errno)),
-                        }
-                    }
-                    count -= got;
-                }
-                Err(errno) => return Err(self.write_fault(errno)),
-            }
-        }
-        Ok(())
     }
 }

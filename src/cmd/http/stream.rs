@@ -1,7 +1,11 @@
 //! The connection: a socket with limits, TLS over it where asked, and one bounded buffer for what comes in.
 
 use std::io::{self, Read, Write};
+use std::time::Instant;
 
+use super::request::Payload;
+use super::upload::Upload;
+use crate::cmd::Fault;
 use crate::cmd::net::Sock;
 
 /// What is read at once; also the most that one splice moves.
@@ -56,17 +60,53 @@ pub struct Conn {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    upload: Option<Upload>,
+    /// When the last of the request was sent.
+    sent_at: Instant,
 }
 
 impl Conn {
     /// A connection of which nothing is read yet.
     pub fn new(stream: Stream) -> Self {
-        Self { stream, buffer: vec![0; BUFFER], start: 0, end: 0 }
+        Self { stream, buffer: vec![0; BUFFER], start: 0, end: 0, upload: None, sent_at: Instant::now() }
     }
 
     /// The stream, to write on and to splice from.
     pub fn stream(&mut self) -> &mut Stream {
         &mut self.stream
+    }
+
+    /// Sends this as the answer is read.
+    pub fn upload(&mut self, upload: Upload) {
+        self.upload = Some(upload);
+    }
+
+    /// Whether data is still being sent.
+    pub fn is_uploading(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| !upload.is_over())
+    }
+
+    /// Why not all data was sent.
+    pub fn send_failed(&self) -> Option<Fault> {
+        self.upload.as_ref()?.failed().cloned()
+    }
+
+    /// When the last of the request was sent, or the last that was before the answer began.
+    pub fn sent_at(&self) -> Instant {
+        self.sent_at
+    }
+
+    /// Sends no more of the data, and gives it back.
+    pub fn end_upload(&mut self) -> Option<Payload> {
+        self.upload.take().map(Upload::into_payload)
+    }
+
+    /// Sends the rest of the data, and passes over what else comes. The answer is there: errors matter no more.
+    pub fn finish_upload(&mut self) {
+        let Some(mut upload) = self.upload.take() else { return };
+        while !upload.is_over() {
+            let Ok(Some(1..)) = upload.exchange(&mut self.stream, &mut self.buffer) else { return };
+        }
     }
 
     /// What is read and not used.
@@ -92,6 +132,14 @@ impl Conn {
             (self.start, self.end) = (0, self.end - self.start);
         }
         let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        if let Some(upload) = self.upload.as_mut().filter(|upload| !upload.is_over() && !room.is_empty()) {
+            let came = upload.exchange(&mut self.stream, room);
+            self.sent_at = Instant::now();
+            if let Some(count) = came? {
+                self.end += count;
+                return Ok(count);
+            }
+        }
         let count = self.stream.read(room)?;
         self.end += count;
         Ok(count)

@@ -1,6 +1,7 @@
 //! Requests against servers of the tests' own, on the loopback and on Unix sockets.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -193,6 +194,52 @@ fn wrong_answers_are_told_apart() {
             fault.status
         );
     }
+}
+
+// Seen to fail, after the longest silence, with data that is sent to its end before the answer is read.
+#[test]
+fn a_server_may_answer_as_it_reads_and_refuse_before_it_has_read_all() {
+    let size = 64 << 20;
+    let path = std::env::temp_dir().join(format!("nsdbg-test-upload-{}", std::process::id()));
+    File::create(&path).unwrap().set_len(size as u64).unwrap();
+    let at = format!("@{}", path.display());
+    let raw = |act: fn(&mut std::net::TcpStream, usize)| {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut byte = [0];
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                head.push(byte[0]);
+            }
+            act(&mut stream, size);
+        });
+        address.to_string()
+    };
+    let echo = raw(|stream, size| {
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").unwrap();
+        let mut buffer = vec![0; 64 << 10];
+        let mut left = size;
+        while left > 0 {
+            let count = stream.read(&mut buffer).unwrap();
+            stream.write_all(&buffer[..count]).unwrap();
+            left -= count;
+        }
+    });
+    let refuses = raw(|stream, _| {
+        stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nmuch").unwrap();
+        thread::sleep(Duration::from_secs(3));
+    });
+    let reads_on = raw(|stream, size| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly").unwrap();
+        let mut all = vec![0; size];
+        stream.read_exact(&mut all).unwrap();
+    });
+    assert_eq!(body(&["post", &echo, "--data-binary", &at]).len(), size);
+    assert_eq!(body(&["post", &refuses, "--data-binary", &at]), b"much");
+    assert_eq!(body(&["post", &reads_on, "--data-binary", &at]), b"early");
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::cmp::Ordering;
 use std::ffi::CStr;
 
+use super::look::columns;
+use super::times::Time;
+use crate::cmd::sort::version;
 use crate::sys::dir::Stat;
 
 /// What a listing may hold, names and facts together: some 2 million files with `-l`, 7 million without.
@@ -24,16 +27,32 @@ pub struct Item {
 pub struct Facts {
     /// Its stat.
     pub stat: Stat,
+    /// The time that is shown and sorted by; none where the file system does not keep it.
+    pub time: Option<Time>,
+    /// Whether it has an ACL.
+    pub acl: bool,
     /// Where a symbolic link leads, in the arena.
     target: Option<(u32, u16)>,
     /// The mode of what it leads to; 0 where that is not there.
     pub target_mode: u32,
+    /// Its label, in the arena.
+    context: Option<(u32, u16)>,
 }
 
-impl From<Stat> for Facts {
-    fn from(stat: Stat) -> Self {
-        Self { stat, target: None, target_mode: 0 }
+impl Facts {
+    /// Of a file without more.
+    pub fn of(stat: Stat, time: Option<Time>) -> Self {
+        Self { stat, time, ..Self::default() }
     }
+}
+
+/// Texts that belong to a file's facts.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// Where a symbolic link leads.
+    pub target: Option<Vec<u8>>,
+    /// Its label.
+    pub context: Option<Vec<u8>>,
 }
 
 /// By what a listing is sorted.
@@ -45,6 +64,12 @@ pub enum Order {
     Time,
     /// Sizes, largest first.
     Size,
+    /// Names, by the numbers in them.
+    Version,
+    /// What is behind the last dot of names.
+    Extension,
+    /// The columns that names take.
+    Width,
     /// As the directory has them.
     Directory,
 }
@@ -56,6 +81,8 @@ pub struct Listing {
     arena: Vec<u8>,
     /// The files, in the order in which they are printed.
     pub items: Vec<Item>,
+    /// Whether directories are not printed here, though columns are as wide as they need.
+    pub without_directories: bool,
     facts: Vec<Facts>,
 }
 
@@ -63,20 +90,27 @@ const NO_FACTS: u32 = u32::MAX;
 
 impl Default for Listing {
     fn default() -> Self {
-        Self { limit: LIMIT, arena: Vec::new(), items: Vec::new(), facts: Vec::new() }
+        Self {
+            limit: LIMIT,
+            arena: Vec::new(),
+            items: Vec::new(),
+            without_directories: false,
+            facts: Vec::new(),
+        }
     }
 }
 
 impl Listing {
     /// Takes a file in. False where there is no room for it: then nothing is changed.
-    pub fn push(&mut self, name: &CStr, kind: u8, facts: Option<(Facts, Option<&[u8]>)>) -> bool {
+    pub fn push(&mut self, name: &CStr, kind: u8, facts: Option<(Facts, &Texts)>) -> bool {
         let bytes = name.to_bytes_with_nul();
-        let target = facts.as_ref().and_then(|(_, target)| *target).unwrap_or_default();
-        let (Ok(length), Ok(target_length)) = (u16::try_from(bytes.len() - 1), u16::try_from(target.len()))
-        else {
+        let length_of = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
+        let texts = facts.map_or(0, |(_, texts)| length_of(&texts.target) + length_of(&texts.context));
+        // So no text of a file is longer either.
+        let (Ok(length), Ok(_)) = (u16::try_from(bytes.len() - 1), u16::try_from(texts)) else {
             return false;
         };
-        if self.held() + bytes.len() + target.len() + size_of::<Item>() + size_of::<Facts>() > self.limit {
+        if self.held() + bytes.len() + texts + size_of::<Item>() + size_of::<Facts>() > self.limit {
             return false;
         }
         // The limit keeps offsets and indexes below 2^32.
@@ -84,15 +118,21 @@ impl Listing {
         self.arena.extend_from_slice(bytes);
         let index = match facts {
             None => NO_FACTS,
-            Some((mut facts, target)) => {
-                facts.target = target.map(|_| (self.arena.len() as u32, target_length));
-                self.arena.extend_from_slice(target.unwrap_or_default());
+            Some((mut facts, texts)) => {
+                facts.target = texts.target.as_deref().map(|text| self.keep(text));
+                facts.context = texts.context.as_deref().map(|text| self.keep(text));
                 self.facts.push(facts);
                 self.facts.len() as u32 - 1
             }
         };
         self.items.push(Item { key: 0, name: at, length, kind, facts: index });
         true
+    }
+
+    fn keep(&mut self, text: &[u8]) -> (u32, u16) {
+        let at = self.arena.len() as u32;
+        self.arena.extend_from_slice(text);
+        (at, text.len() as u16)
     }
 
     fn held(&self) -> usize {
@@ -104,6 +144,12 @@ impl Listing {
         self.arena.clear();
         self.items.clear();
         self.facts.clear();
+        self.without_directories = false;
+    }
+
+    /// Whether a file is held and not printed.
+    pub fn is_left_out(&self, item: &Item) -> bool {
+        self.without_directories && self.kind(item) == libc::S_IFDIR
     }
 
     /// A file's name.
@@ -119,6 +165,12 @@ impl Listing {
     /// Where a symbolic link leads, where that was read.
     pub fn target(&self, item: &Item) -> Option<&[u8]> {
         let (at, length) = self.facts(item)?.target?;
+        Some(self.slice(at, length))
+    }
+
+    /// A file's label, where it was asked for and it has one.
+    pub fn context(&self, item: &Item) -> Option<&[u8]> {
+        let (at, length) = self.facts(item)?.context?;
         Some(self.slice(at, length))
     }
 
@@ -142,24 +194,39 @@ impl Listing {
         let mut items = std::mem::take(&mut self.items);
         self.set_keys(&mut items);
         let by_name = |a: &Item, b: &Item| a.key.cmp(&b.key).then_with(|| self.name(a).cmp(self.name(b)));
-        let stat = |item: &Item| self.facts(item).map(|facts| facts.stat).unwrap_or_default();
-        let compare = |a: &Item, b: &Item| -> Ordering {
+        let time = |item: &Item| self.facts(item).and_then(|facts| facts.time).unwrap_or_default();
+        let size = |item: &Item| self.facts(item).map_or(0, |facts| facts.stat.size);
+        let order = |a: &Item, b: &Item| -> Ordering {
             match order {
-                Order::Time => {
-                    let (a_stat, b_stat) = (stat(a), stat(b));
-                    (b_stat.seconds, b_stat.nanoseconds)
-                        .cmp(&(a_stat.seconds, a_stat.nanoseconds))
-                        .then_with(|| by_name(a, b))
-                }
-                Order::Size => stat(b).size.cmp(&stat(a).size).then_with(|| by_name(a, b)),
-                Order::Name | Order::Directory => by_name(a, b),
+                Order::Name | Order::Directory => Ordering::Equal,
+                Order::Time => time(b).cmp(&time(a)),
+                Order::Size => size(b).cmp(&size(a)),
+                Order::Version => version::compare(self.name(a), self.name(b)),
+                Order::Extension => extension(self.name(a)).cmp(extension(self.name(b))),
+                Order::Width => columns(self.name(a)).cmp(&columns(self.name(b))),
             }
         };
-        items.sort_unstable_by(compare);
+        items.sort_unstable_by(|a, b| order(a, b).then_with(|| by_name(a, b)));
         if reverse {
             items.reverse();
         }
         self.items = items;
+    }
+
+    /// Puts directories first, and links to them.
+    pub fn directories_first(&mut self) {
+        let mut items = std::mem::take(&mut self.items);
+        items.sort_by_key(|item| !self.leads_to_directory(item));
+        self.items = items;
+    }
+
+    fn leads_to_directory(&self, item: &Item) -> bool {
+        match self.kind(item) {
+            libc::S_IFLNK => {
+                self.facts(item).is_some_and(|facts| facts.target_mode & libc::S_IFMT == libc::S_IFDIR)
+            }
+            kind => kind == libc::S_IFDIR,
+        }
     }
 
     fn set_keys(&self, items: &mut [Item]) {
@@ -183,6 +250,11 @@ impl Listing {
     }
 }
 
+/// What is behind the last dot, the dot with it; nothing where there is none.
+fn extension(name: &[u8]) -> &[u8] {
+    name.iter().rposition(|byte| *byte == b'.').and_then(|at| name.get(at..)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +263,7 @@ mod tests {
         let mut listing = Listing::default();
         for (at, name) in names.iter().enumerate() {
             let stat = Stat { size: at as u64 / 2, ..Stat::default() };
-            assert!(listing.push(name, libc::DT_REG, Some((Facts::from(stat), None))));
+            assert!(listing.push(name, libc::DT_REG, Some((Facts::of(stat, None), &Texts::default()))));
         }
         listing.sort(order, reverse);
         listing.items.iter().map(|item| String::from_utf8_lossy(listing.name(item)).into_owned()).collect()

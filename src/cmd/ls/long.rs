@@ -2,32 +2,32 @@
 
 use std::collections::HashMap;
 
-use super::listing::{Item, Listing};
-use super::look::Look;
+use super::listing::{Facts, Item, Listing};
+use super::plan::{Form, Plan};
+use super::times::{Time, Times};
+use crate::out::Scale;
 use crate::out::name::escape;
-use crate::out::units;
 use crate::sys::dir::Stat;
 use crate::sys::passwd::Users;
 use crate::sys::statx::{mode_text, type_letter};
 
 /// How the long format is printed.
 pub struct Long<'a> {
-    /// How names look.
-    pub look: Look,
+    /// What it shows.
+    pub plan: &'a Plan,
     /// The container's users; none for ids.
     pub users: Option<&'a Users>,
-    /// Sizes as `1.5K`.
-    pub human: bool,
-    /// Inodes first.
-    pub inodes: bool,
-    /// Now, seconds and nanoseconds since 1970.
-    pub now: (i64, u32),
+    /// Now.
+    pub now: Time,
 }
 
-/// The widths of the columns.
+/// The widths of the columns of a listing. What precedes names is the same in every form.
 #[derive(Debug, Default)]
-struct Widths {
+pub struct Widths {
     inode: usize,
+    blocks: usize,
+    context: usize,
+    acl: bool,
     nlink: usize,
     user: usize,
     group: usize,
@@ -50,23 +50,67 @@ struct Owner {
     width: usize,
 }
 
-/// Half a mean year: what is older shows its year instead of its time.
-const HALF_YEAR: i64 = 31_556_952 / 2;
-
-/// The sum of what the files take, in units of 1 KiB, or as `1.5K`.
-pub fn total(to: &mut Vec<u8>, listing: &Listing, human: bool) {
+/// What the files take together.
+pub fn total(to: &mut Vec<u8>, listing: &Listing, scale: Scale) {
     let blocks = listing
         .items
         .iter()
         .filter_map(|item| listing.facts(item))
         .fold(0u64, |sum, facts| sum.saturating_add(facts.stat.blocks));
     to.extend_from_slice(b"total ");
-    if human {
-        to.extend_from_slice(units::bytes(blocks.saturating_mul(512)).as_bytes());
-    } else {
-        number(to, blocks.div_ceil(2), 0);
-    }
+    add_scaled(to, scale, blocks.saturating_mul(512), 0);
     to.push(b'\n');
+}
+
+/// What a file takes, in bytes.
+fn taken(facts: &Facts) -> u64 {
+    facts.stat.blocks.saturating_mul(512)
+}
+
+/// What precedes a name in every form: inode, blocks, label.
+pub fn frills(to: &mut Vec<u8>, listing: &Listing, item: &Item, plan: &Plan, widths: &Widths) {
+    let facts = listing.facts(item);
+    if plan.frills.inodes {
+        match facts {
+            Some(facts) => number(to, facts.stat.inode, widths.inode),
+            None => right(to, b"?", widths.inode),
+        }
+        to.push(b' ');
+    }
+    if plan.frills.blocks {
+        match facts {
+            Some(facts) => add_scaled(to, plan.blocks, taken(facts), widths.blocks),
+            None => right(to, b"?", widths.blocks),
+        }
+        to.push(b' ');
+    }
+    if plan.frills.context && plan.form != Form::Long {
+        right(to, listing.context(item).unwrap_or(b"?"), widths.context);
+        to.push(b' ');
+    }
+}
+
+impl Widths {
+    /// Of what precedes names in every form; with commas nothing is aligned.
+    pub fn of_frills(plan: &Plan, listing: &Listing) -> Self {
+        let mut widths = Self::default();
+        let frills = plan.frills;
+        if plan.form == Form::Commas || !(frills.inodes || frills.blocks || frills.context) {
+            return widths;
+        }
+        let mut inode = 0;
+        for item in &listing.items {
+            let facts = listing.facts(item);
+            inode = facts.map_or(0, |facts| facts.stat.inode).max(inode);
+            if frills.blocks {
+                let width = facts.map_or(1, |facts| scaled_width(plan.blocks, taken(facts)));
+                widths.blocks = widths.blocks.max(width);
+            }
+            widths.context = widths.context.max(listing.context(item).map_or(1, <[u8]>::len));
+        }
+        widths.inode = digits(inode);
+        widths
+    }
 }
 
 impl Long<'_> {
@@ -79,9 +123,9 @@ impl Long<'_> {
     ) -> Result<(), E> {
         let (mut users, mut groups) = (Owners::default(), Owners::default());
         let widths = self.widths(listing, &mut users, &mut groups);
-        let mut day = Day::default();
-        for item in &listing.items {
-            self.line(to, listing, item, &widths, (&mut users, &mut groups), &mut day);
+        let mut times = Times::new(&self.plan.style, self.now);
+        for item in listing.items.iter().filter(|item| !listing.is_left_out(item)) {
+            self.line(to, listing, item, &widths, (&mut users, &mut groups), &mut times);
             if to.len() >= super::PIECE {
                 flush(to)?;
             }
@@ -90,31 +134,29 @@ impl Long<'_> {
     }
 
     fn widths(&self, listing: &Listing, users: &mut Owners, groups: &mut Owners) -> Widths {
-        let mut widths = Widths::default();
-        let (mut inode, mut nlink, mut size, mut device) = (0, 0, None, None);
+        let mut widths = Widths::of_frills(self.plan, listing);
+        let (mut nlink, mut size, mut device) = (0, None, None);
         for item in &listing.items {
             let Some(facts) = listing.facts(item) else {
-                for width in [&mut widths.inode, &mut widths.nlink, &mut widths.user] {
+                for width in [&mut widths.nlink, &mut widths.user, &mut widths.group, &mut widths.size] {
                     *width = (*width).max(1);
                 }
-                (widths.group, widths.size) = (widths.group.max(1), widths.size.max(1));
                 continue;
             };
             let stat = &facts.stat;
-            inode = stat.inode.max(inode);
             nlink = stat.nlink.max(nlink);
+            widths.acl |= facts.acl;
             if is_device(stat) {
                 let (major, minor) = device.unwrap_or_default();
                 device = Some((stat.device.0.max(major), stat.device.1.max(minor)));
-            } else if self.human {
-                widths.size = widths.size.max(units::bytes(stat.size).len());
-            } else {
+            } else if self.plan.lengths == Scale::BYTES {
                 size = size.max(Some(stat.size));
+            } else {
+                widths.size = widths.size.max(scaled_width(self.plan.lengths, stat.size));
             }
             widths.user = widths.user.max(users.of(stat.uid, |id| self.user(id)).width);
             widths.group = widths.group.max(groups.of(stat.gid, |id| self.group(id)).width);
         }
-        widths.inode = widths.inode.max(digits(inode));
         widths.nlink = widths.nlink.max(digits(u64::from(nlink)));
         widths.size = widths.size.max(size.map_or(0, digits));
         if let Some((major, minor)) = device {
@@ -132,65 +174,81 @@ impl Long<'_> {
         item: &Item,
         widths: &Widths,
         (users, groups): (&mut Owners, &mut Owners),
-        day: &mut Day,
+        times: &mut Times,
     ) {
+        let plan = self.plan;
+        frills(to, listing, item, plan, widths);
         let Some(facts) = listing.facts(item) else {
-            return self.unknown(to, listing, item, widths);
+            return self.unknown(to, listing, item, widths, times);
         };
         let stat = &facts.stat;
-        if self.inodes {
-            number(to, stat.inode, widths.inode);
-            to.push(b' ');
-        }
         to.extend_from_slice(&mode_text(stat.mode));
+        if widths.acl {
+            to.push(if facts.acl { b'+' } else { b' ' });
+        }
         to.push(b' ');
         number(to, u64::from(stat.nlink), widths.nlink);
         to.push(b' ');
-        users.of(stat.uid, |id| self.user(id)).add(to, widths.user);
-        groups.of(stat.gid, |id| self.group(id)).add(to, widths.group);
+        if plan.owner {
+            users.of(stat.uid, |id| self.user(id)).add(to, widths.user);
+        }
+        if plan.group {
+            groups.of(stat.gid, |id| self.group(id)).add(to, widths.group);
+        }
+        self.context(to, listing, item, widths);
         if is_device(stat) {
             number(to, u64::from(stat.device.0), widths.major);
             to.extend_from_slice(b", ");
             number(to, u64::from(stat.device.1), widths.minor);
-        } else if self.human {
-            right(to, units::bytes(stat.size).as_bytes(), widths.size);
         } else {
-            number(to, stat.size, widths.size);
+            add_scaled(to, plan.lengths, stat.size, widths.size);
         }
         to.push(b' ');
-        day.add(to, (stat.seconds, stat.nanoseconds), self.now);
+        match facts.time {
+            Some(time) => times.add(to, time),
+            None => right(to, b"?", times.width()),
+        }
         to.push(b' ');
-        self.look.name(to, listing, item, true);
+        plan.look.name(to, listing, item, true);
         to.push(b'\n');
     }
 
-    /// A file whose stat failed: its type and name.
-    fn unknown(&self, to: &mut Vec<u8>, listing: &Listing, item: &Item, widths: &Widths) {
-        if self.inodes {
-            right(to, b"?", widths.inode);
-            to.push(b' ');
+    fn context(&self, to: &mut Vec<u8>, listing: &Listing, item: &Item, widths: &Widths) {
+        if self.plan.frills.context {
+            let context = listing.context(item).unwrap_or(b"?");
+            to.extend_from_slice(context);
+            pad(to, (widths.context + 1).saturating_sub(context.len()));
         }
+    }
+
+    /// A file whose stat failed: its type and name.
+    fn unknown(&self, to: &mut Vec<u8>, listing: &Listing, item: &Item, widths: &Widths, times: &mut Times) {
         let kind = listing.kind(item);
         to.push(if kind == 0 { b'?' } else { type_letter(kind) });
-        to.extend_from_slice(b"????????? ");
+        to.extend_from_slice(if widths.acl { b"?????????  " } else { b"????????? " });
         right(to, b"?", widths.nlink);
         to.push(b' ');
-        for width in [widths.user, widths.group] {
-            to.push(b'?');
-            pad(to, width);
+        for (is_shown, width) in [(self.plan.owner, widths.user), (self.plan.group, widths.group)] {
+            if is_shown {
+                to.push(b'?');
+                pad(to, width);
+            }
         }
+        self.context(to, listing, item, widths);
         right(to, b"?", widths.size);
-        right(to, b"? ", 14);
-        self.look.name(to, listing, item, true);
+        to.push(b' ');
+        right(to, b"?", times.width());
+        to.push(b' ');
+        self.plan.look.name(to, listing, item, true);
         to.push(b'\n');
     }
 
     fn user(&self, id: u32) -> Option<&str> {
-        self.users?.user(id).map(|user| user.name.as_str())
+        self.users?.user(id).map(|user| user.name)
     }
 
     fn group(&self, id: u32) -> Option<&str> {
-        self.users?.group(id).map(|group| group.name.as_str())
+        self.users?.group(id).map(|group| group.name)
     }
 }
 
@@ -223,41 +281,6 @@ impl Owner {
     }
 }
 
-/// The date that was printed last: most files of a directory share theirs.
-#[derive(Default)]
-struct Day {
-    number: Option<i64>,
-    month: u8,
-    day: u8,
-    year: i64,
-}
-
-impl Day {
-    /// Adds `Nov 23 09:33`, or `Nov 23  2024` where that is no time of the last six months.
-    fn add(&mut self, to: &mut Vec<u8>, at: (i64, u32), now: (i64, u32)) {
-        let number_of_day = at.0.div_euclid(86_400);
-        if self.number != Some(number_of_day) {
-            let utc = units::utc(at.0);
-            *self = Self { number: Some(number_of_day), month: utc.month, day: utc.day, year: utc.year };
-        }
-        to.extend_from_slice(units::month_name(self.month).as_bytes());
-        to.push(b' ');
-        number(to, u64::from(self.day), 2);
-        to.push(b' ');
-        let recent = (now.0.saturating_sub(HALF_YEAR), now.1) < at && at < now;
-        if recent {
-            let minutes = at.0.rem_euclid(86_400) / 60;
-            two(to, minutes / 60);
-            to.push(b':');
-            two(to, minutes % 60);
-        } else if self.year < 0 {
-            right(to, self.year.to_string().as_bytes(), 5);
-        } else {
-            number(to, self.year.unsigned_abs(), 5);
-        }
-    }
-}
-
 fn is_device(stat: &Stat) -> bool {
     matches!(stat.mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK)
 }
@@ -279,8 +302,20 @@ pub fn number(to: &mut Vec<u8>, mut number: u64, width: usize) {
     }
 }
 
-fn two(to: &mut Vec<u8>, number: i64) {
-    to.extend_from_slice(&[b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]);
+/// The columns of a size.
+fn scaled_width(scale: Scale, size: u64) -> usize {
+    match scale {
+        Scale::Units { bytes, suffix: "" } => digits(size.div_ceil(bytes.max(1))),
+        scale => scale.text(size).len(),
+    }
+}
+
+/// Adds a size, right in `width` columns.
+fn add_scaled(to: &mut Vec<u8>, scale: Scale, size: u64, width: usize) {
+    match scale {
+        Scale::Units { bytes, suffix: "" } => number(to, size.div_ceil(bytes.max(1)), width),
+        scale => right(to, scale.text(size).as_bytes(), width),
+    }
 }
 
 fn right(to: &mut Vec<u8>, text: &[u8], width: usize) {
@@ -291,26 +326,4 @@ fn right(to: &mut Vec<u8>, text: &[u8], width: usize) {
 /// Adds spaces.
 pub fn pad(to: &mut Vec<u8>, count: usize) {
     to.resize(to.len() + count, b' ');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn old_and_future_times_show_their_year() {
-        let now = (1_795_000_000, 5);
-        for (at, text) in [
-            ((1_795_000_000, 4), "Nov 18 11:06"),
-            ((1_795_000_000, 5), "Nov 18  2026"),
-            ((1_795_000_000 - HALF_YEAR, 6), "May 19 20:12"),
-            ((1_795_000_000 - HALF_YEAR, 5), "May 19  2026"),
-            ((0, 0), "Jan  1  1970"),
-            ((-1, 0), "Dec 31  1969"),
-        ] {
-            let mut to = Vec::new();
-            Day::default().add(&mut to, at, now);
-            assert_eq!(String::from_utf8_lossy(&to), text);
-        }
-    }
 }

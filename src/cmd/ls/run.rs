@@ -1,17 +1,22 @@
 //! What `ls` does: operands, then one directory after the other, none of them recursed into on the stack.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, readlinkat};
+use nix::sys::stat::fstat;
 
-use super::listing::{Facts, Listing, Order};
-use super::long::{self, Long, digits, number};
-use super::look::Look;
-use super::{Ls, PIECE, columns, joined, json};
+use super::columns::{self, Direction};
+use super::listing::{Facts, Listing, Order, Texts};
+use super::long::{self, Long, Widths};
+use super::look::Indicator;
+use super::marks::{self, Marks};
+use super::plan::{Follow, Form, Plan};
+use super::{PIECE, joined, json};
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::Output;
 use crate::out::table::NoRow;
@@ -29,18 +34,23 @@ const TYPE: u32 = libc::STATX_TYPE | libc::STATX_MODE;
 struct Pending {
     path: Vec<u8>,
     operand: bool,
+    above: Option<Rc<Above>>,
+}
+
+/// A directory that is being listed and those above it: with -L a link may lead back to one.
+struct Above {
+    id: (u64, u64),
+    above: Option<Rc<Above>>,
 }
 
 /// One run of `ls`.
 struct Run<'a> {
-    ls: &'a Ls,
+    plan: Plan,
     cx: &'a mut Context,
     out: &'a mut Output<NoRow>,
-    look: Look,
-    long: bool,
-    order: Order,
     /// What is asked of every file, of `STATX_*`.
     mask: u32,
+    marks: Marks,
     listing: Listing,
     buffer: Vec<u8>,
     entries: Vec<u8>,
@@ -58,38 +68,14 @@ struct Run<'a> {
 ///
 /// # Errors
 /// Where standard output cannot be written.
-pub fn run(ls: &Ls, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-    let long = ls.long || ls.numeric || out.is_json();
-    let look = Look { quoted: cx.tty, color: cx.color && !out.is_json(), classify: ls.classify };
-    let order = match ls {
-        Ls { by_time: true, .. } => Order::Time,
-        Ls { by_size: true, .. } => Order::Size,
-        Ls { unsorted: true, .. } => Order::Directory,
-        _ => Order::Name,
-    };
-    let mut mask = match order {
-        Order::Time => TYPE | libc::STATX_MTIME,
-        Order::Size => TYPE | libc::STATX_SIZE,
-        Order::Name | Order::Directory => 0,
-    };
-    if long {
-        mask |= libc::STATX_BASIC_STATS & !(libc::STATX_ATIME | libc::STATX_CTIME);
-    }
-    // The inode that a directory names may be hidden by a mount: so it is asked for.
-    if ls.inode {
-        mask |= TYPE | libc::STATX_INO;
-    }
-    if look.color {
-        mask |= TYPE;
-    }
+pub fn run(paths: &[OsString], plan: Plan, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+    let mask = plan.mask(out.is_json());
     let mut run = Run {
-        ls,
+        plan,
         cx,
         out,
-        look,
-        long,
-        order,
         mask,
+        marks: Marks::default(),
         listing: Listing::default(),
         buffer: Vec::new(),
         entries: Vec::new(),
@@ -99,7 +85,7 @@ pub fn run(ls: &Ls, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status>
         begun: false,
         serious: false,
     };
-    run.operands()?;
+    run.operands(paths)?;
     while let Some(pending) = run.pending.pop() {
         run.pending_size -= pending.path.len();
         run.directory(&pending)?;
@@ -110,14 +96,14 @@ pub fn run(ls: &Ls, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status>
 
 impl Run<'_> {
     /// Lists the operands that are files; the directories among them become pending.
-    fn operands(&mut self) -> Result<()> {
+    fn operands(&mut self, paths: &[OsString]) -> Result<()> {
         let dot = [OsStr::new(".").to_owned()];
-        let paths = if self.ls.paths.is_empty() { &dot[..] } else { &self.ls.paths };
-        if let ([path], Order::Name, false) = (paths, self.order, self.ls.directory)
+        let paths = if paths.is_empty() { &dot[..] } else { paths };
+        if let ([path], Order::Name, false) = (paths, self.plan.order, self.plan.directory)
             && path.as_bytes() == b"."
         {
-            self.heads = self.ls.recursive;
-            self.pending.push(Pending { path: b".".to_vec(), operand: true });
+            self.heads = self.plan.recursive;
+            self.pending.push(Pending { path: b".".to_vec(), operand: true, above: None });
             self.pending_size += 1;
             return Ok(());
         }
@@ -128,20 +114,20 @@ impl Run<'_> {
                 self.cx.report(&Fault::errno("stat", path, errno));
             }
         }
-        self.listing.sort(self.order, self.ls.reverse);
-        if !self.ls.directory {
-            let items = std::mem::take(&mut self.listing.items);
-            let (directories, files): (Vec<_>, Vec<_>) =
-                items.into_iter().partition(|item| self.listing.kind(item) == libc::S_IFDIR);
-            let directories = directories
-                .iter()
-                .map(|item| Pending { path: self.listing.name(item).to_vec(), operand: true });
-            self.pending = directories.rev().collect();
-            self.listing.items = files;
+        self.sort();
+        if !self.plan.directory {
+            let directories: Vec<_> = (self.listing.items.iter())
+                .filter(|item| self.listing.kind(item) == libc::S_IFDIR)
+                .map(|item| self.listing.name(item).to_vec())
+                .map(|path| Pending { path, operand: true, above: None })
+                .collect();
+            self.pending = directories.into_iter().rev().collect();
         }
         self.pending_size = self.pending.iter().map(|pending| pending.path.len()).sum();
-        self.heads = self.ls.recursive || paths.len() > 1;
-        if !self.listing.items.is_empty() {
+        self.heads = self.plan.recursive || paths.len() > 1;
+        // Columns are as wide as the directories among the operands need them, too.
+        self.listing.without_directories = !self.plan.directory;
+        if self.listing.items.iter().any(|item| !self.listing.is_left_out(item)) {
             self.print(b"", false)?;
             self.begun = true;
             self.heads = true;
@@ -150,50 +136,81 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn sort(&mut self) {
+        self.listing.sort(self.plan.order, self.plan.reverse);
+        if self.plan.directories_first {
+            self.listing.directories_first();
+        }
+    }
+
     fn operand(&mut self, path: &OsStr) -> nix::Result<()> {
         let name = CString::new(path.as_bytes()).map_err(|_| Errno::EINVAL)?;
         let mask = self.mask | TYPE | libc::STATX_INO;
-        // A link to a directory is that directory, unless the link itself is to be shown.
-        let itself = self.ls.directory || self.ls.classify || self.ls.long || self.ls.numeric;
-        let through = if itself { None } else { dir::stat(None, &name, true, mask).ok() };
-        let stat = match through.filter(|stat| stat.mode & libc::S_IFMT == libc::S_IFDIR) {
-            Some(stat) => stat,
-            None => dir::stat(None, &name, false, mask)?,
+        let is_directory = |facts: &libc::statx| u32::from(facts.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
+        let (follow, facts) = match self.plan.follow {
+            Follow::Never => (false, dir::statx(None, &name, false, mask)?),
+            Follow::Operands | Follow::Always => (true, dir::statx(None, &name, true, mask)?),
+            Follow::OperandDirectories => match dir::statx(None, &name, true, mask) {
+                Ok(facts) if is_directory(&facts) => (true, facts),
+                _ => (false, dir::statx(None, &name, false, mask)?),
+            },
         };
-        let (facts, target) = self.with_target(None, path, &name, stat);
-        let kind = (stat.mode >> 12) as u8;
-        let held = self.listing.push(&name, kind, Some((facts, target.as_deref())));
+        let (facts, texts) = self.looked_at(None, (path.as_bytes(), &name), &facts, follow);
+        let kind = (facts.stat.mode >> 12) as u8;
+        let held = self.listing.push(&name, kind, Some((facts, &texts)));
         if held { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
-    /// A file's facts and, of a link, where it leads.
-    fn with_target(
+    /// What is held of a file: its facts and, of a link, where it leads. `path` is its whole path, `name` its path from
+    /// `directory`.
+    fn looked_at(
         &mut self,
         directory: Option<BorrowedFd>,
-        path: &OsStr,
-        name: &CStr,
-        stat: Stat,
-    ) -> (Facts, Option<Vec<u8>>) {
-        let mut facts = Facts::from(stat);
-        if stat.mode & libc::S_IFMT != libc::S_IFLNK {
-            return (facts, None);
+        (path, name): (&[u8], &CStr),
+        facts: &libc::statx,
+        follow: bool,
+    ) -> (Facts, Texts) {
+        let stat = Stat::from(facts);
+        let mut facts = Facts::of(stat, self.plan.clock.of(facts));
+        let mut texts = Texts::default();
+        if !self.out.is_json() && (self.plan.form == Form::Long || self.plan.frills.context) {
+            // No NUL is in a path that was opened, or is an operand.
+            if let Ok(path) = CString::new(path) {
+                facts.acl = self.plan.form == Form::Long && self.marks.has_acl(&path, follow, &stat);
+                if self.plan.frills.context {
+                    texts.context = marks::context(&path, follow);
+                }
+            }
         }
-        if self.look.color || (self.look.classify && self.long) {
+        if stat.mode & libc::S_IFMT == libc::S_IFLNK {
+            self.link(directory, (path, name), &mut facts, &mut texts);
+        }
+        (facts, texts)
+    }
+
+    fn link(
+        &mut self,
+        directory: Option<BorrowedFd>,
+        (path, name): (&[u8], &CStr),
+        facts: &mut Facts,
+        texts: &mut Texts,
+    ) {
+        let is_long = self.plan.form == Form::Long;
+        let look = self.plan.look;
+        let is_marked = is_long && matches!(look.indicator, Indicator::FileType | Indicator::Classify);
+        if look.color || self.plan.directories_first || is_marked {
             facts.target_mode = dir::stat(directory, name, true, TYPE).map_or(0, |stat| stat.mode);
         }
-        if !self.long {
-            return (facts, None);
+        if !is_long {
+            return;
         }
         let target = match directory {
             Some(directory) => readlinkat(directory, name),
             None => readlinkat(AT_FDCWD, name),
         };
         match target {
-            Ok(target) => (facts, Some(target.into_vec())),
-            Err(errno) => {
-                self.cx.report(&Fault::errno("readlink", path, errno));
-                (facts, None)
-            }
+            Ok(target) => texts.target = Some(target.into_vec()),
+            Err(errno) => self.cx.report(&Fault::errno("readlink", OsStr::from_bytes(path), errno)),
         }
     }
 }
@@ -202,7 +219,7 @@ impl Run<'_> {
     /// Lists one directory. What is below it becomes pending.
     fn directory(&mut self, pending: &Pending) -> Result<()> {
         let path = OsStr::from_bytes(&pending.path);
-        let fd = match dir::open(path, pending.operand) {
+        let fd = match dir::open(path, pending.operand || self.plan.follow == Follow::Always) {
             Ok(fd) => fd,
             Err(errno) => {
                 self.serious |= pending.operand;
@@ -210,6 +227,7 @@ impl Run<'_> {
                 return Ok(());
             }
         };
+        let Some(above) = self.entered(pending, fd.as_fd()) else { return Ok(()) };
         self.head(&pending.path);
         self.listing.clear();
         let mut below = Vec::new();
@@ -217,8 +235,10 @@ impl Run<'_> {
         let mut buffer = std::mem::take(&mut self.entries);
         let mut entries = Entries::new(fd.as_fd(), &mut buffer);
         // Aligned columns need all files; one name a line does not.
-        let streams =
-            self.order == Order::Directory && (!self.long || self.out.is_json()) && !self.in_columns();
+        let streams = self.plan.order == Order::Directory
+            && !self.plan.directories_first
+            && (self.out.is_json() || self.plan.form == Form::One)
+            && !self.is_aligned();
         loop {
             let entry = match entries.next() {
                 Ok(Some(entry)) => entry,
@@ -229,20 +249,20 @@ impl Run<'_> {
                     break;
                 }
             };
-            if self.hides(entry.name.to_bytes()) {
+            if self.plan.hides(entry.name.to_bytes()) {
                 continue;
             }
             let facts = self.facts(&pending.path, fd.as_fd(), &entry);
-            let facts = facts.as_ref().map(|(facts, target)| (*facts, target.as_deref()));
+            let facts = facts.as_ref().map(|(facts, texts)| (*facts, texts));
             if streams && self.listing.items.len() >= BATCH {
-                self.print_part(&pending.path, &mut below)?;
+                self.print_part(&pending.path, &above, &mut below)?;
             }
             if self.listing.push(entry.name, entry.kind, facts) {
                 continue;
             }
-            if self.order == Order::Directory {
+            if self.plan.order == Order::Directory && !self.plan.directories_first {
                 whole = false;
-                self.print_part(&pending.path, &mut below)?;
+                self.print_part(&pending.path, &above, &mut below)?;
                 self.listing.push(entry.name, entry.kind, facts);
                 continue;
             }
@@ -252,23 +272,48 @@ impl Run<'_> {
             break;
         }
         self.entries = buffer;
-        self.listing.sort(self.order, self.ls.reverse);
+        self.sort();
         self.print(&pending.path, whole)?;
-        self.note_below(&pending.path, &mut below);
+        self.note_below(&pending.path, &above, &mut below);
         self.pending.extend(below.into_iter().rev());
         Ok(())
     }
 
-    fn print_part(&mut self, path: &[u8], below: &mut Vec<Pending>) -> Result<()> {
+    /// The chain of directories that ends in the one that was opened; none where that is in it already, which is said.
+    fn entered(&mut self, pending: &Pending, fd: BorrowedFd) -> Option<Option<Rc<Above>>> {
+        if !self.plan.recursive || self.plan.follow != Follow::Always {
+            return Some(None);
+        }
+        let path = OsStr::from_bytes(&pending.path);
+        let id = match fstat(fd) {
+            Ok(stat) => (stat.st_dev, stat.st_ino),
+            Err(errno) => {
+                self.cx.report(&Fault::errno("stat", path, errno));
+                return None;
+            }
+        };
+        let mut above = pending.above.as_ref();
+        while let Some(one) = above {
+            if one.id == id {
+                self.serious = true;
+                self.cx.report(&Fault::text("list", path, "it leads back to a directory above it"));
+                return None;
+            }
+            above = one.above.as_ref();
+        }
+        Some(Some(Rc::new(Above { id, above: pending.above.clone() })))
+    }
+
+    fn print_part(&mut self, path: &[u8], above: &Option<Rc<Above>>, below: &mut Vec<Pending>) -> Result<()> {
         self.print(path, false)?;
-        self.note_below(path, below);
+        self.note_below(path, above, below);
         self.listing.clear();
         self.flush()
     }
 
     /// Remembers the directories among the files, where they are to be listed too.
-    fn note_below(&mut self, path: &[u8], below: &mut Vec<Pending>) {
-        if !self.ls.recursive {
+    fn note_below(&mut self, path: &[u8], above: &Option<Rc<Above>>, below: &mut Vec<Pending>) {
+        if !self.plan.recursive {
             return;
         }
         for item in &self.listing.items {
@@ -283,44 +328,54 @@ impl Run<'_> {
                 return;
             }
             self.pending_size += path.len();
-            below.push(Pending { path, operand: false });
-        }
-    }
-
-    fn hides(&self, name: &[u8]) -> bool {
-        match name {
-            b"." | b".." => !self.ls.all,
-            _ => name.first() == Some(&b'.') && !self.ls.all && !self.ls.almost_all,
+            below.push(Pending { path, operand: false, above: above.clone() });
         }
     }
 
     /// What is asked of an entry; none where nothing is, or where it failed.
-    fn facts(&mut self, path: &[u8], fd: BorrowedFd, entry: &dir::Entry) -> Option<(Facts, Option<Vec<u8>>)> {
-        let unknown = entry.kind == libc::DT_UNKNOWN;
-        let mask = match self.mask {
-            0 if self.ls.classify && (unknown || entry.kind == libc::DT_REG) => TYPE,
-            0 if unknown && (self.ls.recursive || self.ls.classify) => TYPE,
-            mask => mask,
-        };
+    fn facts(&mut self, path: &[u8], fd: BorrowedFd, entry: &dir::Entry) -> Option<(Facts, Texts)> {
+        let mask = self.mask | self.needed_of(entry.kind);
         if mask == 0 {
             return None;
         }
-        match dir::stat(Some(fd), entry.name, false, mask) {
-            Ok(stat) if stat.mode & libc::S_IFMT != libc::S_IFLNK => Some((Facts::from(stat), None)),
-            Ok(stat) => {
-                let full = joined(path, entry.name.to_bytes());
-                Some(self.with_target(Some(fd), OsStr::from_bytes(&full), entry.name, stat))
+        let follow = self.plan.follow == Follow::Always;
+        // Attributes are asked for by path.
+        let is_marked = self.plan.form == Form::Long || self.plan.frills.context;
+        let whole = |path| joined(path, entry.name.to_bytes());
+        match dir::statx(Some(fd), entry.name, follow, mask) {
+            Ok(facts) => {
+                let is_link = u32::from(facts.stx_mode) & libc::S_IFMT == libc::S_IFLNK;
+                let full = if is_marked || is_link { whole(path) } else { Vec::new() };
+                Some(self.looked_at(Some(fd), (&full, entry.name), &facts, follow))
             }
             Err(errno) => {
-                let full = joined(path, entry.name.to_bytes());
-                self.cx.report(&Fault::errno("stat", OsStr::from_bytes(&full), errno));
+                self.cx.report(&Fault::errno("stat", OsStr::from_bytes(&whole(path)), errno));
                 None
             }
         }
     }
 
-    fn in_columns(&self) -> bool {
-        self.cx.tty && !self.ls.one && !self.long && !self.out.is_json()
+    /// What must be asked of an entry of this type, since the directory's word for it is not enough.
+    fn needed_of(&self, kind: u8) -> u32 {
+        let indicator = self.plan.look.indicator;
+        let wants_type = self.plan.recursive || self.plan.directories_first || indicator != Indicator::None;
+        let is_enough = match kind {
+            libc::DT_UNKNOWN => !wants_type,
+            // What it leads to may be a directory.
+            libc::DT_LNK if self.plan.directories_first => false,
+            libc::DT_LNK => !wants_type || self.plan.follow != Follow::Always,
+            libc::DT_REG => indicator != Indicator::Classify,
+            _ => true,
+        };
+        if is_enough { 0 } else { TYPE }
+    }
+
+    /// Whether where a file stands depends on others.
+    fn is_aligned(&self) -> bool {
+        self.plan.form != Form::One
+            || self.plan.frills.inodes
+            || self.plan.frills.blocks
+            || self.plan.frills.context
     }
 
     /// The name of a directory above its files, where there are several.
@@ -332,62 +387,89 @@ impl Run<'_> {
             self.buffer.push(b'\n');
         }
         self.begun = true;
-        self.look.raw(&mut self.buffer, path);
+        self.plan.look.raw(&mut self.buffer, path);
         self.buffer.extend_from_slice(b":\n");
     }
 
     /// Prints what is held; `total` says above it what it takes.
     fn print(&mut self, directory: &[u8], total: bool) -> Result<()> {
-        let Self { listing, buffer, out, cx, ls, look, .. } = self;
-        let look = *look;
+        let Self { listing, buffer, out, cx, plan, .. } = self;
         if out.is_json() {
             let users = cx.users();
-            for item in &listing.items {
+            for item in listing.items.iter().filter(|item| !listing.is_left_out(item)) {
                 out.json(&json::File::new(listing, item, directory, users)).map_err(|error| lost(&error))?;
             }
             return Ok(());
         }
-        if self.long {
-            if total {
-                long::total(buffer, listing, ls.human);
-            }
-            let users = (!ls.numeric && !listing.items.is_empty()).then(|| cx.users());
+        if total && (plan.form == Form::Long || plan.frills.blocks) {
+            long::total(buffer, listing, plan.blocks);
+        }
+        if plan.form == Form::Long {
+            let users = (!plan.numeric && !listing.items.is_empty()).then(|| cx.users());
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now = (now.as_secs() as i64, now.subsec_nanos());
-            let long = Long { look, users, human: ls.human, inodes: ls.inode, now };
-            return long.print(listing, buffer, |piece| write(out, piece));
+            return Long { plan, users, now }.print(listing, buffer, |piece| write(out, piece));
         }
-        let inodes = if ls.inode { inode_width(listing) } else { 0 };
-        if cx.tty && !ls.one {
-            columns::print(buffer, listing, look, cx.width, inodes);
-        } else {
-            for item in &listing.items {
-                if inodes > 0 {
-                    number(buffer, listing.facts(item).map_or(0, |facts| facts.stat.inode), inodes);
-                    buffer.push(b' ');
-                }
-                if look.plain() {
-                    buffer.extend_from_slice(listing.name(item));
-                } else {
-                    look.name(buffer, listing, item, false);
-                }
-                buffer.push(b'\n');
-                if buffer.len() >= PIECE {
-                    write(out, buffer)?;
-                }
+        let widths = Widths::of_frills(plan, listing);
+        if listing.without_directories {
+            let items = std::mem::take(&mut listing.items);
+            listing.items = items.into_iter().filter(|item| !listing.is_left_out(item)).collect();
+        }
+        let add = |to: &mut Vec<u8>, at: usize| {
+            if let Some(item) = listing.items.get(at) {
+                long::frills(to, listing, item, plan, &widths);
+                plan.look.name(to, listing, item, false);
+            }
+        };
+        let cells = |plan: &Plan| -> Vec<usize> {
+            let mut frills = Vec::new();
+            let mut cell = |item| {
+                frills.clear();
+                long::frills(&mut frills, listing, item, plan, &widths);
+                frills.len() + plan.look.width(listing, item)
+            };
+            listing.items.iter().map(&mut cell).collect()
+        };
+        match plan.form {
+            Form::Commas => columns::print_separated(buffer, (&cells(plan), plan.width), Some(b','), add),
+            Form::Down | Form::Across if plan.width == 0 => {
+                columns::print_separated(buffer, (&cells(plan), 0), None, add);
+            }
+            Form::Down => {
+                columns::print(buffer, (&cells(plan), plan.width), Direction::Down, add);
+            }
+            Form::Across => {
+                columns::print(buffer, (&cells(plan), plan.width), Direction::Across, add);
+            }
+            Form::One | Form::Long => {
+                let is_bare = plan.look.plain() && !self.is_aligned();
+                return self.print_names(is_bare, &widths);
             }
         }
         if buffer.len() >= PIECE { write(out, buffer) } else { Ok(()) }
     }
 
+    /// One name a line; `is_bare`: as it is, and nothing before it.
+    fn print_names(&mut self, is_bare: bool, widths: &Widths) -> Result<()> {
+        let Self { listing, buffer, out, plan, .. } = self;
+        for item in &listing.items {
+            if is_bare {
+                buffer.extend_from_slice(listing.name(item));
+            } else {
+                long::frills(buffer, listing, item, plan, widths);
+                plan.look.name(buffer, listing, item, false);
+            }
+            buffer.push(b'\n');
+            if buffer.len() >= PIECE {
+                write(out, buffer)?;
+            }
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<()> {
         write(self.out, &mut self.buffer)
     }
-}
-
-fn inode_width(listing: &Listing) -> usize {
-    let inodes = listing.items.iter().map(|item| listing.facts(item).map_or(0, |facts| facts.stat.inode));
-    digits(inodes.max().unwrap_or(0))
 }
 
 fn too_many(shown: usize) -> String {

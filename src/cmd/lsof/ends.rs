@@ -1,6 +1,7 @@
 //! Who holds pipes and sockets: one pass over the descriptors of all processes.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -12,6 +13,8 @@ const HELD: usize = 200_000;
 /// Ends of one pipe that are held, of those that read and of those that write; of the others it is said how many there
 /// are.
 const OF_ONE: usize = 8;
+/// How long they are looked for: processes can have millions of descriptors, and all show one table.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// A descriptor of a pipe or a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,12 @@ impl Ends {
     /// Looks at the descriptors of these processes.
     pub fn of_all(procfs: &Procfs, pids: &[i32]) -> Self {
         let mut all = Self::default();
+        let until = Instant::now() + LIMIT;
         for pid in pids {
+            if Instant::now() >= until {
+                all.is_cut = true;
+                break;
+            }
             let mut descriptors = match procfs.descriptors(*pid) {
                 Ok(descriptors) => descriptors,
                 Err(error) => {
@@ -66,9 +74,13 @@ impl Ends {
                     continue;
                 }
             };
-            let (numbers, more) = descriptors.numbers().unwrap_or_default();
+            let (numbers, more) = descriptors.numbers(usize::MAX).unwrap_or_default();
             all.is_cut |= more;
             for fd in numbers {
+                if Instant::now() >= until {
+                    all.is_cut = true;
+                    break;
+                }
                 all.look(*pid, fd, &mut descriptors);
             }
         }

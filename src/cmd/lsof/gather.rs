@@ -1,5 +1,7 @@
 //! Reads processes and their open files, one process after the other.
 
+use std::collections::HashSet;
+
 use nix::errno::Errno;
 
 use super::ends::{End, Ends, numbered};
@@ -13,7 +15,7 @@ use crate::out::Name;
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
 use crate::sys::proc::fdinfo::FdInfo;
-use crate::sys::proc::files::{Descriptors, Facts};
+use crate::sys::proc::files::{DELETED, Descriptors, Facts};
 use crate::sys::proc::{Procfs, Reader};
 
 /// Ends of a pipe or socket that a line names.
@@ -44,6 +46,8 @@ pub struct Gatherer<'a> {
     /// All PIDs, for who holds other ends.
     pub pids: &'a [i32],
     pub sockets: Option<Sockets>,
+    /// Sockets that a process holds which was looked at.
+    pub held: HashSet<u64>,
     pub ends: Option<Ends>,
     pub hidden: Hidden,
     /// Whether other ends are looked for.
@@ -86,7 +90,9 @@ impl Gatherer<'_> {
                             program = facts.map(|facts| (facts.device, facts.inode));
                         }
                         let link = std::os::unix::ffi::OsStringExt::into_vec(link);
-                        if !self.give(self.on_path(&process, fd, link, facts, None), None, &process, take) {
+                        let inode = facts.map(|facts| facts.inode);
+                        let row = self.on_path(&process, fd, link, facts, inode, None);
+                        if !self.give(row, None, &process, take) {
                             return false;
                         }
                     }
@@ -126,7 +132,9 @@ impl Gatherer<'_> {
             if is_program {
                 continue;
             }
-            let mut row = self.on_path(process, "mem", file.path, None, None);
+            let is_file = file.device.0 != 0 || self.root.devices.contains(&file.device);
+            let mut row = self.on_path(process, "mem", file.path, None, Some(file.inode), None);
+            row.deleted &= is_file;
             row.device = Some(format!("{},{}", file.device.0, file.device.1));
             (row.device_number, row.inode) = (Some(file.device), Some(file.inode));
             row.r#type = "REG";
@@ -145,7 +153,7 @@ impl Gatherer<'_> {
         take: &mut dyn FnMut(OpenFile) -> bool,
     ) -> bool {
         let sockets_alone = process.chosen == Chosen::Files && self.selection.sockets_alone();
-        let Ok((numbers, more)) = descriptors.numbers() else { return true };
+        let Ok((numbers, more)) = descriptors.numbers(usize::MAX) else { return true };
         self.hidden.cut += usize::from(more);
         for fd in numbers {
             let link = match descriptors.link(fd) {
@@ -230,15 +238,15 @@ impl Gatherer<'_> {
         fd: &str,
         link: Vec<u8>,
         facts: Option<Facts>,
+        inode: Option<u64>,
         info: Option<&FdInfo>,
     ) -> OpenFile {
         let mut row = self.row(process, fd, facts, info);
         let mount = info.and_then(|info| info.mount).or_else(|| facts.and_then(|facts| facts.mount));
         let mut link = link;
-        // A name may end so by itself; a file that is deleted has no link left. What is mapped tells no links.
-        let is_deleted = link.ends_with(b" (deleted)") && facts.is_none_or(|facts| facts.links == 0);
+        let is_deleted = self.procfs.is_deleted(process.pid, &link, inode);
         if is_deleted {
-            link.truncate(link.len() - b" (deleted)".len());
+            link.truncate(link.len() - DELETED.len());
         }
         let known = mount.is_some_and(|mount| self.root.mounts.contains(&mount));
         if is_deleted && link.starts_with(b"/memfd:") && !known {
@@ -266,7 +274,8 @@ impl Gatherer<'_> {
     ) -> (OpenFile, Option<Inet>) {
         let number = fd.to_string();
         if link.starts_with(b"/") {
-            return (self.on_path(process, &number, link, facts, info.as_ref()), None);
+            let inode = facts.map(|facts| facts.inode);
+            return (self.on_path(process, &number, link, facts, inode, info.as_ref()), None);
         }
         let mut row = self.row(process, &number, facts, info.as_ref());
         if let Some(inode) = numbered(&link, b"socket:[") {
@@ -307,6 +316,7 @@ impl Gatherer<'_> {
             Some(sockets) => sockets,
             None => Sockets::list(self.watch, &mut self.reader),
         };
+        self.held.insert(inode);
         let found = sockets.of(inode).cloned();
         let peer = found.as_ref().map_or(0, |socket| sockets.peer(socket));
         let peer_name = match sockets.of(peer) {

@@ -11,10 +11,11 @@ mod row;
 mod select;
 mod sockets;
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status, elsewhere};
 use crate::out::field::{field, more};
 use crate::out::units::bytes;
 use crate::out::{Field, Kind, Output};
@@ -26,6 +27,7 @@ use gather::{Gatherer, Hidden};
 use root::Root;
 use row::OpenFile;
 use select::{How, Selection, Wanted};
+use sockets::{Inet, Sockets};
 
 /// List open files.
 ///
@@ -50,7 +52,8 @@ pub struct Lsof {
     /// Descriptors: cwd, rtd, txt, mem, 3, 0-9.
     #[arg(short = 'd', value_name = "FDS")]
     fds: Vec<String>,
-    /// Internet sockets: `-i`, `-i :80`, `-i tcp`, `-i 6udp:53`, `-i @10.0.0.1:8000-8010`.
+    /// Internet sockets: `-i`, `-i :80`, `-i tcp`, `-i 6udp:53`, `-i @10.0.0.1:8000-8010`. Those of other containers of
+    /// the pod are told on standard error.
     #[arg(short = 'i', long, value_name = "ADDRESS")]
     inet: Vec<String>,
     /// TCP sockets in these states alone, as `TCP:LISTEN` or `TCP:^ESTABLISHED`.
@@ -91,10 +94,13 @@ pub struct Lsof {
     files: Vec<OsString>,
 }
 
+/// The most sockets of others that are told one by one.
+const ELSEWHERE: usize = 20;
+
 impl Command for Lsof {
     type Row = OpenFile;
     const PLACE: Place = Place::Watch;
-    const NEEDS: Needs = Needs { users: true, netlink: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { users: true, netlink: true, host: true, ..Needs::NONE };
     const REPLACES: &'static str = "lsof, fuser";
     const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE";
     const FIELDS: &'static [Field] = &[
@@ -111,7 +117,11 @@ impl Command for Lsof {
         more("allocated", Kind::Bytes, "the space that it takes"),
         more("position", Kind::Number, "where the next read or write is"),
         more("inode", Kind::Number, "its inode"),
-        more("links", Kind::Number, "hard links; 0 once it was deleted"),
+        more(
+            "links",
+            Kind::Number,
+            "hard links; 0 once it was deleted, but for files of an overlay's lower layers",
+        ),
         more("path", Kind::Text, "its path in the container"),
         more("deleted", Kind::Flag, "whether it was deleted"),
         more("outside", Kind::Flag, "whether it is in no mount that the container's root reaches"),
@@ -174,6 +184,7 @@ impl Command for Lsof {
             numbers: self.numbers,
             pids: &all,
             sockets: None,
+            held: HashSet::new(),
             ends: None,
             hidden: Hidden::default(),
             peers: !self.terse,
@@ -201,7 +212,11 @@ impl Command for Lsof {
             }
         }
         written.map_err(Fault::output)?;
-        let mut notes = gatherer.sockets.take().map(|sockets| sockets.notes).unwrap_or_default();
+        let mut notes = Vec::new();
+        if selection.asks_whose_sockets() && !self.terse {
+            notes = held_elsewhere(cx, &mut gatherer);
+        }
+        notes.extend(gatherer.sockets.take().map(|sockets| sockets.notes).unwrap_or_default());
         notes.extend(told(&gatherer));
         if deleted.count > 0 && !self.terse {
             let files = if deleted.count == 1 {
@@ -220,6 +235,36 @@ impl Command for Lsof {
     }
 }
 
+/// Sockets that are asked for and that another container of the pod holds, or the node.
+fn held_elsewhere(cx: &Context, gatherer: &mut Gatherer) -> Vec<String> {
+    let sockets = match gatherer.sockets.take() {
+        Some(sockets) => sockets,
+        None => Sockets::list(gatherer.watch, &mut gatherer.reader),
+    };
+    let is_wanted = |(inode, socket): &(u64, &Inet)| {
+        !gatherer.held.contains(inode) && gatherer.selection.takes_inet(socket)
+    };
+    let wanted: Vec<(u64, &Inet)> = sockets.inet_sockets().filter(is_wanted).collect();
+    let owners = if wanted.is_empty() {
+        HashMap::new()
+    } else {
+        elsewhere::owners(cx, gatherer.watch, wanted.iter().map(|(inode, _)| *inode).collect())
+    };
+    let told = |(inode, socket): &(u64, &Inet)| {
+        let owner = owners.get(inode)?;
+        Some(format!("{} {} is held by {}", socket.protocol, names::inet_name(socket), owner.spelled()))
+    };
+    let mut notes: Vec<String> = wanted.iter().filter_map(told).collect();
+    gatherer.sockets = Some(sockets);
+    notes.sort_unstable();
+    let more = notes.len().saturating_sub(ELSEWHERE);
+    notes.truncate(ELSEWHERE);
+    if more > 0 {
+        notes.push(format!("{more} more sockets are held by processes outside of the container"));
+    }
+    notes
+}
+
 /// What is to be told of what could not be seen.
 fn told(gatherer: &Gatherer) -> Vec<String> {
     let mut notes = Vec::new();
@@ -236,7 +281,7 @@ fn told(gatherer: &Gatherer) -> Vec<String> {
     }
     if let Some(ends) = &gatherer.ends {
         if ends.is_cut {
-            notes.push("there are more pipes and sockets than other ends are looked for".to_owned());
+            notes.push("there are too many descriptors: not all were looked at for the other ends of pipes and sockets".to_owned());
         }
         if ends.is_partial && refused == 0 {
             notes.push("other ends may be held by processes that the kernel did not show".to_owned());

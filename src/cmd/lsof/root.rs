@@ -10,6 +10,8 @@ pub struct Root {
     prefix: Vec<u8>,
     /// The mounts that it reaches; empty where they are not known.
     pub mounts: HashSet<u32>,
+    /// Their devices.
+    pub devices: HashSet<(u32, u32)>,
 }
 
 impl Root {
@@ -22,7 +24,8 @@ impl Root {
         if !mounts.is_empty() {
             mounts.extend(procfs.facts(target, "root").ok().and_then(|facts| facts.mount));
         }
-        Self { prefix, mounts }
+        let devices = reader.mounted_devices(target).unwrap_or_default();
+        Self { prefix, mounts, devices }
     }
 
     /// A path as the container sees it, and whether it is not in the container's mounts: then it is as the kernel
@@ -48,6 +51,7 @@ mod tests {
         let root = |prefix: &str, mounts: &[u32]| Root {
             prefix: prefix.into(),
             mounts: mounts.iter().copied().collect(),
+            devices: HashSet::new(),
         };
         let shown = |root: &Root, path: &str, mount| {
             let (path, outside) = root.shown(path.into(), mount);

@@ -175,6 +175,19 @@ impl Selection {
         })
     }
 
+    /// Whether internet sockets are asked for, whoever holds them.
+    pub fn asks_whose_sockets(&self) -> bool {
+        let by_process =
+            [self.pids.only.is_empty(), self.commands.only.is_empty(), self.users.only.is_empty()];
+        self.inet.is_some() && !by_process.contains(&false)
+    }
+
+    /// Whether an internet socket is asked for.
+    pub fn takes_inet(&self, socket: &Inet) -> bool {
+        self.inet.as_ref().is_some_and(|all| all.iter().any(|one| one.takes(socket)))
+            && self.states.takes(socket)
+    }
+
     /// What is asked for of a process.
     pub fn process(&self, pid: i32, command: &[u8], uid: u32) -> Chosen {
         let begins =
@@ -224,8 +237,10 @@ impl Selection {
                 .as_ref()
                 .filter(|fds| !fds.only.is_empty())
                 .map(|fds| fds.only.iter().any(|fd| fd.takes(&file.fd))),
-            self.links_below
-                .map(|below| file.links.is_some_and(|links| links < below) && file.path.is_some()),
+            self.links_below.map(|below| {
+                let is_gone = file.deleted && below > 0;
+                (is_gone || file.links.is_some_and(|links| links < below)) && file.path.is_some()
+            }),
             self.files.as_ref().map(|all| all.iter().any(|wanted| wanted.takes(file))),
         ];
         let mut given = tests.iter().flatten();

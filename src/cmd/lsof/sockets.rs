@@ -118,6 +118,14 @@ impl Sockets {
         self.by_inode.get(&inode)
     }
 
+    /// All of the internet protocols, by their inodes.
+    pub fn inet_sockets(&self) -> impl Iterator<Item = (u64, &Inet)> {
+        self.by_inode.iter().filter_map(|(inode, socket)| match socket {
+            Socket::Inet(inet) => Some((*inode, inet)),
+            _ => None,
+        })
+    }
+
     /// The socket at the other end, in the same network namespace; 0 where there is none.
     pub fn peer(&self, socket: &Socket) -> u64 {
         match socket {

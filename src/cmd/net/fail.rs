@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError as Bad};
 
-use super::trust::is_authority;
+use super::trust::{StaleAuthority, is_authority};
 use crate::cmd::Fault;
 use crate::out::name::escape;
 use crate::out::units::rfc3339;
@@ -107,6 +107,7 @@ pub fn tls_text(error: &rustls::Error) -> (String, Option<&'static str>) {
                 let names: Vec<String> = presented.iter().take(8).map(|name| plain(name)).collect();
                 (format!("certificate is for another name: {}{more}", names.join(", ")), None)
             }
+            _ if StaleAuthority::in_error(bad).is_some() => (stale_text(bad), Some("--cacert FILE, or -k")),
             _ if is_authority(error) => (
                 "certificate is an authority's own (CA:TRUE) and not trusted itself".into(),
                 Some("--cacert FILE, or -k"),
@@ -118,6 +119,18 @@ pub fn tls_text(error: &rustls::Error) -> (String, Option<&'static str>) {
         }
         rustls::Error::InvalidMessage(_) => ("the server's answer is not TLS".into(), None),
         other => (escape(other.to_string().as_bytes()), None),
+    }
+}
+
+/// The authority that a chain leads to, and since when or until when nothing that it signs counts.
+fn stale_text(bad: &Bad) -> String {
+    let Some(stale) = StaleAuthority::in_error(bad) else { return String::new() };
+    let subject = escape(stale.subject.as_bytes());
+    let now = i64::try_from(rustls::pki_types::UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+    if stale.not_before > now {
+        format!("certificate of the authority {subject} is not valid before {}", rfc3339(stale.not_before, 0))
+    } else {
+        format!("certificate of the authority {subject} expired on {}", rfc3339(stale.not_after, 0))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What commands that talk on the container's network share: names, connections, certificate authorities, and curl's
 //! exit statuses.
 
-mod base64;
+pub mod clients;
 mod connect;
 pub mod fail;
 mod host;
@@ -13,7 +13,6 @@ mod signals;
 mod sock;
 pub mod trust;
 
-pub use base64::base64;
 pub use connect::{connect_any, sort_by_route};
 pub use host::{host_and_port, host_path, seconds};
 pub use icmp::icmp;

@@ -55,29 +55,33 @@ impl Names {
         }
         let wanted = |ip: &IpAddr| families.take(ip);
         let mut asked = Vec::new();
-        for source in &self.order.0 {
+        for (source, ends) in &self.order.0 {
             match source {
                 Source::Files => {
                     let mut found = self.hosts.lookup(host);
                     found.retain(wanted);
-                    if !found.is_empty() {
-                        return Ok(found);
+                    match found.is_empty() {
+                        true if ends.missing => break,
+                        false if ends.found => return Ok(found),
+                        _ => {}
                     }
                 }
+                // As curl and browsers have it.
                 Source::Dns if localhost(host).is_some() => {}
                 Source::Dns => {
                     let mut kinds = Vec::new();
                     if !families.v4 {
-                        kinds.push(Kind::Aaaa);
+                        kinds.push(Kind::AAAA);
                     }
                     if !families.v6 {
                         kinds.push(Kind::A);
                     }
                     let lookup = Client::new(&self.config).lookup(host, &kinds, Some(limit));
-                    if !lookup.addresses.is_empty() {
+                    if !lookup.addresses.is_empty() && ends.found {
                         return Ok(lookup.addresses);
                     }
                     let cut = lookup.cut;
+                    let is_last = lookup.ends(*ends);
                     asked.extend(lookup.asked);
                     if cut {
                         let text = format!(
@@ -86,6 +90,9 @@ impl Names {
                             what_was_passed_over()
                         );
                         return Err(Fault::text("resolve", host, text).with_status(status::TIME));
+                    }
+                    if is_last {
+                        break;
                     }
                 }
             }

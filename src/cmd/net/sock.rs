@@ -1,12 +1,12 @@
 //! A socket whose reads and writes have limits.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, recv, sendmsg};
 
 use crate::sys::socket::wait;
 
@@ -77,11 +77,42 @@ impl Sock {
     }
 
     fn receive(&self, buffer: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
+        loop {
+            match self.try_receive(buffer, flags) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLIN)?,
+                other => return other,
+            }
+        }
+    }
+
+    fn try_receive(&self, buffer: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
         self.check()?;
         loop {
             match recv(self.fd.as_raw_fd(), buffer, flags) {
                 Ok(count) => return Ok(count),
-                Err(Errno::EAGAIN) => self.wait(PollFlags::POLLIN)?,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// `WouldBlock` where there is nothing, else those of a read.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_receive(buffer, MsgFlags::empty())
+    }
+
+    /// Writes what goes at once.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing does, else those of a write.
+    pub fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check()?;
+        loop {
+            match sendmsg::<()>(self.fd.as_raw_fd(), parts, &[], MsgFlags::MSG_NOSIGNAL, None) {
+                Ok(count) => return Ok(count),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -97,13 +128,15 @@ impl Read for Sock {
 
 impl Write for Sock {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.check()?;
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// All records of TLS that are ready go in one segment.
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
-            match send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
-                Ok(count) => return Ok(count),
-                Err(Errno::EAGAIN) => self.wait(PollFlags::POLLOUT)?,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+            match self.try_write(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
+                other => return other,
             }
         }
     }

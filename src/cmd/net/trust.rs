@@ -12,10 +12,14 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, ve
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+};
 
 use super::fail::status;
+use crate::cmd::tls::{Certificate, validity};
 use crate::cmd::{Context, Fault, Result};
+use crate::out::name::escape;
 use crate::sys::open::{Refused, read_bounded};
 
 /// Larger bundles are not read.
@@ -24,7 +28,7 @@ pub const MAX_BUNDLE: usize = 8 << 20;
 const MAX_FILES: usize = 1000;
 
 /// Where distributions keep the bundle, in the order they are tried.
-const BUNDLES: [&str; 6] = [
+pub(super) const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
@@ -32,6 +36,7 @@ const BUNDLES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const DIRECTORY: &str = "/etc/ssl/certs";
 
 /// Which certificates are trusted.
@@ -46,6 +51,10 @@ pub enum Ca {
 /// Authorities that are trusted, and where they came from.
 pub struct Store {
     roots: RootCertStore,
+    /// Those whose time is over, or has not come: clients take nothing that they sign.
+    stale: RootCertStore,
+    /// The same as certificates.
+    stale_certificates: Vec<CertificateDer<'static>>,
     /// The certificates themselves, where a server may use one as its own.
     own: HashSet<Vec<u8>>,
     /// For messages and `--json`: `container /etc/ssl/cert.pem`, `builtin`.
@@ -61,6 +70,8 @@ impl Store {
     pub fn empty() -> Self {
         Self {
             roots: RootCertStore::empty(),
+            stale: RootCertStore::empty(),
+            stale_certificates: Vec::new(),
             own: HashSet::new(),
             source: String::new(),
             broken: 0,
@@ -80,8 +91,15 @@ impl Store {
 
     fn trust(&mut self, der: CertificateDer<'_>) {
         let own = der.to_vec();
-        match self.roots.add(der) {
-            Ok(()) => drop(self.own.insert(own)),
+        let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        let is_stale = validity(&own).is_some_and(|(from, to)| now < from || to < now);
+        match if is_stale { &mut self.stale } else { &mut self.roots }.add(der) {
+            Ok(()) => {
+                if is_stale {
+                    self.stale_certificates.push(own.clone().into());
+                }
+                self.own.insert(own);
+            }
             Err(_) => self.broken += 1,
         }
     }
@@ -104,7 +122,7 @@ impl Store {
             return Ok(Self::builtin());
         }
         let store = Self::of_container(cx);
-        if !store.roots.is_empty() {
+        if store.len() > 0 {
             return Ok(store);
         }
         if ca == Some(Ca::Container) {
@@ -140,7 +158,7 @@ impl Store {
         let mut store = Self::empty();
         store.add(&pem.map_err(|fault| fault.with_status(status::CA_FILE))?);
         store.source = file.to_string_lossy().into_owned();
-        if store.roots.is_empty() {
+        if store.len() == 0 {
             return Err(Fault::text("read", file, "no certificate in it").with_status(status::CA_FILE));
         }
         Ok(store)
@@ -166,17 +184,17 @@ impl Store {
             }
             for folder in folders.into_iter().flat_map(|list| list.as_bytes().split(|b| *b == b':')).take(16)
             {
-                store.folder(OsStr::from_bytes(folder), &mut sources);
+                store.folder(OsStr::from_bytes(folder), |_| true, &mut sources);
             }
         } else {
             for place in BUNDLES {
                 store.bundle(OsStr::new(place), false, &mut sources);
-                if !store.roots.is_empty() {
+                if store.len() > 0 {
                     break;
                 }
             }
-            if store.roots.is_empty() {
-                store.folder(OsStr::new(DIRECTORY), &mut sources);
+            if store.len() == 0 {
+                store.folder(OsStr::new(DIRECTORY), |_| true, &mut sources);
             }
         }
         let names: Vec<_> = sources.iter().map(|source| source.to_string_lossy()).collect();
@@ -184,16 +202,35 @@ impl Store {
         store
     }
 
-    fn bundle(&mut self, path: &OsStr, asked: bool, sources: &mut Vec<OsString>) {
+    /// Adds the certificates of a file, and notes what is odd about it; one that was not asked for need not be there.
+    pub(super) fn bundle(&mut self, path: &OsStr, asked: bool, sources: &mut Vec<OsString>) {
+        let mut odd = |why: String| self.notes.push(Fault::text("read", path, why).to_string());
         match read_bounded(path, MAX_BUNDLE) {
             Ok(pem) => {
-                let before = self.roots.len();
-                self.add(&pem);
-                if self.roots.len() > before {
+                let plain = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&pem);
+                if plain.len() < pem.len() {
+                    odd("it begins with a byte order mark: Go passes over its first certificate".to_owned());
+                }
+                match plain {
+                    [] => odd("it is empty".to_owned()),
+                    // A sequence with a length of two bytes, as any certificate is.
+                    [0x30, 0x82, ..] => {
+                        odd("it is DER, and clients read PEM: openssl x509 -inform der converts it"
+                            .to_owned());
+                    }
+                    _ => {}
+                }
+                let before = self.len();
+                self.add(plain);
+                if self.len() > before {
                     sources.push(path.to_owned());
                 }
             }
-            Err(Refused::Io(error)) if !asked && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(Refused::Io(error)) if !asked && error.kind() == std::io::ErrorKind::NotFound => {
+                if let Ok(to) = std::fs::read_link(path) {
+                    odd(format!("it is a link to {}, which is not there", escape(to.as_os_str().as_bytes())));
+                }
+            }
             Err(Refused::Io(error)) => self.notes.push(Fault::io("open", path, &error).to_string()),
             Err(Refused::Kind(kind)) => {
                 self.notes.push(Fault::text("open", path, format!("it is {kind}")).to_string())
@@ -201,11 +238,17 @@ impl Store {
         }
     }
 
-    fn folder(&mut self, path: &OsStr, sources: &mut Vec<OsString>) {
+    /// Adds the certificates of those files of a directory whose names will do.
+    pub(super) fn folder(
+        &mut self,
+        path: &OsStr,
+        will_do: impl Fn(&OsStr) -> bool,
+        sources: &mut Vec<OsString>,
+    ) {
         let Ok(entries) = std::fs::read_dir(Path::new(path)) else { return };
         let mut total = 0;
-        let before = self.roots.len();
-        for entry in entries.take(MAX_FILES).flatten() {
+        let before = self.len();
+        for entry in entries.take(MAX_FILES).flatten().filter(|entry| will_do(&entry.file_name())) {
             let Ok(pem) = read_bounded(entry.path().as_os_str(), MAX_BUNDLE) else { continue };
             total += pem.len();
             if total > MAX_BUNDLE {
@@ -220,7 +263,7 @@ impl Store {
                 }
             }
         }
-        if self.roots.len() > before {
+        if self.len() > before {
             sources.push(path.to_owned());
         }
     }
@@ -232,7 +275,12 @@ impl Store {
 
     /// How many authorities there are.
     pub fn len(&self) -> usize {
-        self.roots.len()
+        self.roots.len() + self.stale.len()
+    }
+
+    /// Those whose time is over, or has not come.
+    pub fn stale(&self) -> &[CertificateDer<'static>] {
+        &self.stale_certificates
     }
 }
 
@@ -289,7 +337,10 @@ impl Verifier {
 /// A chain to a trusted certificate, or a trusted certificate itself.
 #[derive(Debug)]
 pub struct Trusted {
-    chain: Arc<WebPkiServerVerifier>,
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    /// A chain to one of these is as good as none, but has a reason.
+    stale: Option<Arc<WebPkiServerVerifier>>,
+    stale_certificates: Vec<CertificateDer<'static>>,
     own: HashSet<Vec<u8>>,
 }
 
@@ -299,11 +350,20 @@ impl Trusted {
     /// # Errors
     /// As [`config`].
     pub fn new(store: Store) -> Result<Self> {
-        let chain = WebPkiServerVerifier::builder_with_provider(
-            Arc::new(store.roots),
-            Arc::new(ring::default_provider()),
-        );
-        Ok(Self { chain: chain.build().map_err(|error| fault(&error))?, own: store.own })
+        let verifier = |roots: RootCertStore| {
+            if roots.is_empty() {
+                return Ok(None);
+            }
+            let provider = Arc::new(ring::default_provider());
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.build().map(Some).map_err(|error| fault(&error))
+        };
+        Ok(Self {
+            chain: verifier(store.roots)?,
+            stale: verifier(store.stale)?,
+            stale_certificates: store.stale_certificates,
+            own: store.own,
+        })
     }
 
     /// Checks a certificate and those that came with it, for a name, at a time.
@@ -317,14 +377,72 @@ impl Trusted {
         name: &ServerName<'_>,
         now: UnixTime,
     ) -> std::result::Result<(), rustls::Error> {
-        match self.chain.verify_server_cert(certificate, others, name, &[], now) {
+        let chain = |verifier: &Option<Arc<WebPkiServerVerifier>>| match verifier {
+            Some(verifier) => verifier.verify_server_cert(certificate, others, name, &[], now).map(drop),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        match chain(&self.chain) {
             // `openssl req -x509` marks what it makes as an authority. A server that shows just what is trusted is
             // trusted, as OpenSSL has it. That error comes after the dates were found good; the name was not looked at.
             Err(error) if is_authority(&error) && self.own.contains(certificate.as_ref()) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
             }
-            other => other.map(drop),
+            // webpki takes no heed of an authority's dates; OpenSSL, Go, Java and all others do.
+            Err(error) => match chain(&self.stale) {
+                Ok(()) => Err(StaleAuthority::of(&self.stale_certificates, certificate, others).into()),
+                Err(other) if is_of_dates(&other) || self.chain.is_none() => Err(other),
+                Err(_) => Err(error),
+            },
+            Ok(()) => Ok(()),
         }
+    }
+}
+
+fn is_of_dates(error: &rustls::Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let rustls::Error::InvalidCertificate(why) = error else { return false };
+    matches!(why, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
+}
+
+/// The chain leads to an authority whose time is over, or has not come.
+#[derive(Debug)]
+pub struct StaleAuthority {
+    /// Whose, where it is known.
+    pub subject: String,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+}
+
+impl StaleAuthority {
+    /// The first of these authorities that signed a certificate of the chain, by its name.
+    fn of(authorities: &[CertificateDer], own: &CertificateDer, others: &[CertificateDer]) -> Self {
+        let issuers: Vec<Vec<u8>> =
+            std::iter::once(own).chain(others).map(|der| Certificate::read(der).issuer_bytes).collect();
+        let mut read = authorities.iter().map(|der| Certificate::read(der));
+        let found = read.find(|one| issuers.contains(&one.subject_bytes)).unwrap_or_default();
+        Self { subject: found.subject, not_before: found.not_before, not_after: found.not_after }
+    }
+
+    /// Whether an error is of this kind.
+    pub fn in_error(error: &CertificateError) -> Option<&Self> {
+        let CertificateError::Other(OtherError(inner)) = error else { return None };
+        inner.downcast_ref()
+    }
+}
+
+impl std::fmt::Display for StaleAuthority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the authority {} is out of date", self.subject)
+    }
+}
+
+impl std::error::Error for StaleAuthority {}
+
+impl From<StaleAuthority> for rustls::Error {
+    fn from(stale: StaleAuthority) -> Self {
+        CertificateError::Other(OtherError(Arc::new(stale))).into()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::sockets::Socket;
+use super::sockets::{Holder, Socket};
 use super::text::{Shown, path_name, state, timer_kind, unix_state, unix_type};
 use super::{CLOSE, LISTEN};
+use crate::cmd::elsewhere::Owner;
 use crate::out::Name;
 
 /// One socket. Ids are the container's; a port of 0 is any.
@@ -20,6 +21,8 @@ pub struct Row {
     remote_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v6_only: Option<bool>,
     recv_queue: u32,
     send_queue: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +34,10 @@ pub struct Row {
     pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     program: Option<Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_pid: Option<i32>,
     timer: Option<TimerRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Name>,
@@ -47,7 +54,7 @@ struct TimerRow {
 
 impl Row {
     /// The row of a socket. Of a listening one `send_queue` is 0 and `backlog` how many connections may wait.
-    pub fn new(socket: &Socket, holder: Option<(i32, &[u8])>, shown: &Shown) -> Self {
+    pub fn new(socket: &Socket, holder: Option<Holder>, shown: &Shown) -> Self {
         let mut row = match socket {
             Socket::Inet(proto, socket) => Self {
                 proto,
@@ -59,6 +66,7 @@ impl Row {
                 local_port: Some(socket.local.1),
                 remote_address: Some(socket.remote.0.to_string()),
                 remote_port: Some(socket.remote.1),
+                v6_only: socket.v6_only,
                 recv_queue: socket.recv_queue,
                 send_queue: socket.send_queue,
                 uid: Some(socket.uid),
@@ -95,8 +103,14 @@ impl Row {
         }
         row.uid = row.uid.map(|uid| shown.uids.inside(uid));
         row.user = row.uid.map(|uid| shown.users.user_name(uid));
-        row.pid = holder.map(|(pid, _)| pid);
-        row.program = holder.map(|(_, name)| Name::from(name));
+        match holder {
+            None => {}
+            Some(Holder::Inside(pid, name)) => (row.pid, row.program) = (Some(pid), Some(Name::from(name))),
+            Some(Holder::Elsewhere(Owner { pid, name, container })) => {
+                (row.node_pid, row.program) = (Some(*pid), Some(Name::from(name.as_slice())));
+                row.container.clone_from(container);
+            }
+        }
         row
     }
 }

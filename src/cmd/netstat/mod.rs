@@ -17,7 +17,8 @@ use crate::sys::idmap::IdMap;
 ///
 /// Asked of the kernel in the container's network namespace, from outside. Without -t, -u, -w, -x all four kinds;
 /// without -a or -l those that are connected. Numbers are never looked up. Of a listening socket Recv-Q is how many
-/// connections wait to be accepted, and Send-Q how many may. Users are the container's; an id that it does not map is
+/// connections wait to be accepted, and Send-Q how many may. tcp46 and udp46 are sockets of IPv6 that take IPv4 too; tcp6
+/// and udp6 that listen on :: do not. Users are the container's; an id that it does not map is
 /// shown as the host counts it.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
@@ -43,7 +44,7 @@ pub struct Netstat {
     /// Users as numbers; addresses and ports always are.
     #[arg(short)]
     numeric: bool,
-    /// PID and program that hold the socket.
+    /// PID and program that hold the socket; of another container of the pod, the program and the container.
     #[arg(short, long = "program")]
     program: bool,
     /// Owner and inode too.
@@ -98,7 +99,7 @@ const LISTEN: u8 = 10;
 impl Command for Netstat {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
-    const NEEDS: Needs = Needs { users: true, netlink: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { users: true, netlink: true, host: true, ..Needs::NONE };
     const REPLACES: &'static str = "net-tools netstat, ss";
     const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE, for -p";
     const FIELDS: &'static [Field] = &[
@@ -108,6 +109,7 @@ impl Command for Netstat {
         field("local_port", Kind::Number, "its own port"),
         field("remote_address", Kind::Text, "its peer's address"),
         field("remote_port", Kind::Number, "its peer's port; 0 is any"),
+        more("v6_only", Kind::Flag, "of one of IPv6 that listens: whether it takes no connections of IPv4"),
         field("recv_queue", Kind::Number, "bytes not read yet; of a listening socket connections that wait"),
         field("send_queue", Kind::Number, "bytes not acknowledged yet"),
         more("backlog", Kind::Number, "of a listening socket: how many connections may wait"),
@@ -116,6 +118,16 @@ impl Command for Netstat {
         more("inode", Kind::Number, "its inode"),
         field("pid", Kind::Number, "with -p: a process that holds it"),
         field("program", Kind::Text, "with -p: that process's name"),
+        more(
+            "container",
+            Kind::Text,
+            "with -p: where that process is in another container, its name; else null",
+        ),
+        more(
+            "node_pid",
+            Kind::Number,
+            "with -p: where that process is not in this container, its PID on the node",
+        ),
         more("timer", Kind::Object, "kind, expires_seconds, retransmits"),
         field("path", Kind::Text, "of a unix socket"),
         more("type", Kind::Text, "of a unix socket: STREAM, DGRAM, SEQPACKET"),
@@ -188,7 +200,7 @@ impl Command for Netstat {
                 _ => "w/o servers",
             },
         };
-        let notes = sockets::list(watch, &procfs, &wanted, &shown, out)?;
+        let notes = sockets::list(cx, watch, &procfs, &wanted, &shown, out)?;
         for note in notes {
             cx.note(&note);
         }

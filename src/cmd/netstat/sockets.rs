@@ -1,10 +1,12 @@
 //! Gathers sockets: streamed where nothing but the socket is shown, held where their processes are looked for.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use super::super::{Fault, Result, Watch};
+use super::super::{Context, Fault, Result, Watch};
 use super::text::{Printer, Shown};
 use super::{CLOSE, ESTABLISHED, LISTEN};
+use crate::cmd::elsewhere::{self, Owner};
 use crate::out::Output;
 use crate::out::table::NoRow;
 use crate::sys::netlink::{self, diag};
@@ -13,6 +15,9 @@ use crate::sys::proc::{Procfs, Reader, why_refused};
 
 /// Sockets that are held to look for their processes; later ones are shown without.
 const HELD: usize = 500_000;
+
+/// How long their holders are looked for.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// Kinds of sockets that are asked for.
 pub struct Kinds {
@@ -48,6 +53,15 @@ impl Socket {
             Self::Unix(socket) => socket.inode,
         }
     }
+}
+
+/// Who holds a socket.
+#[derive(Clone, Copy)]
+pub enum Holder<'a> {
+    /// A process of the target's PID namespace, and its name.
+    Inside(i32, &'a [u8]),
+    /// One of another container, or of the node.
+    Elsewhere(&'a Owner),
 }
 
 /// An internet protocol: its name, family and number.
@@ -102,6 +116,7 @@ impl Wanted {
 
 /// Prints the sockets that are asked for, and returns what is to be told of it.
 pub fn list(
+    cx: &Context,
     watch: &Watch,
     procfs: &Procfs,
     wanted: &Wanted,
@@ -124,13 +139,20 @@ pub fn list(
     let inodes = held.iter().map(Socket::inode).filter(|inode| *inode != 0).collect();
     let mut pids = procfs.pids().map_err(|e| Fault::errno("read", "/proc", e))?;
     pids.retain(|pid| !watch.own.contains(pid));
-    let holders: Holders = procfs.holders(&pids, inodes);
+    let holders: Holders = procfs.holders(&pids, inodes, Instant::now() + LIMIT);
     let mut names = Names { reader: procfs.reader(), known: HashMap::new() };
+    let is_unknown = |inode: &u64| *inode != 0 && holders.of(*inode).is_none();
+    let unknown: Vec<u64> = held.iter().map(Socket::inode).filter(is_unknown).collect();
+    let others = if unknown.is_empty() { HashMap::new() } else { elsewhere::owners(cx, watch, unknown) };
     for socket in &held {
-        let holder = holders.of(socket.inode()).map(|pid| (pid, names.of(pid)));
-        printer.socket(socket, holder);
+        let inside = holders.of(socket.inode()).map(|pid| Holder::Inside(pid, names.of(pid)));
+        printer.socket(socket, inside.or_else(|| others.get(&socket.inode()).map(Holder::Elsewhere)));
     }
     printer.end(wanted)?;
+    if holders.is_cut() {
+        let cause = "there are too many descriptors: '-' may stand for a process that was not looked at";
+        source.notes.push(cause.to_owned());
+    }
     if holders.refused() > 0 {
         source.notes.push(format!(
             "'-' may stand for one of {} processes whose descriptors the kernel refused, {}",

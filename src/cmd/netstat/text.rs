@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use super::super::{Fault, Result};
 use super::json::Row;
-use super::sockets::{Socket, Wanted};
+use super::sockets::{Holder, Socket, Wanted};
 use super::{CLOSE, ESTABLISHED, LISTEN, STATES};
+use crate::cmd::elsewhere::Owner;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::units::decimal;
@@ -46,7 +47,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints one socket and who holds it.
-    pub fn socket(&mut self, socket: &Socket, holder: Option<(i32, &[u8])>) {
+    pub fn socket(&mut self, socket: &Socket, holder: Option<Holder>) {
         if self.failed.is_some() {
             return;
         }
@@ -128,9 +129,15 @@ impl<'a> Printer<'a> {
         self.text.extend_from_slice(line.as_bytes());
     }
 
-    fn inet(&mut self, protocol: &str, socket: &Inet, holder: Option<(i32, &[u8])>) {
+    fn inet(&mut self, protocol: &str, socket: &Inet, holder: Option<Holder>) {
         let text = &mut self.text;
-        left(text, 5, |to| to.extend_from_slice(protocol.as_bytes()));
+        // As BSD's netstat names them.
+        let shown = match protocol {
+            "tcp6" if takes_both(socket) => "tcp46",
+            "udp6" if takes_both(socket) => "udp46",
+            protocol => protocol,
+        };
+        left(text, 5, |to| to.extend_from_slice(shown.as_bytes()));
         text.push(b' ');
         right(text, 6, socket.recv_queue);
         text.push(b' ');
@@ -159,7 +166,7 @@ impl<'a> Printer<'a> {
         end_line(text);
     }
 
-    fn unix(&mut self, socket: &Unix, holder: Option<(i32, &[u8])>) {
+    fn unix(&mut self, socket: &Unix, holder: Option<Holder>) {
         let text = &mut self.text;
         text.extend_from_slice(b"unix  ");
         right(text, 6, socket.recv_queue);
@@ -186,6 +193,11 @@ impl<'a> Printer<'a> {
         text.extend_from_slice(escape(&path(&socket.name)).as_bytes());
         end_line(text);
     }
+}
+
+/// Whether IPv4 comes in through it, too.
+fn takes_both(socket: &Inet) -> bool {
+    socket.v6_only == Some(false) && socket.local.0.is_unspecified()
 }
 
 /// Ends a line without spaces at its end.
@@ -274,14 +286,32 @@ fn user(uid: u32, shown: &Shown, to: &mut Vec<u8>) {
     }
 }
 
-fn program(holder: Option<(i32, &[u8])>, to: &mut Vec<u8>) {
-    let Some((pid, name)) = holder else { return to.push(b'-') };
-    decimal(u64::from(pid.unsigned_abs()), to);
-    to.push(b'/');
-    if name.iter().all(|b| matches!(b, 0x20..=0x7e)) {
-        to.extend_from_slice(name);
-    } else {
-        to.extend_from_slice(escape(name).as_bytes());
+fn program(holder: Option<Holder>, to: &mut Vec<u8>) {
+    let shown = |name: &[u8], to: &mut Vec<u8>| {
+        if name.iter().all(|b| matches!(b, 0x20..=0x7e)) {
+            to.extend_from_slice(name);
+        } else {
+            to.extend_from_slice(escape(name).as_bytes());
+        }
+    };
+    match holder {
+        None => to.push(b'-'),
+        Some(Holder::Inside(pid, name)) => {
+            decimal(u64::from(pid.unsigned_abs()), to);
+            to.push(b'/');
+            shown(name, to);
+        }
+        Some(Holder::Elsewhere(Owner { pid, name, container })) => {
+            shown(name, to);
+            match container {
+                Some(container) => {
+                    to.extend_from_slice(b" in ");
+                    shown(container.as_bytes(), to);
+                }
+                // Writing to memory cannot fail.
+                None => drop(write!(to, " (process {pid} of the node)")),
+            }
+        }
     }
 }
 

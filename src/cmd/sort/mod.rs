@@ -4,7 +4,7 @@ mod compare;
 mod hold;
 mod key;
 mod number;
-mod version;
+pub mod version;
 
 use std::cmp::Ordering;
 use std::ffi::OsString;

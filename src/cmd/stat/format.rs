@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cmd::{Fault, Result};
-use crate::out::name::shell_quoted;
+use crate::out::name::{escape, shell_quoted};
 use crate::out::units::{self, Utc};
 use crate::sys::mounts::Mount;
 use crate::sys::passwd::Users;
@@ -83,6 +83,7 @@ impl Format {
                     plain.extend(byte);
                     at += used;
                 }
+                b'%' if at == text.len() => plain.push(b'%'),
                 b'%' if text.get(at) == Some(&b'%') => {
                     plain.push(b'%');
                     at += 1;
@@ -117,21 +118,28 @@ impl Format {
     }
 
     /// Renders a file.
-    pub fn of_file(&self, file: &File) -> Vec<u8> {
-        self.render(|directive| of_file(file, directive))
+    pub fn of_file(&self, file: &File, tty: bool) -> Vec<u8> {
+        self.render(|directive| of_file(file, directive), tty)
     }
 
     /// Renders a file system.
-    pub fn of_file_system(&self, file_system: &FileSystem) -> Vec<u8> {
-        self.render(|directive| of_file_system(file_system, directive))
+    pub fn of_file_system(&self, file_system: &FileSystem, tty: bool) -> Vec<u8> {
+        self.render(|directive| of_file_system(file_system, directive), tty)
     }
 
-    fn render(&self, value: impl Fn(&Directive) -> Value) -> Vec<u8> {
+    /// On a terminal names are escaped, else they are as they are.
+    fn render(&self, value: impl Fn(&Directive) -> Value, tty: bool) -> Vec<u8> {
         let mut out = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text),
-                Part::Directive(directive) => pad(directive, value(directive), &mut out),
+                Part::Directive(directive) => {
+                    let value = match value(directive) {
+                        Value::Text(text) if tty => Value::Text(escape(&text).into_bytes()),
+                        value => value,
+                    };
+                    pad(directive, value, &mut out);
+                }
             }
         }
         out
@@ -208,7 +216,9 @@ fn directive(rest: &[u8]) -> (Directive, usize) {
     directive.width = number(&mut at);
     if rest.get(at) == Some(&b'.') {
         at += 1;
-        directive.precision = Some(number(&mut at));
+        // A bare point is nine digits.
+        let is_bare = !rest.get(at).is_some_and(u8::is_ascii_digit);
+        directive.precision = Some(if is_bare { 9 } else { number(&mut at) });
     }
     // %Hd and %Ld are the halves of a device's number.
     if let (Some(b'H' | b'L'), Some(b'd' | b'r')) = (rest.get(at), rest.get(at + 1)) {
@@ -251,13 +261,18 @@ fn pad(directive: &Directive, value: Value, out: &mut Vec<u8>) {
         Value::Seconds(time) => {
             let (seconds, nanoseconds) = time.unwrap_or((0, 0));
             let whole = match directive.precision {
-                None => seconds.to_string(),
+                None | Some(0) => seconds.to_string(),
                 Some(precision) => {
-                    // A bare point is nine digits.
-                    let digits = if precision == 0 { 9 } else { precision.min(9) };
+                    let digits = precision.min(9);
+                    // Before 1970 the fraction counts from above.
+                    let (sign, whole, nanoseconds) = match (seconds < 0, nanoseconds) {
+                        (true, 0) => ("-", seconds.unsigned_abs(), 0),
+                        (true, above) => ("-", seconds.unsigned_abs() - 1, 1_000_000_000 - above),
+                        (false, above) => ("", seconds.unsigned_abs(), above),
+                    };
                     let fraction = format!("{nanoseconds:09}");
                     format!(
-                        "{seconds}.{}{}",
+                        "{sign}{whole}.{}{}",
                         &fraction[..digits],
                         "0".repeat(precision.saturating_sub(9).min(64))
                     )
@@ -269,11 +284,14 @@ fn pad(directive: &Directive, value: Value, out: &mut Vec<u8>) {
     if let (Some(precision), false) = (directive.precision, is_number) {
         text.truncate(precision);
     }
-    if is_number && directive.plus {
+    if is_number && directive.plus && text.first() != Some(&b'-') {
         text.insert(0, b'+');
     }
     let missing = directive.width.saturating_sub(text.len());
     let fill = if directive.zero && is_number && !directive.left { b'0' } else { b' ' };
+    // Zeros come behind the sign.
+    let sign = if fill == b'0' && matches!(text.first(), Some(b'-' | b'+')) { 1 } else { 0 };
+    out.extend(text.drain(..sign));
     if !directive.left {
         out.extend(std::iter::repeat_n(fill, missing));
     }
@@ -299,7 +317,7 @@ fn of_file(file: &File, directive: &Directive) -> Value {
         b'f' => Value::Hex(facts.mode.into()),
         b'F' => text(kind_name(facts.mode, facts.size)),
         b'g' => Value::Decimal(facts.gid.into()),
-        b'G' => text(file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name.as_str())),
+        b'G' => text(file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name)),
         b'h' => Value::Decimal(facts.nlink.into()),
         b'i' => Value::Decimal(facts.inode),
         b'm' => Value::Text(mount_point(file)),
@@ -326,7 +344,7 @@ fn of_file(file: &File, directive: &Directive) -> Value {
         b't' => Value::Hex(facts.special.0.into()),
         b'T' => Value::Hex(facts.special.1.into()),
         b'u' => Value::Decimal(facts.uid.into()),
-        b'U' => text(file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name.as_str())),
+        b'U' => text(file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name)),
         b'w' => text(&facts.born.map_or_else(|| "-".to_owned(), time)),
         b'W' => Value::Seconds(facts.born),
         b'x' => text(&time(facts.accessed)),
@@ -394,10 +412,12 @@ mod tests {
             modified: (2, 5_000_000),
             changed: (3, 0),
             born: None,
+            attributes: 0,
         };
         let users = Users::parse(b"web:x:7:8::/:/x\n", b"");
         let file = File { path: b"a b", facts: &facts, target: None, users: &users, mounts: &[] };
-        String::from_utf8(Format::parse(format.as_bytes(), escapes, false).unwrap().of_file(&file)).unwrap()
+        String::from_utf8(Format::parse(format.as_bytes(), escapes, false).unwrap().of_file(&file, false))
+            .unwrap()
     }
 
     #[test]
@@ -407,7 +427,7 @@ mod tests {
             ("%a %#a %05a %A %f", "644 0644 00644 -rw-r--r-- 81a4\n"),
             ("%U %G %u", "web UNKNOWN 7\n"),
             ("%.3U|%5.2U|", "web|   we|\n"),
-            ("%Y %.3Y %.Y %W %w", "2 2.005 2.005000000 0 -\n"),
+            ("%Y %.3Y %.Y %.0Y %W %w", "2 2.005 2.005000000 2 0 -\n"),
             ("%y", "1970-01-01 00:00:02.005000000 +0000\n"),
             ("%d %D %Hd,%Ld %t", "2049 801 8,1 0\n"),
             ("%n %N 100%%", "a b 'a b' 100%\n"),
@@ -420,7 +440,7 @@ mod tests {
 
     #[test]
     fn what_is_no_directive_is_said() {
-        for format in ["%", "%q", "%5", "%H", "%C", "%99999999999999999999s%!"] {
+        for format in ["%q", "%5", "%H", "%C", "%99999999999999999999s%!"] {
             assert!(Format::parse(format.as_bytes(), false, false).is_err(), "{format}");
         }
         assert!(Format::parse(b"%A", false, true).is_err());

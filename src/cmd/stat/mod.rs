@@ -186,8 +186,8 @@ impl Stat {
             mounts,
         };
         let bytes = match format {
-            Some(format) => format.of_file(&file),
-            None => page(&file, cx.tty).into_bytes(),
+            Some(format) => format.of_file(&file, cx.tty),
+            None => page(&file, cx.tty),
         };
         out.bytes().write_all(&bytes).map_err(Fault::output)
     }
@@ -223,8 +223,8 @@ impl Stat {
         }
         let file_system = FileSystem { path: path.as_bytes(), space: &space, kind: &kind };
         let bytes = match format {
-            Some(format) => format.of_file_system(&file_system),
-            None => file_system_page(&file_system, cx.tty).into_bytes(),
+            Some(format) => format.of_file_system(&file_system, cx.tty),
+            None => file_system_page(&file_system, cx.tty),
         };
         out.bytes().write_all(&bytes).map_err(Fault::output)
     }
@@ -242,8 +242,8 @@ fn row(path: &OsString, facts: &Facts, target: Option<OsString>, users: &Users) 
         block_size: facts.block_size,
         uid: facts.uid,
         gid: facts.gid,
-        user: users.user(facts.uid).map(|user| user.name.clone()),
-        group: users.group(facts.gid).map(|group| group.name.clone()),
+        user: users.user(facts.uid).map(|user| user.name.to_owned()),
+        group: users.group(facts.gid).map(|group| group.name.to_owned()),
         nlink: facts.nlink,
         inode: facts.inode,
         device: format!("{}:{}", facts.device.0, facts.device.1),
@@ -256,26 +256,27 @@ fn row(path: &OsString, facts: &Facts, target: Option<OsString>, users: &Users) 
     }
 }
 
-fn shown(bytes: &[u8], quotes: bool) -> String {
-    if quotes { shell_quoted(bytes) } else { String::from_utf8_lossy(bytes).into_owned() }
+fn shown(bytes: &[u8], quotes: bool) -> Vec<u8> {
+    if quotes { shell_quoted(bytes).into_bytes() } else { bytes.to_vec() }
 }
 
-fn page(file: &File, tty: bool) -> String {
+fn page(file: &File, tty: bool) -> Vec<u8> {
     let facts = file.facts;
-    let name = match file.target {
-        Some(target) => format!("{} -> {}", shown(file.path, tty), shown(target, tty)),
-        None => shown(file.path, tty),
-    };
+    let mut page = [b"  File: ", &shown(file.path, tty)[..]].concat();
+    if let Some(target) = file.target {
+        page.extend_from_slice(b" -> ");
+        page.extend(shown(target, tty));
+    }
     let numbers = if matches!(facts.mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK) {
         format!("  Device type: {},{}", facts.special.0, facts.special.1)
     } else {
         String::new()
     };
-    let user = file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name.as_str());
-    let group = file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name.as_str());
+    let user = file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name);
+    let group = file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name);
     let (user, group) = (escape(user.as_bytes()), escape(group.as_bytes()));
-    format!(
-        "  File: {name}\n  Size: {:<10}\tBlocks: {:<10} IO Block: {:<6} {}\nDevice: {},{}\tInode: {:<11} Links: {}{numbers}\n\
+    let facts = format!(
+        "\n  Size: {:<10}\tBlocks: {:<10} IO Block: {:<6} {}\nDevice: {},{}\tInode: {:<11} Links: {}{numbers}\n\
          Access: ({:04o}/{})  Uid: ({:>5}/{user:>8})   Gid: ({:>5}/{group:>8})\n\
          Access: {}\nModify: {}\nChange: {}\n Birth: {}\n",
         facts.size,
@@ -294,15 +295,16 @@ fn page(file: &File, tty: bool) -> String {
         format::time(facts.modified),
         format::time(facts.changed),
         facts.born.map_or_else(|| "-".to_owned(), format::time),
-    )
+    );
+    page.extend_from_slice(facts.as_bytes());
+    page
 }
 
-fn file_system_page(file_system: &FileSystem, tty: bool) -> String {
+fn file_system_page(file_system: &FileSystem, tty: bool) -> Vec<u8> {
     let space = file_system.space;
-    format!(
-        "  File: \"{}\"\n    ID: {:<8x} Namelen: {:<7} Type: {}\nBlock size: {:<10} Fundamental block size: {}\n\
+    let facts = format!(
+        "\"\n    ID: {:<8x} Namelen: {:<7} Type: {}\nBlock size: {:<10} Fundamental block size: {}\n\
          Blocks: Total: {:<10} Free: {:<10} Available: {}\nInodes: Total: {:<10} Free: {}\n",
-        shown(file_system.path, tty),
         space.id,
         space.name_max,
         escape(file_system.kind.as_bytes()),
@@ -313,5 +315,6 @@ fn file_system_page(file_system: &FileSystem, tty: bool) -> String {
         space.available,
         space.files,
         space.files_free,
-    )
+    );
+    [b"  File: \"", &shown(file_system.path, tty)[..], facts.as_bytes()].concat()
 }

@@ -28,8 +28,9 @@ impl Options {
         cx: &mut Context,
         to: &mut dyn Write,
     ) -> Result<Status> {
+        let mut one_blank = None;
         for list in lists {
-            match self.check_list(kind, list, cx, to) {
+            match self.check_list(kind, list, &mut one_blank, cx, to) {
                 Err(fault) if fault.op == "write" => return Err(fault),
                 Err(fault) => cx.report(&fault),
                 Ok(tally) => self.conclude(&tally, list, cx, to)?,
@@ -38,7 +39,14 @@ impl Options {
         Ok(Status::OK)
     }
 
-    fn check_list(&self, kind: &Kind, list: &OsStr, cx: &mut Context, to: &mut dyn Write) -> Result<Tally> {
+    fn check_list(
+        &self,
+        kind: &Kind,
+        list: &OsStr,
+        one_blank: &mut Option<bool>,
+        cx: &mut Context,
+        to: &mut dyn Write,
+    ) -> Result<Tally> {
         let mut lines = Lines::new(Input::open(list)?, if self.zero { 0 } else { b'\n' });
         let digits = kind.algorithm.output_len() * 2;
         let mut tally = Tally::default();
@@ -46,11 +54,10 @@ impl Options {
         while let Some(text) = lines.next()? {
             number += 1;
             if text.starts_with(b"#") || text.is_empty() {
-                tally.malformed += u64::from(text.is_empty());
                 continue;
             }
             let text = text.strip_suffix(b"\r").unwrap_or(text);
-            let Some((path, digest)) = line::parsed(text, kind.tag, digits) else {
+            let Some((path, digest)) = line::parsed(text, kind.tag, digits, one_blank) else {
                 tally.malformed += 1;
                 if self.warn {
                     let tag = kind.tag;

@@ -61,7 +61,15 @@ fn unescaped(name: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The name and the digest, in lower case, of a line without its end; none where it is no line of such a list.
-pub fn parsed(line: &[u8], tag: &str, digits: usize) -> Option<(OsString, String)> {
+///
+/// `one_blank` says whether lines are `DIGEST NAME`, as some tools write them. The first line decides, as in coreutils:
+/// else a file whose name begins with a blank could pass for another.
+pub fn parsed(
+    line: &[u8],
+    tag: &str,
+    digits: usize,
+    one_blank: &mut Option<bool>,
+) -> Option<(OsString, String)> {
     let blanks = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let line = line.get(blanks..)?;
     let (is_escaped, line) = match line.strip_prefix(b"\\") {
@@ -78,7 +86,20 @@ pub fn parsed(line: &[u8], tag: &str, digits: usize) -> Option<(OsString, String
         }
         None => {
             let (digest, rest) = line.split_at_checked(digits)?;
-            (rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?, digest)
+            let rest = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"\t"))?;
+            let marked = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"*"));
+            match marked.filter(|name| !name.is_empty()) {
+                _ if *one_blank == Some(true) => (rest, digest),
+                Some(name) => {
+                    *one_blank = Some(false);
+                    (name, digest)
+                }
+                None if *one_blank == Some(false) => return None,
+                None => {
+                    *one_blank = Some(true);
+                    (rest, digest)
+                }
+            }
         }
     };
     let is_digest = digest.len() == digits && digest.iter().all(u8::is_ascii_hexdigit);
@@ -102,7 +123,7 @@ mod tests {
                 let line = spelled(OsStr::new(name), digest, tag, is_binary, false);
                 let line = line.strip_suffix(b"\n").unwrap();
                 assert!(!line.contains(&b'\n'));
-                let read = parsed(line, "SHA256", 16);
+                let read = parsed(line, "SHA256", 16, &mut None);
                 assert_eq!(read, Some((name.into(), digest.to_owned())), "{name:?}");
             }
         }
@@ -114,16 +135,15 @@ mod tests {
             &b""[..],
             b"0123456789abcdef",
             b"0123456789abcdef ",
-            b"0123456789abcdef  ",
             b"0123456789abcdeg  x",
             b"0123456789abcde  x",
-            b"0123456789abcdef x",
+            b"0123456789abcdefx",
             b"\\0123456789abcdef  x\\y",
             b"SHA256 (x = 0123456789abcdef",
             b"SHA256 (x) 0123456789abcdef",
             b"0123456789abcdef  x\0y",
         ] {
-            assert_eq!(parsed(line, "SHA256", 16), None, "{line:?}");
+            assert_eq!(parsed(line, "SHA256", 16, &mut None), None, "{line:?}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -19,6 +19,7 @@ use crate::cmd::text::{self, Headers, PIECE};
 use crate::cmd::{Context, Fault, Result};
 use crate::out::fault::errno_text;
 use crate::out::name::escape;
+use crate::sys::syscall::pidfd_open;
 use std::os::unix::ffi::OsStrExt;
 
 /// What one file may print before the next one has its turn.
@@ -32,6 +33,40 @@ pub struct How {
     pub retry: bool,
     /// The time between looks.
     pub interval: Duration,
+    /// The process at whose end it ends.
+    pub until: Option<Until>,
+}
+
+/// A process whose end is waited for.
+pub enum Until {
+    /// It runs, or is a zombie.
+    Open(OwnedFd),
+    /// There is none with this PID.
+    Gone,
+}
+
+impl Until {
+    /// The process with a PID of the container's.
+    ///
+    /// # Errors
+    /// A fault of pidfd_open(2).
+    pub fn of(pid: i32) -> Result<Self> {
+        match pidfd_open(pid) {
+            Ok(process) => Ok(Self::Open(process)),
+            Err(Errno::ESRCH) => Ok(Self::Gone),
+            Err(errno) => Err(Fault::errno("pidfd_open", pid.to_string(), errno)),
+        }
+    }
+
+    fn has_come(&self) -> bool {
+        match self {
+            Self::Open(process) => {
+                let mut polled = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+                matches!(poll(&mut polled, PollTimeout::ZERO), Ok(1))
+            }
+            Self::Gone => true,
+        }
+    }
 }
 
 /// A file that is followed.
@@ -181,6 +216,8 @@ pub fn follow(
     let mut turn = Turn { cx, headers, to, last };
     let mut buffer = vec![0; PIECE];
     loop {
+        // What the process wrote last is printed.
+        let is_last = how.until.as_ref().is_some_and(Until::has_come);
         let mut had_more = false;
         for file in files.iter_mut().filter(|file| !file.is_over) {
             match file.print_added(&mut buffer, &mut turn) {
@@ -200,17 +237,23 @@ pub fn follow(
         if files.iter().all(|file| file.is_over) {
             return if only_pipes { Ok(()) } else { Err(Fault::say("no files remaining")) };
         }
+        if is_last && !had_more {
+            return Ok(());
+        }
         let wait = if had_more { Duration::ZERO } else { how.interval };
-        if reader_is_gone(wait) {
+        if reader_is_gone(wait, how.until.as_ref()) {
             return Ok(());
         }
     }
 }
 
-/// Waits; whether nobody reads stdout any more.
-fn reader_is_gone(wait: Duration) -> bool {
+/// Waits, no longer than until the process ends; whether nobody reads stdout any more.
+fn reader_is_gone(wait: Duration, until: Option<&Until>) -> bool {
     let stdout = std::io::stdout();
-    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let mut polled = vec![PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    if let Some(Until::Open(process)) = until {
+        polled.push(PollFd::new(process.as_fd(), PollFlags::POLLIN));
+    }
     let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX);
     match poll(&mut polled, timeout) {
         Ok(0) | Err(_) => false,

@@ -9,7 +9,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use memchr::memchr_iter;
-use nix::unistd::{Whence, lseek};
 
 use super::head::old_forms;
 use super::input::{Input, operands};
@@ -60,6 +59,9 @@ pub struct Tail {
     /// Seconds between looks.
     #[arg(short, long, value_name = "SECONDS", default_value = "0.2", value_parser = interval)]
     sleep_interval: Duration,
+    /// With -f: end when this process has ended.
+    #[arg(long, value_name = "PID")]
+    pid: Option<i32>,
     /// Never print names of files.
     #[arg(short, long, visible_alias = "silent", overrides_with = "verbose")]
     quiet: bool,
@@ -126,7 +128,7 @@ impl Command for Tail {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let files = operands(self.files.clone());
-        let mut headers = Headers::new(self.verbose, self.quiet, files.len());
+        let mut headers = Headers::new(self.verbose, self.quiet, files.len(), cx.tty);
         let follow = self.follows();
         let retry = self.retry || self.follow_name;
         let count = self.bytes.or(self.lines);
@@ -154,7 +156,8 @@ impl Command for Tail {
         }
         if let Some(follow) = follow {
             let by_name = follow == Follow::Name;
-            let how = follow::How { by_name, retry, interval: self.sleep_interval };
+            let until = self.pid.map(follow::Until::of).transpose()?;
+            let how = follow::How { by_name, retry, interval: self.sleep_interval, until };
             follow::follow(followed, &how, &mut headers, cx, out.bytes())?;
         }
         Ok(Status::OK)
@@ -198,7 +201,7 @@ impl Tail {
                     Unit::Bytes => end.saturating_sub(count.number),
                     Unit::Lines(delimiter) => back::last_lines(input, (0, end), count.number, delimiter)?,
                 };
-                seek(input, start)?;
+                text::seek(input, start)?;
                 text::pieces(input, |piece| text::write(to, piece))
             }
             None => {
@@ -210,15 +213,10 @@ impl Tail {
     }
 }
 
-fn seek(input: &Input, offset: u64) -> Result<()> {
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    lseek(input, offset, Whence::SeekSet).map(drop).map_err(|errno| Fault::errno("seek", &input.name, errno))
-}
-
 /// All but the first units.
 fn from(input: &Input, mut skip: u64, unit: Unit, length: Option<u64>, to: &mut dyn Write) -> Result<()> {
     if let (Some(length), Unit::Bytes) = (length, unit) {
-        seek(input, skip.min(length))?;
+        text::seek(input, skip.min(length))?;
         skip = 0;
     }
     let mut buffer = vec![0; PIECE];

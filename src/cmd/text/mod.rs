@@ -11,9 +11,12 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
+use nix::sys::uio::pread;
+use nix::unistd::{Whence, lseek};
 
 use super::input::Input;
 use super::{Fault, Result};
+use crate::out::name::escape;
 
 pub use lines::Lines;
 
@@ -50,14 +53,25 @@ pub fn pieces(input: &Input, mut take: impl FnMut(&[u8]) -> Result<()>) -> Resul
     }
 }
 
-/// The length of a regular file whose length can be believed: files of procfs say 0.
+/// The length of a regular file whose length can be believed: files of procfs claim none, and those of sysfs a page
+/// whatever they hold, so the last byte must be there.
 ///
 /// # Errors
 /// A fault of fstat(2).
 pub fn length(input: &Input) -> Result<Option<u64>> {
     let stat = fstat(input.as_fd()).map_err(|errno| Fault::errno("stat", &input.name, errno))?;
     let is_file = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
-    Ok((is_file && stat.st_size > 0).then_some(stat.st_size as u64))
+    let is_there = |length: i64| matches!(pread(input.as_fd(), &mut [0], length - 1), Ok(1));
+    Ok((is_file && stat.st_size > 0 && is_there(stat.st_size)).then_some(stat.st_size as u64))
+}
+
+/// Goes on at an offset.
+///
+/// # Errors
+/// A fault of lseek(2).
+pub fn seek(input: &Input, offset: u64) -> Result<()> {
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    lseek(input, offset, Whence::SeekSet).map(drop).map_err(|errno| Fault::errno("seek", &input.name, errno))
 }
 
 /// Whether more may come after the end: not a regular file.
@@ -110,12 +124,13 @@ pub fn operand(cx: &mut super::Context, result: Result<()>) -> Result<()> {
 pub struct Headers {
     wanted: bool,
     printed: bool,
+    tty: bool,
 }
 
 impl Headers {
-    /// `-v` always, `-q` never, else where there are several files.
-    pub fn new(verbose: bool, quiet: bool, files: usize) -> Self {
-        Self { wanted: verbose || (!quiet && files > 1), printed: false }
+    /// `-v` always, `-q` never, else where there are several files. On a terminal names are escaped.
+    pub fn new(verbose: bool, quiet: bool, files: usize, tty: bool) -> Self {
+        Self { wanted: verbose || (!quiet && files > 1), printed: false, tty }
     }
 
     /// Prints one, where they are wanted.
@@ -129,6 +144,8 @@ impl Headers {
         }
         let before: &[u8] = if self.printed { b"\n==> " } else { b"==> " };
         self.printed = true;
-        write(to, &[before, name.as_bytes(), b" <==\n"].concat())
+        let escaped = self.tty.then(|| escape(name.as_bytes()));
+        let name = escaped.as_ref().map_or(name.as_bytes(), String::as_bytes);
+        write(to, &[before, name, b" <==\n"].concat())
     }
 }

@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use x509_cert::certificate::Certificate as Parsed;
-use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use x509_cert::der::oid::db::DB;
-use x509_cert::der::{Decode, Encode, Reader, SliceReader};
+use x509_cert::der::{Decode, Encode, Reader, SliceReader, Tagged};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{AuthorityInfoAccessSyntax, BasicConstraints, SubjectAltName};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::time::Validity;
 
 /// RFC 5280 section 4.2.2.1: where the issuer's certificate can be had.
 const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
@@ -103,6 +104,23 @@ impl Certificate {
     pub fn days_left(&self, now: i64) -> i64 {
         self.not_after.saturating_sub(now).div_euclid(86_400)
     }
+}
+
+/// From when and until when a certificate is valid, in seconds since 1970, without reading the rest of it: a store has
+/// some hundred.
+pub fn validity(der: &[u8]) -> Option<(i64, i64)> {
+    let outer = AnyRef::from_der(der).ok()?;
+    let inner = AnyRef::decode(&mut SliceReader::new(outer.value()).ok()?).ok()?;
+    let mut reader = SliceReader::new(inner.value()).ok()?;
+    let mut next = || AnyRef::decode(&mut reader).ok();
+    // Version 1 has no field for its version.
+    if next()?.tag().is_context_specific() {
+        let _serial = next()?;
+    }
+    let (_algorithm, _issuer) = (next()?, next()?);
+    let validity = Validity::decode(&mut reader).ok()?;
+    let seconds = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).ok();
+    Some((seconds(validity.not_before)?, seconds(validity.not_after)?))
 }
 
 /// Text of what may refuse to be written.
@@ -222,6 +240,7 @@ mod tests {
         assert_eq!(read.days_left(read.not_after + 1), -1);
         assert_eq!(crate::out::units::rfc3339(read.not_after, 0), "2021-02-03T00:00:00Z");
         assert_eq!(read.sha256.len(), 64);
+        assert_eq!(validity(&made()), Some((read.not_before, read.not_after)));
     }
 
     #[test]
@@ -235,6 +254,7 @@ mod tests {
                 let mut bytes = right.clone();
                 bytes[at] = value;
                 let _ = Certificate::read(&bytes);
+                let _ = validity(&bytes);
             }
         }
         assert_eq!(distinguished_name(&[0xff]), "ff");

@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use super::certificate::Certificate;
 use crate::cmd::Result;
 use crate::cmd::net::fail::tls_text;
-use crate::cmd::net::trust::{Store, Trusted};
+use crate::cmd::net::trust::{StaleAuthority, Store, Trusted};
 use crate::out::name::escape;
 
 /// What one store says of a chain.
@@ -75,6 +75,10 @@ fn words(error: &rustls::Error, chain: &[Certificate], now: i64) -> (&'static st
             ("wrong_name", format!("wrong name: {is_for}{names}"))
         }
         Bad::UnknownIssuer => unknown(chain),
+        _ if StaleAuthority::in_error(bad).is_some_and(|stale| stale.not_before > now) => {
+            ("not_yet_valid", told)
+        }
+        _ if StaleAuthority::in_error(bad).is_some() => ("expired", told),
         Bad::Other(_) if chain.first().is_some_and(Certificate::is_self_issued) => unknown(chain),
         _ => ("invalid", plain),
     }

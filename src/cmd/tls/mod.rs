@@ -15,7 +15,7 @@ use rustls::pki_types::{ServerName, UnixTime};
 use super::net::fail::{alert_name, handshake, status, tls_error};
 use super::net::trust::Store;
 use super::net::{
-    Families, IDLE, Names, Sock, connect_any, host_and_port, host_path, seconds, sort_by_route,
+    Families, IDLE, Names, Sock, clients, connect_any, host_and_port, host_path, seconds, sort_by_route,
 };
 use super::{Command, Completion, Context, Example, Fault, HostFile, Place, Result, Status};
 use crate::out::field::{field, more};
@@ -23,7 +23,7 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, validity};
 pub use probe::{Offer, probe};
 
 use certificate::distinguished_name;
@@ -36,8 +36,9 @@ const PORT: u16 = 443;
 /// Show a server's certificates and whether the container trusts them.
 ///
 /// HOST[:PORT], port 443 unless it says another. Connects as the container does, offers TLS 1.2 and 1.3, and shows what is
-/// agreed on and each certificate that the server sends. They are checked against the container's own authorities (or
-/// those of --cacert) and against those built in. The exit status is curl's: 0 where the container trusts the server, 6
+/// agreed on and each certificate that the server sends. They are checked against the container's own authorities: its
+/// bundle, which curl reads, what OpenSSL and Python read, and what Go reads (or those of --cacert), and against those
+/// built in, Mozilla's, which Node has too. The bundle decides. The exit status is curl's: 0 where the container trusts the server, 6
 /// name, 7 connection, 28 time limit, 35 handshake, 60 not trusted, 77 --cacert.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
@@ -93,6 +94,7 @@ struct Found {
 impl Command for Tls {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
+    const COLORS: bool = true;
     const REPLACES: &'static str = "openssl s_client";
     const FIELDS: &'static [Field] = &[
         field("position", Kind::Number, "0 is the server's own certificate; a row each"),
@@ -156,7 +158,12 @@ impl Command for Tls {
         }
         let stores = match &self.cacert {
             Some(file) => vec![Store::of_file(cx, file)?, Store::builtin()],
-            None => vec![Store::of_container(cx), Store::builtin()],
+            None => vec![
+                Store::of_container(cx),
+                clients::openssl(|name| cx.var(name)),
+                clients::go(|name| cx.var(name)),
+                Store::builtin(),
+            ],
         };
         let found = self.find(stores)?;
         show::show(cx, &found, self.pem, out)?;

@@ -171,6 +171,10 @@ impl Write for Heard {
         self.sock.write(bytes)
     }
 
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.sock.write_vectored(parts)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.sock.flush()
     }

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::{Found, accepted};
-use crate::cmd::net::base64;
 use crate::cmd::{Context, Fault, Result};
 use crate::out::Output;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::units::rfc3339;
+use crate::sys::base64::base64;
 
 /// The most names of one certificate, and of accepted authorities, that people are shown.
 const SHOWN_NAMES: usize = 20;

@@ -1,17 +1,20 @@
 //! A DNS client (RFC 1035): UDP first, TCP where an answer was cut. Facts only: what was asked, of whom, what came back.
 
+mod kind;
 pub(crate) mod query;
+mod rdata;
 mod record;
 mod transport;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::resolv::Config;
+use super::resolv::{Config, Ends};
 use super::socket;
 
+pub use kind::{Class, Kind};
 pub use query::Query;
-pub use record::{Kind, Message, Record, Section, Value, code_name};
+pub use record::{Message, Record, Section, Value, code_name};
 pub use transport::{Exchange, exchange};
 
 /// How many aliases are followed in one answer.
@@ -42,6 +45,11 @@ impl Outcome {
     /// Whether the answer settles the question, so that no other server is asked.
     fn settles(&self) -> bool {
         matches!(self, Self::Addresses(_) | Self::NoData | Self::NoName)
+    }
+
+    /// Whether no server said what there is: glibc's TRY_AGAIN, and nsswitch's UNAVAIL.
+    pub fn failed(&self) -> bool {
+        !self.settles()
     }
 
     /// What a reply says of the addresses of a name.
@@ -104,6 +112,17 @@ pub struct Lookup {
     pub cut: bool,
 }
 
+impl Lookup {
+    /// Whether no further source is asked after this, by nsswitch.conf(5).
+    pub fn ends(&self, ends: Ends) -> bool {
+        match self.addresses.is_empty() {
+            false => ends.found,
+            true if self.asked.iter().any(|one| one.outcome.failed()) => ends.failed,
+            true => ends.missing,
+        }
+    }
+}
+
 /// Asks the servers of a [`Config`].
 pub struct Client<'a> {
     config: &'a Config,
@@ -115,23 +134,29 @@ impl<'a> Client<'a> {
         Self { config }
     }
 
-    /// Looks a name up, through the search list. A name that a server does not know or fails on leads to the next
-    /// one; silence ends the search, since the next name would wait as long.
+    /// Looks a name up, through the search list, as glibc 2.36 does: a name that is not there or has no address leads to
+    /// the next one, and so does SERVFAIL. Any other failure ends the list, and the name as it is comes last. Where no
+    /// server can be reached nothing more is asked.
     pub fn lookup(&self, name: &str, kinds: &[Kind], until: Option<Instant>) -> Lookup {
         let mut lookup = Lookup::default();
+        let bare = name.strip_suffix('.').unwrap_or(name);
+        let mut is_over = false;
         for candidate in self.config.candidates(name) {
+            if is_over && candidate != bare {
+                continue;
+            }
             let asked = self.ask(&candidate, kinds, until);
             for one in &asked {
                 if let Outcome::Addresses(found) = &one.outcome {
                     lookup.addresses.extend(found);
                 }
             }
-            let silent = asked.iter().rev().take(kinds.len()).any(|one| {
-                matches!(one.outcome, Outcome::Silent(_) | Outcome::Unreachable(_) | Outcome::Garbled(_))
-            });
+            let last = || asked.iter().rev().take(kinds.len()).map(|one| &one.outcome);
+            let unreachable = last().any(|outcome| matches!(outcome, Outcome::Unreachable(_)));
+            is_over |= last().any(|outcome| outcome.failed() && *outcome != Outcome::Code(2));
             lookup.asked.extend(asked);
             lookup.cut = passed(until);
-            if silent || lookup.cut || !lookup.addresses.is_empty() {
+            if unreachable || lookup.cut || !lookup.addresses.is_empty() {
                 break;
             }
         }
@@ -174,7 +199,8 @@ impl<'a> Client<'a> {
         let each = |outcome: Outcome| {
             kinds.iter().map(|kind| (*kind, outcome.clone(), Duration::ZERO)).collect::<Vec<_>>()
         };
-        let queries: Result<Vec<Query>, _> = kinds.iter().map(|kind| Query::new(name, *kind, true)).collect();
+        let queries: Result<Vec<Query>, _> =
+            kinds.iter().map(|kind| Query::new(name, *kind, Class::In, true)).collect();
         let Ok(queries) = queries else { return each(Outcome::Garbled("not a name that DNS can carry")) };
         let came = transport::exchange(server, &queries, self.config.use_vc, until);
         let told = queries.iter().zip(came).map(|(query, exchange)| {

@@ -1,9 +1,14 @@
 //! One question, and which packets are replies to it.
 
-use nix::errno::Errno;
-use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, Question};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE};
 
-use super::record::{Kind, Message, labels, name_text};
+use super::kind::{Class, Kind};
+use super::record::{Message, labels, name_text};
+use crate::sys::random;
+
+const HEADER: usize = 12;
+/// The last bytes of a question.
+const TYPE_AND_CLASS: usize = 4;
 
 /// A question.
 #[derive(Debug)]
@@ -14,6 +19,8 @@ pub struct Query {
     pub name: String,
     /// What is asked for.
     pub kind: Kind,
+    /// In which class.
+    pub class: Class,
     pub(super) packet: Vec<u8>,
 }
 
@@ -31,9 +38,9 @@ impl Query {
     ///
     /// # Errors
     /// A sentence that says why DNS can't carry the name.
-    pub fn new(name: &str, kind: Kind, recursive: bool) -> Result<Self, &'static str> {
+    pub fn new(name: &str, kind: Kind, class: Class, recursive: bool) -> Result<Self, &'static str> {
         let mut id = [0; 2];
-        random(&mut id).map_err(|_| "getrandom failed")?;
+        random::fill(&mut id).map_err(|_| "getrandom failed")?;
         let id = u16::from_be_bytes(id);
         let name = Name::new_with_labels(&labels(name)?);
         let text = name_text(&name);
@@ -41,9 +48,21 @@ impl Query {
         if recursive {
             packet.set_flags(PacketFlag::RECURSION_DESIRED);
         }
-        packet.questions.push(Question::new(name, kind.on_the_wire(), QCLASS::CLASS(CLASS::IN), false));
-        let packet = packet.build_bytes_vec().map_err(|_| "the question cannot be written")?;
-        Ok(Self { id, name: text, kind, packet })
+        packet.questions.push(Question::new(name, QTYPE::TYPE(TYPE::A), QCLASS::CLASS(CLASS::IN), false));
+        let mut packet = packet.build_bytes_vec().map_err(|_| "the question cannot be written")?;
+        // The builder takes no type that it does not know.
+        packet.truncate(packet.len().saturating_sub(TYPE_AND_CLASS));
+        packet.extend(kind.code().to_be_bytes());
+        packet.extend(class.code().to_be_bytes());
+        Ok(Self { id, name: text, kind, class, packet })
+    }
+
+    /// Whether a packet repeats the question, its name in any case.
+    fn is_repeated_by(&self, bytes: &[u8]) -> bool {
+        let Some(mine) = self.packet.get(HEADER..) else { return false };
+        let Some(theirs) = bytes.get(HEADER..HEADER + mine.len()) else { return false };
+        let end = mine.len().saturating_sub(TYPE_AND_CLASS);
+        mine.get(end..) == theirs.get(end..) && mine.eq_ignore_ascii_case(theirs)
     }
 
     /// Reads a packet; `None` where it is no reply to this question.
@@ -62,30 +81,19 @@ impl Query {
         if word(4) > 1 || records * 11 > bytes.len() {
             return None;
         }
-        let packet = Packet::parse(bytes).ok()?;
-        let mine = match packet.questions.first() {
-            Some(question) => {
-                question.qtype == self.kind.on_the_wire()
-                    && question.qclass == QCLASS::CLASS(CLASS::IN)
-                    && name_text(&question.qname).eq_ignore_ascii_case(&self.name)
-            }
+        let mine = match word(4) {
+            1 => self.is_repeated_by(bytes),
             // A server that can't read or won't take a question may leave it out, and has nothing to say then.
-            None => records == 0 && header[3] & 0x0f != 0,
+            _ => records == 0 && header[3] & 0x0f != 0,
         };
-        mine.then(|| Reply::Message(Message::of(&packet, bytes)))
-    }
-}
-
-/// Fills a small buffer from getrandom(2).
-fn random(buffer: &mut [u8]) -> std::io::Result<()> {
-    loop {
-        // SAFETY: the pointer and length are those of one live, writable slice.
-        let got = unsafe { libc::getrandom(buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-        // Up to 256 bytes come whole or not at all, getrandom(2).
-        match got {
-            0.. => return Ok(()),
-            _ if Errno::last() == Errno::EINTR => {}
-            _ => return Err(std::io::Error::last_os_error()),
+        // The parser refuses a question of a type that it does not know.
+        let mut known = bytes.to_vec();
+        if let (1, Some(kind)) =
+            (word(4), known.get_mut(self.packet.len() - TYPE_AND_CLASS..self.packet.len()))
+        {
+            kind.copy_from_slice(&[0, 1, 0, 1]);
         }
+        let packet = Packet::parse(&known).ok()?;
+        mine.then(|| Reply::Message(Message::of(&packet, bytes)))
     }
 }

@@ -5,82 +5,14 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use simple_dns::rdata::{RData, TXT};
-use simple_dns::{CLASS, Label, Name, Packet, QTYPE, ResourceRecord, TYPE};
+use simple_dns::{CLASS, Label, Name, Packet, ResourceRecord};
+
+use super::kind::Kind;
+use super::rdata;
 
 /// A name has at most so many bytes on the wire, RFC 1035 section 2.3.4.
 const MAX_NAME: usize = 255;
 const MAX_LABEL: usize = 63;
-
-/// What can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// IPv4 addresses.
-    A,
-    /// IPv6 addresses.
-    Aaaa,
-    /// Whatever the server likes to show.
-    Any,
-    /// Who may issue certificates.
-    Caa,
-    /// The name that this one is an alias of.
-    Cname,
-    /// Mail servers.
-    Mx,
-    /// Name servers.
-    Ns,
-    /// The name of an address.
-    Ptr,
-    /// The zone's start.
-    Soa,
-    /// Hosts and ports of a service.
-    Srv,
-    /// Texts.
-    Txt,
-}
-
-impl Kind {
-    /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 11] = [
-        ("A", Self::A),
-        ("AAAA", Self::Aaaa),
-        ("ANY", Self::Any),
-        ("CAA", Self::Caa),
-        ("CNAME", Self::Cname),
-        ("MX", Self::Mx),
-        ("NS", Self::Ns),
-        ("PTR", Self::Ptr),
-        ("SOA", Self::Soa),
-        ("SRV", Self::Srv),
-        ("TXT", Self::Txt),
-    ];
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
-    }
-
-    /// Reads a name in any case.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, kind)| *kind)
-    }
-
-    /// As a question has it.
-    pub(super) fn on_the_wire(self) -> QTYPE {
-        QTYPE::TYPE(match self {
-            Self::Any => return QTYPE::ANY,
-            Self::A => TYPE::A,
-            Self::Aaaa => TYPE::AAAA,
-            Self::Caa => TYPE::CAA,
-            Self::Cname => TYPE::CNAME,
-            Self::Mx => TYPE::MX,
-            Self::Ns => TYPE::NS,
-            Self::Ptr => TYPE::PTR,
-            Self::Soa => TYPE::SOA,
-            Self::Srv => TYPE::SRV,
-            Self::Txt => TYPE::TXT,
-        })
-    }
-}
 
 /// Where in a message a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +125,6 @@ impl Message {
 
 impl Record {
     fn of(section: Section, record: &ResourceRecord) -> Self {
-        let code = record.rdata.type_code();
         let (data, value) = data(record);
         Self {
             section,
@@ -206,22 +137,10 @@ impl Record {
                 CLASS::HS => "HS",
                 CLASS::NONE => "NONE",
             },
-            kind: kind_text(code),
+            kind: Kind::of_code(u16::from(record.rdata.type_code())).name(),
             data,
             value,
         }
-    }
-}
-
-/// `TYPE257` is the form of RFC 3597 for what has no name here.
-fn kind_text(code: TYPE) -> String {
-    match code {
-        // Not known to the parser of packets.
-        TYPE::Unknown(39) => "DNAME".to_owned(),
-        TYPE::Unknown(number) => format!("TYPE{number}"),
-        TYPE::RouteThrough => "RT".to_owned(),
-        TYPE::NSAP_PTR => "NSAP-PTR".to_owned(),
-        known => format!("{known:?}"),
     }
 }
 
@@ -262,9 +181,15 @@ fn data(record: &ResourceRecord) -> (String, Value) {
             format!("{} {} {}", caa.flag, escape(caa.tag.to_string().as_bytes(), b""), quoted(&caa.value))
         }
         RData::TXT(txt) => strings(txt),
-        RData::NULL(_, null) => generic(null.get_data()),
+        RData::NULL(code, null) => {
+            let bytes = null.get_data();
+            rdata::text(*code, bytes).unwrap_or_else(|| generic(bytes))
+        }
         RData::Empty(_) => generic(b""),
-        _ => generic(&raw(record)),
+        other => {
+            let bytes = raw(record);
+            rdata::text(u16::from(other.type_code()), &bytes).unwrap_or_else(|| generic(&bytes))
+        }
     };
     (text, Value::Other)
 }
@@ -311,7 +236,7 @@ pub(super) fn name_text(name: &Name) -> String {
     if text.is_empty() { ".".to_owned() } else { text }
 }
 
-fn quoted(bytes: &[u8]) -> String {
+pub(super) fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     // Blanks need no escape within quotes.
     for part in bytes.split_inclusive(|byte| *byte == b' ') {
@@ -328,7 +253,7 @@ fn quoted(bytes: &[u8]) -> String {
 }
 
 /// Bytes as printable ASCII: those of `special` behind a backslash, others as `\DDD`.
-fn escape(bytes: &[u8], special: &[u8]) -> String {
+pub(super) fn escape(bytes: &[u8], special: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {
         match byte {

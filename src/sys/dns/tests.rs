@@ -99,7 +99,7 @@ fn config(servers: Vec<SocketAddr>) -> Config {
     Config { servers, timeout: Duration::from_millis(200), attempts: 1, ..Config::default() }
 }
 
-const BOTH: [Kind; 2] = [Kind::Aaaa, Kind::A];
+const BOTH: [Kind; 2] = [Kind::AAAA, Kind::A];
 
 fn ip(last: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, last])
@@ -171,7 +171,7 @@ fn the_callers_limit_cuts_a_lookup() {
 
 #[test]
 fn hostile_packets_are_no_replies() {
-    let query = Query::new("api.x", Kind::A, true).unwrap();
+    let query = Query::new("api.x", Kind::A, Class::In, true).unwrap();
     let right = reply(&query.packet, 0, 0, &[&a(1)]);
     let Some(Reply::Message(message)) = query.reply(&right) else { panic!("no reply") };
     assert_eq!(Outcome::of(&message, &query), Outcome::Addresses(vec![ip(1)]));
@@ -196,7 +196,7 @@ fn hostile_packets_are_no_replies() {
     let mut lie = right.clone();
     lie[6..12].fill(0xff);
     assert!(query.reply(&lie).is_none());
-    assert!(Query::new(&"a".repeat(64), Kind::A, true).is_err());
+    assert!(Query::new(&"a".repeat(64), Kind::A, Class::In, true).is_err());
 }
 
 #[test]

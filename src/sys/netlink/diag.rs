@@ -7,6 +7,9 @@ use super::{array_at, attributes, u8_at, u32_at};
 /// Message type of a request and of its answers.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
+/// INET_DIAG_SKV6ONLY.
+const SKV6ONLY: u16 = 11;
+
 /// A timer of a TCP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
@@ -41,6 +44,8 @@ pub struct Inet {
     pub inode: u64,
     /// Its timer.
     pub timer: Option<Timer>,
+    /// Of one of IPv6 that listens or is not connected: whether it takes no IPv4 (IPV6_V6ONLY). None where it is not known.
+    pub v6_only: Option<bool>,
 }
 
 /// A Unix socket.
@@ -111,6 +116,10 @@ pub fn inet(body: &[u8]) -> Option<Inet> {
         uid: u32_at(body, 64)?,
         inode: u64::from(u32_at(body, 68)?),
         timer: (kind != 0).then_some(Timer { kind, expires, retransmits }),
+        v6_only: attributes(body.get(72..).unwrap_or_default())
+            .find(|(kind, _)| *kind == SKV6ONLY)
+            .and_then(|(_, value)| u8_at(value, 0))
+            .map(|is| is != 0),
     })
 }
 
@@ -157,6 +166,12 @@ mod tests {
         assert_eq!(socket.timer, Some(Timer { kind: 2, expires: 1500, retransmits: 1 }));
         body[0] = 10;
         assert!(inet(&body).unwrap().v6);
+        assert_eq!(inet(&body).unwrap().v6_only, None);
+        body.extend_from_slice(&[5, 0, 11, 0, 1, 0, 0, 0]);
+        assert_eq!(inet(&body).unwrap().v6_only, Some(true));
+        for end in 72..body.len() {
+            let _ = inet(&body[..end]);
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -27,6 +28,8 @@ pub struct Holders {
     left: AtomicUsize,
     /// Processes whose descriptors the kernel did not show.
     refused: AtomicUsize,
+    /// Whether the time was over before all were looked at.
+    is_cut: AtomicBool,
 }
 
 impl Holders {
@@ -41,12 +44,24 @@ impl Holders {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Whether some descriptors were not looked at: what has no holder may have one.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
     fn slot(&self, inode: u64) -> Option<&AtomicI32> {
         self.wanted.binary_search(&inode).ok().and_then(|at| self.pids.get(at))
     }
 
-    fn done(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
+    /// Whether there is nothing left to look for, or no time.
+    fn done(&self, until: Instant) -> bool {
+        if self.left.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        if Instant::now() >= until {
+            self.is_cut.store(true, Ordering::Relaxed);
+        }
+        self.is_cut()
     }
 
     fn held(&self, inode: u64, pid: i32) {
@@ -59,14 +74,15 @@ impl Holders {
 }
 
 impl Procfs<'_> {
-    /// Looks through the descriptors of `pids` for these sockets, in two threads, until each has a holder.
-    pub fn holders(&self, pids: &[i32], mut wanted: Vec<u64>) -> Holders {
+    /// Looks through the descriptors of `pids` for these sockets, in two threads, until each has a holder or the time is
+    /// over: processes can have millions of descriptors, and all show one table.
+    pub fn holders(&self, pids: &[i32], mut wanted: Vec<u64>, until: Instant) -> Holders {
         wanted.sort_unstable();
         wanted.dedup();
         let pids_of = wanted.iter().map(|_| AtomicI32::new(0)).collect();
         let left = AtomicUsize::new(wanted.len());
-        let holders = Holders { wanted, pids: pids_of, left, refused: AtomicUsize::new(0) };
-        let search = Search { procfs: *self, holders: &holders };
+        let holders = Holders { wanted, pids: pids_of, left, ..Holders::default() };
+        let search = Search { procfs: *self, holders: &holders, until };
         let (low, high) = pids.split_at(pids.len() / 2);
         let (mut large, more) = both(|| search.processes(low), || search.processes(high));
         large.extend(more);
@@ -90,6 +106,7 @@ fn both<T: Send + Default>(mine: impl FnOnce() -> T, other: impl FnOnce() -> T +
 struct Search<'a> {
     procfs: Procfs<'a>,
     holders: &'a Holders,
+    until: Instant,
 }
 
 /// A process and the numbers of its descriptors.
@@ -105,12 +122,16 @@ impl Search<'_> {
     /// Walks processes; those with many descriptors are left for both threads.
     fn processes(&self, pids: &[i32]) -> Vec<Table> {
         let mut large = Vec::new();
+        let mut left = MAX_FDS;
         for pid in pids {
-            if self.holders.done() {
+            if self.holders.done(self.until) {
                 break;
             }
             match self.table(*pid) {
-                Ok(table) if table.fds.len() > MANY && large.len() < 64 => large.push(table),
+                Ok(table) if (MANY..=left).contains(&table.fds.len()) && large.len() < 64 => {
+                    left -= table.fds.len();
+                    large.push(table);
+                }
                 Ok(table) => self.rest(&table, self.links(&table, &table.fds)),
                 Err(Errno::EACCES | Errno::EPERM) => self.refused(),
                 // It is gone.
@@ -134,7 +155,7 @@ impl Search<'_> {
         let mut path = Path::default();
         let mut missing = 0;
         for fd in fds {
-            if self.holders.done() {
+            if self.holders.done(self.until) {
                 return 0;
             }
             match socket(&table.folder, path.number(*fd)) {
@@ -166,7 +187,7 @@ impl Search<'_> {
     }
 }
 
-fn list(folder: &OwnedFd) -> nix::Result<Vec<u32>> {
+pub(super) fn list(folder: &OwnedFd) -> nix::Result<Vec<u32>> {
     let mut dir = Dir::from_fd(folder.try_clone().map_err(|_| Errno::EMFILE)?)?;
     let mut fds = Vec::new();
     for entry in dir.iter().take(MAX_FDS) {
@@ -206,10 +227,13 @@ mod tests {
         holders.held(3, 10);
         holders.held(3, 11);
         holders.held(4, 11);
-        assert!(!holders.done());
+        let until = Instant::now() + std::time::Duration::from_secs(60);
+        assert!(!holders.done(until));
         assert_eq!((holders.of(3), holders.of(9), holders.of(4)), (Some(10), None, None));
         holders.held(9, 12);
-        assert!(holders.done());
+        assert!(holders.done(until) && !holders.is_cut());
+        let holders = Holders { left: AtomicUsize::new(1), ..Holders::default() };
+        assert!(holders.done(Instant::now()) && holders.is_cut());
     }
 
     #[test]

@@ -26,7 +26,7 @@ const FDS_LIMIT: usize = 1 << 20;
 pub struct Facts {
     /// Type and permissions.
     pub mode: u32,
-    /// Hard links: 0 once its last name was removed.
+    /// Hard links: 0 once its last name was removed, but for some file systems.
     pub links: u32,
     /// Length in bytes.
     pub size: u64,
@@ -53,7 +53,12 @@ pub struct Mapped {
     pub inode: u64,
     /// Its path, as the kernel writes it.
     pub path: Vec<u8>,
+    /// Bytes of addresses that it takes, all its mappings together.
+    pub bytes: u64,
 }
+
+/// What the kernel writes behind the path of a file that has no name any more.
+pub const DELETED: &[u8] = b" (deleted)";
 
 /// The descriptors of one process.
 pub struct Descriptors {
@@ -84,6 +89,30 @@ impl Procfs<'_> {
         statx(&folder, &name, 0)
     }
 
+    /// Whether a path that the kernel writes, with [`DELETED`] behind it, is of a file that lost its name, and not a name that
+    /// ends so. Hard links do not tell: a file of an overlay's lower layer keeps its own.
+    pub fn is_deleted(&self, pid: i32, link: &[u8], inode: Option<u64>) -> bool {
+        link.ends_with(DELETED) && !self.leads_to(pid, link, inode).unwrap_or(false)
+    }
+
+    /// Whether a path that the kernel writes is a name of this inode. What is open is in the kernel's caches, and nothing
+    /// else is asked.
+    fn leads_to(&self, pid: i32, link: &[u8], inode: Option<u64>) -> nix::Result<bool> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let folder = self.open(Path::default().of(pid, ""), flags)?;
+        let prefix =
+            nix::fcntl::readlinkat(&folder, c"root").map(std::os::unix::ffi::OsStringExt::into_vec)?;
+        let path = if prefix == b"/" { Some(link) } else { link.strip_prefix(prefix.as_slice()) };
+        let path = std::ffi::CString::new(path.ok_or(Errno::ENOENT)?).map_err(|_| Errno::EINVAL)?;
+        let root = self.open(Path::default().of(pid, "root"), flags)?;
+        let cached = ResolveFlag::from_bits_retain(0x20);
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | cached);
+        let found = openat2(&root, path.as_c_str(), how)?;
+        Ok(Some(statx(&found, c"", libc::AT_EMPTY_PATH)?.inode) == inode)
+    }
+
     /// Facts of a file by its path in the root of a process, and its path as the kernel writes it for us. Links in the
     /// path stay below that root; nothing is opened for reading.
     ///
@@ -106,15 +135,15 @@ impl Procfs<'_> {
 }
 
 impl Descriptors {
-    /// The numbers, in the kernel's order, which is ascending; true where there are more than a million.
+    /// The numbers, in the kernel's order, which is ascending; true where there are more than `most`, or a million.
     ///
     /// # Errors
     /// What the kernel says to reading the directory.
-    pub fn numbers(&self) -> nix::Result<(Vec<u32>, bool)> {
+    pub fn numbers(&self, most: usize) -> nix::Result<(Vec<u32>, bool)> {
         let mut dir = Dir::from_fd(self.links.try_clone().map_err(|_| Errno::EMFILE)?)?;
         let mut numbers = Vec::new();
         for entry in dir.iter() {
-            if numbers.len() == FDS_LIMIT {
+            if numbers.len() == FDS_LIMIT.min(most) {
                 return Ok((numbers, true));
             }
             let entry = entry?;
@@ -209,17 +238,27 @@ impl Reader<'_> {
         };
         Ok(text.split(|byte| *byte == b'\n').filter_map(first).collect())
     }
+
+    /// The devices of those mounts. What else is mapped is memory that the kernel gives a path: shared anonymous memory
+    /// (`/dev/zero`), System V's segments.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn mounted_devices(&mut self, pid: i32) -> nix::Result<std::collections::HashSet<(u32, u32)>> {
+        let text = self.read_all(pid, "mountinfo", MAPS_LIMIT)?;
+        Ok(crate::sys::mounts::parse(&text).into_iter().map(|mount| mount.device).collect())
+    }
 }
 
 /// The lines of `maps` that name a file: address, permissions, offset, device, inode, path.
 fn mapped(text: &[u8]) -> Vec<Mapped> {
-    let mut seen = std::collections::HashSet::new();
-    let mut all = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        if let Some(file) = mapping(line)
-            && seen.insert((file.device, file.inode))
-        {
-            all.push(file);
+    let mut seen = std::collections::HashMap::new();
+    let mut all: Vec<Mapped> = Vec::new();
+    for file in text.split(|byte| *byte == b'\n').filter_map(mapping) {
+        let at = *seen.entry((file.device, file.inode)).or_insert(all.len());
+        match all.get_mut(at) {
+            Some(known) => known.bytes = known.bytes.saturating_add(file.bytes),
+            None => all.push(file),
         }
     }
     all
@@ -227,7 +266,10 @@ fn mapped(text: &[u8]) -> Vec<Mapped> {
 
 fn mapping(line: &[u8]) -> Option<Mapped> {
     let mut words = line.splitn(6, |byte| *byte == b' ');
-    let device = std::str::from_utf8(words.nth(3)?).ok()?;
+    let (start, end) = std::str::from_utf8(words.next()?).ok()?.split_once('-')?;
+    let address = |digits| u64::from_str_radix(digits, 16).ok();
+    let bytes = address(end)?.saturating_sub(address(start)?);
+    let device = std::str::from_utf8(words.nth(2)?).ok()?;
     let (major, minor) = device.split_once(':')?;
     let number = |digits| u32::from_str_radix(digits, 16).ok();
     let inode = std::str::from_utf8(words.next()?).ok()?.parse().ok().filter(|inode| *inode != 0)?;
@@ -236,6 +278,7 @@ fn mapping(line: &[u8]) -> Option<Mapped> {
         device: (number(major).unwrap_or(0), number(minor).unwrap_or(0)),
         inode,
         path: newlines(path),
+        bytes,
     })
 }
 
@@ -300,7 +343,7 @@ mod tests {
         let found = mapped(text);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!((found[0].device, found[0].inode), ((254, 0), 18504));
-        assert_eq!(found[0].path, b"/usr/bin/a b");
+        assert_eq!((found[0].path.as_slice(), found[0].bytes), (&b"/usr/bin/a b"[..], 0x20));
         assert_eq!(found[1].path, b"/memfd:x\ny (deleted)");
         for end in 0..text.len() {
             let _ = mapped(&text[..end]);

@@ -88,13 +88,16 @@ impl<'a> Procfs<'a> {
         self.numbers(path.of(pid, "task"))
     }
 
-    /// How many descriptors a process has open.
+    /// How many descriptors a process has open: the kernel says it (6.2 on), else they are listed.
     ///
     /// # Errors
     /// What the kernel says to opening or reading `PID/fd`; EACCES without CAP_SYS_PTRACE over the process.
     pub fn descriptor_count(&self, pid: i32) -> nix::Result<usize> {
-        let mut path = Path::default();
-        self.numbers(path.of(pid, "fd")).map(|all| all.len())
+        let folder = self.open(Path::default().of(pid, "fd"), OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        match usize::try_from(fstat(&folder)?.st_size).unwrap_or(0) {
+            0 => fds::list(&folder).map(|all| all.len()),
+            count => Ok(count),
+        }
     }
 
     fn numbers(&self, path: &CStr) -> nix::Result<Vec<i32>> {

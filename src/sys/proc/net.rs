@@ -86,6 +86,7 @@ pub(crate) fn parse_inet(text: &[u8], is_udp: bool) -> nix::Result<Vec<Inet>> {
         uid,
         inode,
         timer: None,
+        v6_only: None,
     };
     if is_udp {
         let all = UdpNetEntries::from_buf_read(text, &facts).map_err(|_| Errno::EINVAL)?;

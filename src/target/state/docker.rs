@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::files::{FILE, Loose, Reader, Texts, Wrong, clean, option, parse_json, program};
-use super::{Known, Pod, machine};
+use super::files::{FILE, Loose, Reader, Wrong, clean, option, parse_json, program};
+use super::{Known, kubelet, machine};
 use crate::target::runtime::Runtime;
 
 #[derive(Default, Deserialize)]
@@ -27,7 +27,6 @@ struct State {
 #[serde(default, rename_all = "PascalCase")]
 struct Config {
     image: Loose<String>,
-    labels: Loose<Texts>,
 }
 
 #[derive(Default, Deserialize)]
@@ -123,16 +122,12 @@ fn fill(known: &mut Known, file: Container, path: &Path) {
     }
     if let Some(config) = file.config.take("Config", &mut wrong) {
         known.image = config.image.take("Config.Image", &mut wrong).and_then(clean);
-        let labels = config.labels.take("Config.Labels", &mut wrong).unwrap_or_default();
-        known.is_sandbox = labels.get("io.kubernetes.docker.type").as_deref() == Some("podsandbox");
-        known.pod = labels.get("io.kubernetes.pod.name").map(|name| Pod {
-            name,
-            namespace: labels.get("io.kubernetes.pod.namespace").unwrap_or_default(),
-            uid: labels.get("io.kubernetes.pod.uid").unwrap_or_default(),
-        });
-        if known.pod.is_some() && !known.is_sandbox {
-            known.container = labels.get("io.kubernetes.container.name");
-        }
+    }
+    // Not from labels, which an image can have.
+    if let Some((container, pod)) = known.name.as_deref().and_then(kubelet::named) {
+        known.is_sandbox = container == kubelet::SANDBOX;
+        known.container = Some(container).filter(|_| !known.is_sandbox);
+        known.pod = Some(pod);
     }
     known.note = wrong.sentence(path);
 }

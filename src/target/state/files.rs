@@ -37,7 +37,7 @@ pub struct Reader<'a> {
     host: &'a Host,
     /// What the processes told.
     pub hints: &'a Hints<'a>,
-    /// The shims that run as root in the node's own mount namespace: only these are believed.
+    /// The shims that root has started in the node's own mount namespace: only these are believed.
     pub shims: Vec<&'a Shim>,
     /// The containers so far, by id.
     pub known: BTreeMap<String, Known>,
@@ -66,11 +66,15 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    /// Anybody can start a setuid program by the name of a runtime's, and with its arguments.
     fn is_of_node(&self, pid: i32) -> bool {
-        let is_root =
-            self.status(pid, "Uid").and_then(|ids| ids.split_ascii_whitespace().nth(1).map(|id| id == "0"));
+        let ids = self.status(pid, "Uid").unwrap_or_default();
+        let is_root = !ids.is_empty() && ids.split_ascii_whitespace().all(|id| id == "0");
+        let program = self.hints.procfs.mode(&Path::new(&pid.to_string()).join("exe"));
         let own = PathBuf::from(format!("mnt:[{}]", self.hints.node));
-        is_root == Some(true) && self.of_process(pid, "ns/mnt") == Some(own)
+        is_root
+            && program.is_ok_and(|mode| mode & (libc::S_ISUID | libc::S_ISGID) == 0)
+            && self.of_process(pid, "ns/mnt") == Some(own)
     }
 
     /// The containers and the notes.
@@ -170,6 +174,11 @@ impl<'a> Reader<'a> {
     pub fn start_time(&self, pid: i32) -> Option<u64> {
         let bytes = self.hints.procfs.read(Path::new(&format!("{pid}/stat")), 64 << 10).ok()?;
         parse_start_time(&bytes)
+    }
+
+    /// Who made the user namespace of a process; 0 where it is the node's.
+    pub fn owner(&self, pid: i32) -> Option<u32> {
+        (self.hints.owner)(self.hints.procfs, pid)
     }
 
     /// Whether a container is worth a row: a process is in its cgroup, or a file names one that lives.

@@ -61,6 +61,18 @@ fn name_container(
     }
 }
 
+/// The container that only holds a pod's namespaces, in the names of containers.
+pub const SANDBOX: &str = "POD";
+
+/// The container and the pod in a name that runtimes give for the kubelet: `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`.
+pub fn named(name: &str) -> Option<(String, Pod)> {
+    let parts: Vec<&str> = name.split('_').collect();
+    let ["k8s", container, name, namespace, uid, _] = parts[..] else { return None };
+    let is_whole = parts.iter().all(|part| !part.is_empty());
+    let pod = Pod { name: name.into(), namespace: namespace.into(), uid: uid.into() };
+    is_whole.then(|| (container.into(), pod))
+}
+
 /// NAMESPACE_POD_UID.
 pub fn pod(name: &str) -> Option<Pod> {
     let mut parts = name.split('_');
@@ -99,6 +111,11 @@ mod tests {
             assert!(container(&broken).is_none(), "{broken}");
         }
         assert_eq!(pod("prod_web-0_1-2").unwrap().uid, "1-2");
+        let (name, of) = named("k8s_app_web-0_prod_1-2_0").unwrap();
+        assert_eq!((name.as_str(), of.name.as_str(), of.uid.as_str()), ("app", "web-0", "1-2"));
+        for broken in ["k8s_app_web-0_prod_1-2", "k8s_a_b_c_d_e_f", "k9s_a_b_c_d_0", "k8s_a__c_d_0", ""] {
+            assert!(named(broken).is_none(), "{broken}");
+        }
         for broken in ["prod_web-0", "a__b", "a_b_c_d", "_", ""] {
             assert!(pod(broken).is_none(), "{broken}");
         }

@@ -11,16 +11,18 @@ pub(crate) mod oci;
 pub(crate) mod podman;
 #[cfg(test)]
 mod tests;
+pub(crate) mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use files::Reader;
+use users::Reading;
 
 use super::host::Host;
 use super::runtime::Runtime;
 
 /// A pod of Kubernetes, or of podman.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -49,7 +51,7 @@ pub struct Known {
     pub is_sandbox: bool,
     /// What it runs in where that is a virtual machine: `Kata`, `gVisor`, `Firecracker`.
     pub machine: Option<&'static str>,
-    /// Its main process on the node, if a file says so; it may have ended since.
+    /// Its main process on the node, if a file says so. It may have ended since; but it is not another's.
     pub pid: Option<i32>,
     /// What could not be read of it, as a sentence.
     pub note: Option<String>,
@@ -64,23 +66,34 @@ pub struct Shim {
     pub args: Vec<String>,
 }
 
+/// Ids that users have given to cgroups of theirs.
+pub type Claims = BTreeMap<u32, BTreeSet<String>>;
+
 /// What the processes of the node have told before files are read.
 pub struct Hints<'a> {
-    /// Ids of containers that were seen in cgroups. What is in no cgroup is still found where a file names a live PID.
+    /// Ids of containers that root has given to cgroups. What is in no cgroup is still found where a file names a live PID.
     pub live: &'a BTreeSet<String>,
+    /// The same of ordinary users.
+    pub claims: &'a Claims,
+    /// Whether a process is in a cgroup that root has given this id.
+    pub is_in: &'a dyn Fn(i32, &str) -> bool,
     /// Processes of the runtimes: containerd-shim-*, conmon, dockerd, containerd.
     pub shims: &'a [Shim],
     /// The procfs in which these PIDs are.
     pub procfs: &'a Host,
     /// Inode of the node's own mount namespace.
     pub node: u64,
+    /// Who made the user namespace of a process in that procfs; 0 where it is the node's.
+    pub owner: fn(&Host, i32) -> Option<u32>,
 }
 
 /// What all state files say.
 #[derive(Debug, Default)]
 pub struct States {
-    /// By id.
+    /// Root's, by id.
     pub known: BTreeMap<String, Known>,
+    /// Those of ordinary users, by user and id.
+    pub of_users: BTreeMap<(u32, String), Known>,
     /// Pods by UID, as the kubelet has them.
     pub pods: BTreeMap<String, Pod>,
     /// What could not be read, each said once: `open /run/containerd: permission denied`.
@@ -107,6 +120,7 @@ impl Known {
 
 /// Reads the state files of every runtime.
 pub fn read(host: &Host, hints: &Hints) -> States {
+    let users = Reading::start(host, hints);
     let mut reader = Reader::new(host, hints);
     // In this order: who comes first has the say on an id that two of them know.
     docker::read(&mut reader);
@@ -114,13 +128,32 @@ pub fn read(host: &Host, hints: &Hints) -> States {
     podman::read(&mut reader);
     oci::read(&mut reader);
     let pods = kubelet::read(&mut reader);
-    // What users can write comes last, and adds nothing to what is known already.
-    podman::read_of_users(&mut reader);
-    oci::read_of_users(&mut reader);
     machine::mark(&mut reader);
     complete(&mut reader);
-    let (known, notes) = reader.finish();
-    States { known, pods, notes }
+    verify(&mut reader);
+    let (known, mut notes) = reader.finish();
+    let (of_users, more) = users.finish();
+    notes.extend(more);
+    States { known, of_users, pods, notes }
+}
+
+/// A file may be older than the process that has its PID by now. Where that is not in a cgroup to which root has given the
+/// container's id, the start time tells that runc and crun write down; where there is none, the process is at least not in
+/// a user namespace that a user has made.
+fn verify(reader: &mut Reader) {
+    let is_in = reader.hints.is_in;
+    let doubtful = |known: &Known| known.pid.filter(|pid| !is_in(*pid, &known.id));
+    let doubtful: Vec<(String, i32)> =
+        reader.known.values().filter_map(|known| Some((known.id.clone(), doubtful(known)?))).collect();
+    for (id, pid) in doubtful {
+        let is_same = match oci::main_process_of(reader, &id) {
+            Some(process) => process == Some(pid),
+            None => reader.owner(pid) == Some(0),
+        };
+        if let Some(known) = reader.known.get_mut(&id).filter(|_| !is_same) {
+            known.pid = None;
+        }
+    }
 }
 
 /// What containers have from the sandbox they are in: its pod, and its virtual machine.

@@ -8,6 +8,9 @@ use super::Known;
 use super::files::{FILE, Loose, Reader, Wrong, option, program};
 use crate::target::runtime::Runtime;
 
+/// runc's file and crun's, in the directory of a container.
+const FILES: [&str; 2] = ["state.json", "status"];
+
 /// Both files in one: their keys differ.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -39,29 +42,41 @@ pub fn read(reader: &mut Reader) {
     }
 }
 
-/// Reads the state of ordinary users' containers, which they can write as they like.
-pub fn read_of_users(reader: &mut Reader) {
-    let base = Path::new("/run/user");
-    for name in reader.ids(base) {
-        if name.parse::<u32>().is_ok_and(|user| user != 0) {
-            read_root(reader, &base.join(&name).join("runc"), Runtime::Runc, Some(&name));
-            read_root(reader, &base.join(&name).join("crun"), Runtime::Crun, Some(&name));
-        }
-    }
+/// Reads the state of an ordinary user's containers, who can write anything there.
+pub fn read_of_user(reader: &mut Reader, user: u32) {
+    let base = Path::new("/run/user").join(user.to_string());
+    read_root(reader, &base.join("runc"), Runtime::Runc, Some(user));
+    read_root(reader, &base.join("crun"), Runtime::Crun, Some(user));
 }
 
-fn read_root(reader: &mut Reader, root: &Path, runtime: Runtime, user: Option<&str>) {
+/// The main process of one of root's containers, as runc or crun know it under whoever has called them: none of its own
+/// where another has its PID by now. Nothing where they don't know it.
+pub fn main_process_of(reader: &mut Reader, id: &str) -> Option<Option<i32>> {
+    let containerd = Path::new("/run/containerd/runc");
+    let namespaces = reader.ids(containerd).into_iter().map(|namespace| containerd.join(namespace));
+    let roots = ["/run/runc", "/run/crun", "/run/docker/runtime-runc/moby", "/run/docker/runtime-crun/moby"];
+    for root in roots.map(PathBuf::from).into_iter().chain(namespaces) {
+        for file in FILES {
+            if let Ok(Some(state)) = reader.json::<State>(&root.join(id).join(file), FILE) {
+                return Some(main_process(reader, state, &mut Wrong::default()));
+            }
+        }
+    }
+    None
+}
+
+fn read_root(reader: &mut Reader, root: &Path, runtime: Runtime, user: Option<u32>) {
     for id in reader.ids(root) {
-        // A user's file has no say on what others have told already.
-        if reader.known.get(&id).is_some_and(|known| known.pid.is_some() || user.is_some()) {
+        if reader.known.get(&id).is_some_and(|known| known.pid.is_some()) {
             continue;
         }
-        let path = root.join(&id).join(if runtime == Runtime::Runc { "state.json" } else { "status" });
+        let path = root.join(&id).join(FILES[usize::from(runtime != Runtime::Runc)]);
         let (pid, note) = match reader.json::<State>(&path, FILE) {
             Ok(Some(state)) => {
                 let mut wrong = Wrong::default();
                 let pid = main_process(reader, state, &mut wrong);
-                (pid.filter(|pid| user.is_none_or(|user| belongs(reader, *pid, user))), wrong.sentence(&path))
+                let is_theirs = |pid: &i32| user.is_none_or(|user| reader.owner(*pid) == Some(user));
+                (pid.filter(is_theirs), wrong.sentence(&path))
             }
             Ok(None) => continue,
             Err(sentence) => (None, Some(sentence)),
@@ -89,8 +104,4 @@ impl State {
         let start = start.or(self.process_start_time.take("process-start-time", wrong))?;
         Some((pid.filter(|pid| *pid > 0)?, start))
     }
-}
-
-fn belongs(reader: &Reader, pid: i32, user: &str) -> bool {
-    reader.status(pid, "Uid").unwrap_or_default().split_ascii_whitespace().next() == Some(user)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::files::{
     FILE, INDEX, Loose, Reader, Spec, Texts, Wrong, clean, id, option, parse_json, program, toml_text,
 };
-use super::{Known, Pod, crio, machine};
+use super::{Known, Pod, crio, kubelet};
 use crate::target::runtime::Runtime;
 
 const DRIVERS: [&str; 4] = ["overlay-containers", "vfs-containers", "btrfs-containers", "zfs-containers"];
@@ -99,32 +99,13 @@ pub fn read(reader: &mut Reader) {
     }
 }
 
-/// Reads the containers of ordinary users, who can write anything there.
-pub fn read_of_users(reader: &mut Reader) {
-    let homes = homes(reader);
-    for name in reader.ids(Path::new("/run/user")) {
-        let Ok(user) = name.parse() else { continue };
-        let Some(home) = homes.get(&user).filter(|_| user != 0) else { continue };
-        let graph = home.join(".local/share/containers/storage");
-        let run = Path::new("/run/user").join(&name).join("containers");
-        for place in places(&[graph], &[run], Some(user)) {
-            read_place(reader, &place, &BTreeMap::new());
-        }
+/// Reads the containers of an ordinary user, who can write anything there.
+pub fn read_of_user(reader: &mut Reader, user: u32, home: &Path) {
+    let graph = home.join(".local/share/containers/storage");
+    let run = Path::new("/run/user").join(user.to_string()).join("containers");
+    for place in places(&[graph], &[run], Some(user)) {
+        read_place(reader, &place, &BTreeMap::new());
     }
-}
-
-fn homes(reader: &mut Reader) -> BTreeMap<u32, PathBuf> {
-    parse_homes(&reader.text(Path::new("/etc/passwd"), FILE).unwrap_or_default())
-}
-
-/// The home directories of the node's users.
-pub fn parse_homes(text: &str) -> BTreeMap<u32, PathBuf> {
-    let home = |line: &str| {
-        let mut fields = line.split(':').skip(2);
-        let user = fields.next()?.parse().ok()?;
-        Some((user, PathBuf::from(fields.nth(2)?)))
-    };
-    text.lines().filter_map(home).filter(|(_, home)| home.is_absolute()).collect()
 }
 
 fn places(graphs: &[PathBuf], runs: &[PathBuf], user: Option<u32>) -> Vec<Place> {
@@ -157,8 +138,9 @@ fn read_place(reader: &mut Reader, place: &Place, monitors: &BTreeMap<String, Mo
     for (id, (names, metadata, path)) in listed {
         let pidfile = place.run.join(&id).join("userdata/pidfile");
         let is_monitored = monitors.contains_key(&id);
-        let pid =
-            reader.pid(&pidfile).filter(|pid| place.user.is_none_or(|user| belongs(reader, *pid, user)));
+        // A file of a user's may name any process.
+        let pid = reader.pid(&pidfile);
+        let pid = pid.filter(|pid| place.user.is_none_or(|user| reader.owner(*pid) == Some(user)));
         if reader.known.contains_key(&id) || !(is_monitored || reader.lives(&id, pid)) {
             continue;
         }
@@ -173,12 +155,6 @@ fn read_place(reader: &mut Reader, place: &Place, monitors: &BTreeMap<String, Mo
         bundle(reader, place, &mut known);
         reader.known.insert(id, known);
     }
-}
-
-/// Whether a process is of the user who says so: a file of theirs may name any.
-fn belongs(reader: &Reader, pid: i32, user: u32) -> bool {
-    let ids = reader.status(pid, "Uid").unwrap_or_default();
-    ids.split_ascii_whitespace().next().and_then(|id| id.parse().ok()) == Some(user)
 }
 
 /// Fills in what containers.json says.
@@ -229,9 +205,11 @@ pub fn parse_bundle(known: &mut Known, bytes: &[u8], path: &Path) -> Option<Stri
     };
     let mut wrong = Wrong::default();
     let annotations = spec.annotations.take("annotations", &mut wrong).unwrap_or_default();
-    known.machine = machine::annotated(&annotations);
-    let sandbox = if annotations.get("io.container.manager").as_deref() == Some("cri-o") {
-        crio::fill(known, &annotations)
+    // Podman passes on what an image's annotations say, so that of a pod is taken from the name that CRI-O gave.
+    let of_kubelet = known.name.as_deref().and_then(kubelet::named);
+    let is_crios = annotations.get("io.container.manager").as_deref() == Some("cri-o");
+    let sandbox = if let Some(named) = of_kubelet.filter(|_| is_crios) {
+        crio::fill(known, &annotations, named)
     } else {
         let linux = spec.linux.take("linux", &mut wrong).unwrap_or_default();
         let cgroup = linux.cgroups_path.take("linux.cgroupsPath", &mut wrong);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,9 +13,15 @@ use nix::unistd::mkfifo;
 use super::*;
 
 /// Reads the files below a root, with the procfs that is in there.
-fn read_of(root: &Path, live: &BTreeSet<String>, shims: &[Shim]) -> States {
+fn read_of(root: &Path, live: &BTreeSet<String>, claims: &Claims, shims: &[Shim]) -> States {
     let procfs = Host::open(&root.join("proc")).or_else(|_| Host::open(root)).unwrap();
-    read(&Host::open(root).unwrap(), &Hints { live, shims, procfs: &procfs, node: 1 })
+    // In place of the kernel, a process's own user tells who made its user namespace.
+    let owner = |procfs: &Host, pid: i32| {
+        let status = procfs.read(&Path::new(&pid.to_string()).join("status"), 4096).ok()?;
+        files::status_field(&status, "Uid")?.split_ascii_whitespace().next()?.parse().ok()
+    };
+    let is_in = &|_, id: &str| live.contains(id);
+    read(&Host::open(root).unwrap(), &Hints { live, claims, is_in, shims, procfs: &procfs, node: 1, owner })
 }
 
 const POD: &str = "4fc4a829b877947e905a2f3f2cbfa97ae200b6e7e327a5264fdc4cf10839798a";
@@ -27,6 +33,7 @@ const RUN: &str = "run/containers/storage/overlay-containers";
 struct Node {
     root: PathBuf,
     live: BTreeSet<String>,
+    claims: Claims,
     shims: Vec<Shim>,
 }
 
@@ -37,7 +44,7 @@ impl Node {
         let root = PathBuf::from(format!("/tmp/nsdbg-test-state-{}-{number}", std::process::id()));
         fs::create_dir_all(root.join("proc/1/ns")).unwrap();
         symlink("mnt:[1]", root.join("proc/1/ns/mnt")).unwrap();
-        Self { root, live: BTreeSet::new(), shims: Vec::new() }
+        Self { root, live: BTreeSet::new(), claims: Claims::new(), shims: Vec::new() }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -62,15 +69,20 @@ impl Node {
         self
     }
 
+    fn claim(&mut self, user: u32, id: &str) -> &mut Self {
+        self.claims.entry(user).or_default().insert(id.into());
+        self
+    }
+
     fn shim(&mut self, pid: i32, namespace: &str, args: &str) -> &mut Self {
-        self.process(pid, 1, 0);
+        self.process(pid, 1, 0).put(&format!("proc/{pid}/exe"), "");
         symlink(namespace, self.path(&format!("proc/{pid}/ns/mnt"))).unwrap();
         self.shims.push(Shim { pid, args: args.split(' ').map(str::to_owned).collect() });
         self
     }
 
     fn read(&self) -> States {
-        read_of(&self.root, &self.live, &self.shims)
+        read_of(&self.root, &self.live, &self.claims, &self.shims)
     }
 }
 
@@ -87,9 +99,15 @@ fn annotations(pairs: &[(&str, &str)]) -> String {
 
 /// runtime, name, image, pod, container, sandbox, machine.
 fn row(states: &States, id: &str) -> String {
-    let Some(known) = states.known.values().find(|known| known.id.starts_with(id)) else {
-        return "none".into();
-    };
+    states.known.values().find(|known| known.id.starts_with(id)).map_or("none".into(), shown)
+}
+
+/// The same of a user's.
+fn row_of(states: &States, user: u32, id: &str) -> String {
+    states.of_users.get(&(user, id.into())).map_or("none".into(), shown)
+}
+
+fn shown(known: &Known) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or("-".into());
     let pod =
         known.pod.as_ref().map_or("-".into(), |pod| format!("{}/{}/{}", pod.namespace, pod.name, pod.uid));
@@ -111,11 +129,12 @@ fn real_files_of_docker_containerd_podman_and_runc() {
     let shims: BTreeMap<i32, Vec<String>> =
         serde_json::from_slice(&fs::read(root.join("shims.json")).unwrap()).unwrap();
     let shims: Vec<_> = shims.into_iter().map(|(pid, args)| Shim { pid, args }).collect();
-    let states = read_of(&root, &BTreeSet::new(), &shims);
+    let states = read_of(&root, &BTreeSet::new(), &Claims::new(), &shims);
     let image = "localhost/nsdbg-test-state:latest";
     let pod = format!("/nsdbg-test-state-pod/{POD}");
     for (id, expected) in [
-        ("eb00", "docker nsdbg-test-state-web nsdbg-test-state /x/ - container - 21181".into()),
+        // It has a label that says that it is of a pod.
+        ("eb00", "docker nsdbg-test-state-web nsdbg-test-state - - container - 21181".into()),
         ("e069", "docker nsdbg-test-state-plain nsdbg-test-state - - container - 21245".into()),
         ("nsdbg-test-ctr", "containerd lab - - - container - 22571".into()),
         ("3974", format!("podman nsdbg-test-state-a {image} - - container - 20929")),
@@ -153,7 +172,7 @@ fn pods_of_containerd_and_k3s() {
     );
     // Before containerd 1.6 a container has only the id of its sandbox.
     node.put(&format!("{BUNDLES}/k8s.io/c1/config.json"), &annotations(&container));
-    node.put(&format!("{BUNDLES}/k8s.io/c1/init.pid"), "77\n").process(77, 5, 1000);
+    node.put(&format!("{BUNDLES}/k8s.io/c1/init.pid"), "77\n").process(77, 5, 0);
     let k3s = BUNDLES.replace("containerd/", "k3s/containerd/");
     node.put(&format!("{k3s}/k8s.io/c2/config.json"), &annotations(&container[..2]));
     node.put(&format!("{BUNDLES}/k8s.io/dead/config.json"), &annotations(&container));
@@ -177,14 +196,14 @@ fn pods_of_containerd_and_k3s() {
 #[test]
 fn cri_o_in_the_storage_that_podman_shares() {
     let mut node = Node::new();
+    // What a pod's author has written counts for nothing.
     let pod = [
         ("io.container.manager", "cri-o"),
-        ("io.kubernetes.pod.name", "web-0"),
-        ("io.kubernetes.pod.namespace", "prod"),
-        ("io.kubernetes.pod.uid", "1-2"),
+        ("io.kubernetes.pod.name", "other"),
+        ("io.kubernetes.pod.namespace", "other"),
         ("io.kubernetes.cri-o.SandboxID", "s1"),
     ];
-    let sandbox = [("io.kubernetes.cri-o.ContainerType", "sandbox"), ("io.kubernetes.container.name", "POD")];
+    let sandbox = [("io.kubernetes.cri-o.ContainerType", "sandbox")];
     let container = [
         ("io.kubernetes.cri-o.ContainerType", "container"),
         ("io.kubernetes.container.name", "app"),
@@ -197,7 +216,8 @@ fn cri_o_in_the_storage_that_podman_shares() {
     node.live("s1");
     node.put(
         &format!("{STORAGE}/containers.json"),
-        r#"[{"id":"c1","names":["k8s_app_web-0_prod_1-2_0"],"metadata":"{\"image-name\":\"x\"}"}]"#,
+        r#"[{"id":"c1","names":["k8s_app_web-0_prod_1-2_0"],"metadata":"{\"image-name\":\"x\"}"},
+            {"id":"s1","names":["k8s_POD_web-0_prod_1-2_0"]}]"#,
     );
     let states = node.read();
     assert_eq!(row(&states, "s1"), "cri-o - - prod/web-0/1-2 - sandbox - 0");
@@ -223,11 +243,95 @@ fn pids_of_runc_and_crun_are_believed_only_with_their_start_time() {
         ("kept", "runc kept - - - container - 0"),
         ("c", "crun c - - - container - 77"),
         ("gone", "none"),
-        ("own", "runc own - - - container - 78"),
-        ("claims", "none"),
+        ("own", "none"),
     ] {
         assert_eq!(row(&states, id), expected, "{id}");
     }
+    assert_eq!(row_of(&states, 1000, "own"), "runc own - - - container - 78");
+    assert_eq!(row_of(&states, 1000, "claims"), "none");
+}
+
+// Seen to fail without verify().
+#[test]
+fn pids_of_other_files_are_believed_only_where_something_else_tells() {
+    let mut node = Node::new();
+    node.process(77, 5, 0).process(78, 6, 1000);
+    let docker = |id: &str, pid: i32| {
+        let text = format!(r#"{{"Name":"/{id}","State":{{"Running":true,"Pid":{pid}}}}}"#);
+        node.put(&format!("var/lib/docker/containers/{id}/config.v2.json"), &text);
+    };
+    let runtimes = |id: &str, text: &str| {
+        node.put(&format!("run/docker/runtime-runc/moby/{id}/state.json"), text);
+    };
+    docker("plain", 77);
+    docker("recycled", 78);
+    docker("live", 78);
+    docker("same", 77);
+    runtimes("same", r#"{"init_process_pid":77,"init_process_start":5}"#);
+    docker("stale", 77);
+    runtimes("stale", r#"{"init_process_pid":77,"init_process_start":4}"#);
+    docker("other", 77);
+    runtimes("other", r#"{"init_process_pid":78,"init_process_start":6}"#);
+    node.put(&format!("{BUNDLES}/k8s.io/ctr/init.pid"), "77");
+    node.put(
+        "run/containerd/runc/k8s.io/ctr/state.json",
+        r#"{"init_process_pid":77,"init_process_start":4}"#,
+    );
+    node.live("live");
+    let states = node.read();
+    let pids: Vec<(&str, Option<i32>)> = states.known.values().map(|k| (k.id.as_str(), k.pid)).collect();
+    let wanted = [
+        ("ctr", None),
+        ("live", Some(78)),
+        ("other", None),
+        ("plain", Some(77)),
+        ("recycled", None),
+        ("same", Some(77)),
+        ("stale", None),
+    ];
+    assert_eq!(pids, wanted);
+}
+
+// Seen to fail with the effective user alone, and without a look at the program.
+#[test]
+fn a_setuid_program_by_the_name_of_a_runtimes_is_not_believed() {
+    for (ids, mode, expected) in [
+        ("0\t0\t0\t0", 0o755, "docker n - - - container - 0"),
+        ("1000\t0\t0\t0", 0o755, "none"),
+        ("0\t0\t0\t0", 0o4755, "none"),
+        ("0\t0\t0\t0", 0o2755, "none"),
+    ] {
+        let mut node = Node::new();
+        node.put("home/u/d/containers/c1/config.v2.json", r#"{"Name":"/n"}"#);
+        node.live("c1").shim(90, "mnt:[1]", "dockerd -g /home/u/d");
+        node.put("proc/90/status", &format!("Name:\tdockerd\nUid:\t{ids}\n"));
+        fs::set_permissions(node.path("proc/90/exe"), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(row(&node.read(), "c1"), expected, "{ids} {mode:o}");
+    }
+}
+
+// Seen to fail with the pod that labels and annotations tell.
+#[test]
+fn an_image_names_no_pod_and_no_machine() {
+    let mut node = Node::new();
+    let labels = r#"{"io.kubernetes.pod.name":"web-0","io.kubernetes.pod.namespace":"prod"}"#;
+    node.put(
+        "var/lib/docker/containers/d1/config.v2.json",
+        &format!(r#"{{"Name":"/evil","Config":{{"Labels":{labels}}}}}"#),
+    );
+    node.put(&format!("{STORAGE}/containers.json"), r#"[{"id":"p1","names":["evil"]}]"#);
+    let of_image = [
+        ("io.container.manager", "cri-o"),
+        ("io.kubernetes.pod.name", "web-0"),
+        ("io.kubernetes.pod.namespace", "prod"),
+        ("io.kubernetes.container.name", "app"),
+        ("dev.gvisor.internal.x", "y"),
+    ];
+    node.put(&format!("{STORAGE}/p1/userdata/config.json"), &annotations(&of_image));
+    node.live("d1").live("p1");
+    let states = node.read();
+    assert_eq!(row(&states, "d1"), "docker evil - - - container - 0");
+    assert_eq!(row(&states, "p1"), "podman evil - - - container - 0");
 }
 
 #[test]
@@ -243,10 +347,15 @@ fn a_user_adds_containers_but_changes_none() {
     node.put(&format!("{STORAGE}/containers.json"), r#"[{"id":"c1","names":["good"]}]"#);
     node.process(1, 1, 0).process(78, 6, 1000);
     node.put("run/user/1000/runc/c1/state.json", r#"{"init_process_pid":78,"init_process_start":6}"#);
-    node.live("mine").live("c1");
+    node.put("run/user/1000/runc/c2/state.json", r#"{"init_process_pid":78,"init_process_start":6}"#);
+    node.live("c1").live("c2").claim(1000, "mine").claim(1000, "c1").claim(1001, "theirs");
     let states = node.read();
-    assert_eq!(row(&states, "mine"), "podman m - - - container - 0");
     assert_eq!(row(&states, "c1"), "podman good - - - container - 0");
+    assert_eq!(states.known.keys().collect::<Vec<_>>(), ["c1"]);
+    assert_eq!(row_of(&states, 1000, "mine"), "podman m - - - container - 0");
+    assert_eq!(row_of(&states, 1000, "c1"), "podman evil - - - container - 78");
+    assert_eq!(row_of(&states, 1000, "c2"), "runc c2 - - - container - 78");
+    assert_eq!(states.of_users.len(), 3);
 }
 
 #[test]

@@ -71,7 +71,10 @@ fn stat_says_what_coreutils_says() {
     needs_root!();
     let target = tree();
     bring(&target, "stat");
-    let files = ["/app/plain", "/app", "/app/link", "/app/broken", "/app/fifo", "/app/a b", "/app/sparse"];
+    let before = nix::sys::time::TimeVal::new(-101, 750_000);
+    nix::sys::stat::utimes(&target.root.join("app/empty"), &before, &before).unwrap();
+    let files =
+        ["plain", "", "link", "broken", "fifo", "a b", "sparse", "empty"].map(|name| format!("/app/{name}"));
     for options in [
         &[][..],
         &["-L"],
@@ -80,8 +83,10 @@ fn stat_says_what_coreutils_says() {
         &["-c", "%N|%8s|%-8s|%08a|%.3Y|%x|%y|%z|%w"],
         &["--printf", "%n\\t%s\\n%%\\x41\\101"],
         &["-c", "%U %G"],
+        &["-c", "%.2Y|%.0Y|%.1Y|%.Y|%10.2Y|%010.2Y|%+.2Y|%+Y|%.12Y|%"],
     ] {
-        for file in files {
+        for file in &files {
+            let file = file.as_str();
             let (status, theirs) = there(&target, &[&["/tools/stat"][..], options, &[file]].concat());
             let ours = target.run(&[&["stat"][..], options, &[file]].concat());
             // Only ours knows that the broken link can't be followed by the same words.
@@ -94,6 +99,12 @@ fn stat_says_what_coreutils_says() {
     }
     let (_, theirs) = there(&target, &["/tools/stat", "-f", "-c", "%b %c %l %n %s %S %t", "/app"]);
     assert_eq!(target.run(&["stat", "-f", "-c", "%b %c %l %n %s %S %t", "/app"]).out, theirs);
+    // A name that is no text is printed as it is.
+    for options in [&[][..], &["-c", "%n"], &["-f"]] {
+        let bad = OsStr::from_bytes(b"/app/\xff\xfe");
+        let ours = run(target.nsdbg().args(["--", "stat"]).args(options).arg(bad));
+        assert!(ours.out.windows(7).any(|part| part == b"/app/\xff\xfe"), "{options:?}: {ours:?}");
+    }
     target.run(&["stat", "/none", "/app/plain"]).fails(1, "stat: stat /none: no such file or directory");
     target.run(&["stat", "-L", "/app/loop"]).fails(1, "stat: stat /app/loop: too many symbolic links");
     target.run(&["stat", "-c", "%q", "/app"]).fails(2, "'%q' is no directive");
@@ -115,6 +126,8 @@ fn readlink_follows_as_coreutils_does() {
             "/app/absolute",
             "/app/broken",
             "/app/loop",
+            "/app/loop/x",
+            "/app/loop/x/../y",
             "/app/plain",
             "/app/plain/",
             "/app/link/x",
@@ -142,6 +155,8 @@ fn readlink_follows_as_coreutils_does() {
     }
     target.run(&["readlink", "-v", "/app/plain"]).fails(1, "read link /app/plain: it is no symbolic link");
     assert_eq!(target.run(&["readlink", "-z", "/app/link"]).out, b"plain\0");
+    assert_eq!(target.run(&["readlink", "-nz", "/app/link"]).out, b"plain");
+    assert_eq!(target.run(&["readlink", "-nz", "/app/link", "/app/link"]).out, b"plain\0plain\0");
 }
 
 #[test]
@@ -164,6 +179,27 @@ fn mounts_are_those_of_the_targets_mountinfo() {
     }
     let shown = target.run(&["mounts", "-t", "proc"]).ok();
     assert!(shown.starts_with("TARGET") && shown.lines().count() == 2 && shown.contains("/proc"), "{shown}");
+    let same = |ours: &[&str], theirs: &[&str]| {
+        let theirs = there(&target, &[&["/tools/findmnt"][..], theirs].concat());
+        let words = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        let ours = target.run(&[&["findmnt"][..], ours].concat());
+        assert_eq!((ours.status, words(&ours.out)), (theirs.0, words(&theirs.1)), "{ours:?}");
+    };
+    bring(&target, "findmnt");
+    for options in [
+        &["-o", "TARGET,FSTYPE"][..],
+        &["-no", "FSTYPE,TARGET,VFS-OPTIONS,FSROOT,MAJ:MIN,ID,PARENT,PROPAGATION"],
+        &["-n", "-o", "target"],
+    ] {
+        same(&[options, &["-T", "/proc/1"]].concat(), &[options, &["-T", "/proc/1"]].concat());
+        same(options, &[options, &["-l"]].concat());
+    }
+    let json: Value = serde_json::from_str(&target.run(&["findmnt", "-J", "-T", "/proc/1"]).ok()).unwrap();
+    assert_eq!(json["target"], "/proc");
+    target.run(&["mounts", "-o", "ro"]).fails(2, "-O keeps mounts with an option");
     target.run(&["mounts", "-t", "ext9"]).fails(1, "");
     target.run(&["mounts", "proc"]).fails(2, "find mount proc: the path does not begin with /");
     // Whatever the container says of itself.
@@ -184,6 +220,19 @@ fn df_counts_as_coreutils_does() {
         &["-H", "/"],
         &["--total", "-k", "/", "/tmp"],
         &["-P", "/"],
+        &["-Pm", "/"],
+        &["-m", "/"],
+        &["-BM", "/"],
+        &["-B4K", "/"],
+        &["-B", "512", "/"],
+        &["--block-size=MB", "/"],
+        &["-PT", "/"],
+        &["-Pi", "/"],
+        &["-l", "/"],
+        &["--output", "/tmp"],
+        &["--output=source,size,pcent,target", "/"],
+        &["-h", "--output=fstype,itotal,iused,iavail,ipcent,used,avail,file", "/tmp"],
+        &["--output=size", "--total", "/"],
         &[],
     ] {
         let (status, theirs) = there(&target, &[&["/tools/df"][..], options].concat());
@@ -191,9 +240,7 @@ fn df_counts_as_coreutils_does() {
         let ours = target.run(&[&["df"][..], options].concat());
         assert_eq!(ours.status, status, "{options:?}: {ours:?}");
         let words = |text: &str| {
-            let named = text.replace("1024-blocks", "1K-blocks").replace("Capacity", "Use%");
-            named
-                .lines()
+            text.lines()
                 .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
                 .collect::<Vec<_>>()
         };
@@ -218,8 +265,29 @@ fn du_counts_as_coreutils_does() {
         lines.sort();
         lines
     };
+    let plain = nix::sys::time::TimeVal::new(1_700_000_000, 0);
+    for name in ["below/deep/two", "below/deep", "below/one", "below"] {
+        nix::sys::stat::utimes(&target.root.join("app").join(name), &plain, &plain).unwrap();
+    }
     for options in [
-        &["/app"][..],
+        &["-B1", "/app"][..],
+        &["-BM", "-s", "/app"],
+        &["-B", "4K", "/app"],
+        &["--block-size=kB", "/app"],
+        &["--exclude=two", "/app"],
+        &["--exclude", "d*", "-a", "/app"],
+        &["--exclude=*/deep", "-a", "/app"],
+        &["--exclude=app", "/app"],
+        &["-t", "10K", "-a", "/app"],
+        &["-t", "-10K", "-a", "/app"],
+        &["--threshold=1M", "/app"],
+        &["--time", "-a", "/app"],
+        &["--time", "--time-style=full-iso", "/app/below"],
+        &["--time=status", "--time-style=iso", "/app/below"],
+        &["--time", "--time-style=+%s", "/app/below"],
+        &["-P", "/app/link"],
+        &["--max=1", "/app"],
+        &["/app"],
         &["-s", "/app"],
         &["-a", "/app"],
         &["-sh", "/app/large", "/app/below"],
@@ -242,6 +310,26 @@ fn du_counts_as_coreutils_does() {
         let ours = target.run(&[&["du"][..], options].concat());
         assert_eq!((ours.status, lines(&ours.out)), (theirs.0, lines(&theirs.1)), "{options:?}: {ours:?}");
     }
+    // A mount that leads back to a directory above it is left out.
+    let target = sandbox()
+        .user(0, 0)
+        .on_tmpfs()
+        .prepared(|root| {
+            let data = root.join("data");
+            fs::create_dir_all(data.join("below/again")).unwrap();
+            fs::write(data.join("below/file"), vec![b'x'; 50_000]).unwrap();
+            let flags = nix::mount::MsFlags::MS_BIND;
+            nix::mount::mount(Some(&data), &data.join("below/again"), None::<&str>, flags, None::<&str>)
+                .unwrap();
+        })
+        .start();
+    bring(&target, "du");
+    for options in [&["/data"][..], &["-a", "/data"], &["-s", "--inodes", "/data"]] {
+        let theirs = there(&target, &[&["/tools/du"][..], options].concat());
+        let ours = target.run(&[&["du"][..], options].concat());
+        assert_eq!((ours.status, lines(&ours.out)), (theirs.0, lines(&theirs.1)), "{options:?}: {ours:?}");
+    }
+    let target = tree();
     target.run(&["du", "-s", "/none", "/app/plain"]).fails(1, "du: stat /none: no such file or directory");
     let row: Value = serde_json::from_str(&target.run(&["du", "-s", "--json", "/app/large"]).ok()).unwrap();
     assert_eq!((&row["apparent_size"], &row["files"]), (&300_000.into(), &1.into()), "{row}");

@@ -231,6 +231,19 @@ fn an_overlay_is_seen_as_the_container_sees_it() {
     assert_eq!(list(&target, &["/etc/passwd"]).len(), 1);
     assert_eq!(names(&target.run(&["lsof", "+L1"]))[0], "/tmp/gone (deleted)");
     drop(target);
+    // A file of the lower layer keeps its link when it is deleted.
+    let from = sandbox().program("lower").file("odd (deleted)", "");
+    let target = from.over(&upper, &work).0.mode(&["exec", "/lower", "sleep"]).start();
+    assert!(crate::live::within(LIMIT, || {
+        fs::read_link(format!("/proc/{}/exe", target.pid)).is_ok_and(|exe| exe.ends_with("lower"))
+    }));
+    fs::remove_file(target.root.join("lower")).unwrap();
+    assert_eq!(names(&target.run(&["lsof", "+L1"]))[0], "/lower (deleted)");
+    let rows = list(&target, &["-a", "-p", "1", "-d", "txt"]);
+    assert_eq!((&rows[0]["deleted"], &rows[0]["links"]), (&true.into(), &1.into()), "{rows:#?}");
+    let ran = target.run(&["doctor", "deleted-exe", "--json"]);
+    assert!(ran.text().contains("it still runs what /lower was"), "{ran:?}");
+    drop(target);
     let _ = fs::remove_dir_all(&below);
 }
 

@@ -71,6 +71,19 @@ fn nginx_is_looked_at_with_every_command_of_the_network() {
     let get = |args: &[&str]| target.run(&[&["http", "get"][..], args].concat());
     assert_eq!(get(&["http://web.test:8080/"]).ok(), "from nginx\n");
     assert_eq!(get(&["-L", "http://web.test:8080/moved"]).ok(), "from nginx\n");
+    // Seen to fail with a coding that is always asked for: then there is no length, and a range is cut out of what is packed.
+    let head = get(&["-i", "http://web.test:8080/"]).ok();
+    assert!(head.contains("Content-Length: 11") && !head.contains("Content-Encoding"), "{head}");
+    let head = get(&["-i", "--compressed", "http://web.test:8080/"]).ok();
+    assert!(head.contains("Content-Encoding: gzip") && head.ends_with("from nginx\n"), "{head}");
+    let part = get(&["-i", "-H", "Range: bytes=0-3", "http://web.test:8080/files/large"]).ok();
+    assert!(part.starts_with("HTTP/1.1 206 ") && part.ends_with("\nxxxx"), "{part}");
+    // nginx refuses more than 1 MiB, and reads no more of it.
+    for url in ["http://web.test:8080/", "https://web.test:8443/"] {
+        let large = format!("@host:{}", nginx.directory.join("files/large").display());
+        let ran = target.run(&["http", "post", "-k", "-f", url, "--data-binary", &large]);
+        ran.fails(22, "413");
+    }
     get(&["-f", "http://web.test:8080/gone"]).fails(22, "410");
     assert_eq!(get(&["http://web.test:8080/files/large"]).out.len(), 3_000_000);
     get(&["https://web.test:8443/"]).fails(60, "certificate");

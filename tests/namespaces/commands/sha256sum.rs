@@ -66,6 +66,10 @@ fn lists_are_checked_as_coreutils_does() {
         list.replace("  few", "  none"),
         list.replace('\n', "\r\n"),
         list.trim_end().to_owned(),
+        list.replace("  ", " "),
+        list.replacen("  ", " ", 1),
+        list.replacen("  ", " ", 2).replacen(" ", "  ", 1),
+        list.replacen("\n", "\n\n", 1),
         "nothing\n".to_owned(),
         String::new(),
     ] {

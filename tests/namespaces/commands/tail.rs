@@ -11,7 +11,7 @@ use super::text::{
     data, ends_with_its_reader, make_vast, names_what_it_can_not_read, peak, same, same_of_input,
 };
 use crate::live::wait;
-use crate::support::{LIMIT, Sandbox, needs_root};
+use crate::support::{LIMIT, Sandbox, needs_root, sandbox};
 
 // Seen to fail where the end of the last line was taken for the begin of another.
 #[test]
@@ -279,4 +279,21 @@ fn tail_f_reads_a_fifo_on() {
             .unwrap();
         tail.prints(line);
     }
+}
+
+// Seen to fail where the process was not looked at.
+#[test]
+fn tail_ends_with_a_process() {
+    needs_root!();
+    let target = super::family(sandbox(), &["child=a"]);
+    let args = ["tail", "-n", "1", "-f", "/etc/group", "--pid"];
+    assert_eq!(target.run(&[&args[..], &["99999"]].concat()).ok(), "logs:x:2000:web\n");
+    let pid = target.run(&["ps", "-o", "pid=", "-C", "a"]).ok();
+    let pid = pid.trim();
+    let mut command = target.nsdbg();
+    command.arg("--").args(args).arg(pid);
+    let mut tail = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(wait(&mut tail, Duration::from_millis(500)), None);
+    target.run(&["kill", "-KILL", pid]).ok();
+    assert_eq!(wait(&mut tail, LIMIT), Some(0));
 }

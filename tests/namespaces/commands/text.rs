@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use nix::mount::{MsFlags, mount};
+
 use crate::live::{Ran, run, run_with_input};
 use crate::support::{NSDBG, Sandbox, helper, needs_root, sandbox};
 
@@ -133,4 +135,100 @@ fn lines_of_ten_megabytes_are_as_gnus() {
     ];
     same(&target, &lines, "C.UTF-8");
     assert_eq!(target.line("file -b /data/huge").ok(), "ASCII text, with very long lines (524288)\n");
+}
+
+// Seen to fail where the length that sysfs claims, a page, was believed: tail printed nothing, wc -c 4096.
+#[test]
+fn files_that_claim_a_length_which_they_do_not_have_are_read() {
+    needs_root!();
+    let target = sandbox()
+        .on_tmpfs()
+        .prepared(|root| {
+            fs::create_dir(root.join("sys")).unwrap();
+            fs::create_dir(root.join("data")).unwrap();
+            mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), MsFlags::MS_RDONLY, None::<&str>).unwrap();
+        })
+        .start();
+    let mut lines = Vec::new();
+    for file in ["/sys/class/net/lo/mtu", "/sys/class/net/lo/uevent", "/proc/sys/kernel/ostype"] {
+        for command in [
+            "tail -n 1",
+            "tail -n +1",
+            "tail -c 3",
+            "tail -c +3",
+            "tail -n 1 -s 9",
+            "head -n 1",
+            "head -n -1",
+            "head -c 3",
+            "head -c -3",
+            "cat",
+            "cat -n",
+            "wc",
+            "wc -c",
+            "wc -lc",
+            "sort",
+            "uniq",
+            "sha256sum",
+        ] {
+            lines.push(format!("{command} {file}"));
+        }
+    }
+    same(&target, &lines.iter().map(String::as_str).collect::<Vec<_>>(), "C");
+}
+
+// Seen to fail where `sort -t=` had no separator and `head -n=5` was 5 lines.
+#[test]
+fn options_are_read_as_getopt_reads_them() {
+    needs_root!();
+    let target = data();
+    fs::write(target.root.join("data/pairs"), "b=1\na=2\n=x\nc=0\n").unwrap();
+    let lines = [
+        "sort -t= -k2 pairs",
+        "sort -k2 -t = pairs",
+        "grep -e=x pairs",
+        "grep -e -t= pairs",
+        "head --lines=2 few",
+        "head --li=2 few",
+        "head --by 3 few",
+        "tail --lin=1 few",
+        "wc --max few",
+        "wc --lin few",
+        "sort --rev few",
+        "uniq --cou few",
+        "sha256sum --ta few",
+        "cat --number-n few",
+    ];
+    same(&target, &lines, "C");
+    target.line("head -n=5 /data/few").fails(2, "a number is wanted");
+    target.line("cat --show /data/few").fails(2, "--show");
+}
+
+#[test]
+fn echo_prints_what_gnu_echo_prints() {
+    needs_root!();
+    let target = data();
+    let lines = [
+        "echo a b",
+        "echo -n a",
+        "echo -e a\\tb\\n",
+        "echo -ne a\\tb",
+        "echo -e -n x\\cy z",
+        "echo -E a\\tb",
+        "echo -e -E a\\tb",
+        "echo -E -e a\\tb",
+        "echo -eE \\t",
+        "echo -e \\a\\b\\e\\f\\r\\v\\\\\\q\\x\\x4\\x41B\\0101\\101\\0\\0777\\9\\",
+        "echo -x \\t",
+        "echo -ex \\t",
+        "echo -- -n",
+        "echo - -n",
+        "echo a -n --help",
+        "echo -n -",
+    ];
+    same(&target, &lines, "C");
+    assert_eq!(
+        target.run(&["echo", "--version"]).ok(),
+        target.run(&["ls", "--version"]).ok().replace("ls", "echo")
+    );
+    assert!(target.run(&["ls", "--vers", "/nowhere"]).ok().starts_with("ls (nsdbg) "));
 }

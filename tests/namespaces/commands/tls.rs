@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::live::{Ran, run, run_with_input};
 use crate::prompt::Prompt;
 use crate::shown::controls;
-use crate::support::{LIMIT, Sandbox, needs_root, sandbox, skip};
+use crate::support::{LIMIT, Sandbox, needs_root, patient, sandbox, skip};
 
 pub type Issuer = CertifiedIssuer<'static, KeyPair>;
 pub type Chain = Vec<CertificateDer<'static>>;
@@ -253,7 +253,7 @@ fn what_is_wrong_with_a_certificate_is_told() {
         assert!(ran.text().contains("not trusted  by container "), "{ran:?}");
         let row = &world.rows(&[&host])[0];
         assert_eq!((&row["why"], &row["verified"]), (&why.into(), &false.into()), "{row}");
-        assert_eq!(row["judgements"].as_array().unwrap().len(), 2, "{row}");
+        assert_eq!(row["judgements"].as_array().unwrap().len(), 4, "{row}");
     }
     let ended = world.asks(&["web.test:1"]).text();
     assert!(ended.contains("2020-01-01T00:00:00Z to 2021-02-03T00:00:00Z, ended "), "{ended}");
@@ -421,6 +421,110 @@ fn openssl_sees_the_same() {
             assert!(told.contains(&format!("notAfter={end}")), "{told}");
         }
     }
+}
+
+// Seen to fail with the dates of authorities left to webpki, which takes no heed of them.
+#[test]
+fn an_authority_that_has_expired_vouches_for_nobody_as_openssl_has_it() {
+    needs_root!();
+    let world = World::new();
+    let key = KeyPair::generate().unwrap();
+    let mut dated = authority_params("dated root");
+    dated.not_before = date_time_ymd(2020, 1, 1);
+    dated.not_after = date_time_ymd(2021, 2, 3);
+    let old = dated.clone().self_signed(&key).unwrap().pem();
+    dated.not_before = date_time_ymd(2090, 1, 1);
+    dated.not_after = date_time_ymd(2091, 1, 1);
+    let future = dated.self_signed(&key).unwrap().pem();
+    // The same authority with the same key, made anew.
+    let fresh = CertifiedIssuer::self_signed(authority_params("dated root"), key).unwrap();
+    let (own, key) = signed(&params("web", &["web.test"]), &fresh);
+    serve(&world.target, 1, Does::Tls(vec![own], key, BOTH, None));
+    let bundle = world.target.root.join("etc/ssl/certs/ca-certificates.crt");
+    for (pem, code, words) in [
+        (old.clone(), 10, "the authority CN=dated root,O=nsdbg test expired on 2021-02-03T00:00:00Z"),
+        (world.root.pem() + &old, 10, "expired on 2021-02-03"),
+        (future, 9, "the authority CN=dated root,O=nsdbg test is not valid before 2090-01-01"),
+        (old.clone() + &fresh.pem(), 0, ""),
+        (fresh.pem() + &old, 0, ""),
+    ] {
+        fs::write(&bundle, pem).unwrap();
+        let Some(theirs) = openssl(&world, 1, &["-CAfile", bundle.to_str().unwrap()]) else {
+            skip!("openssl is missing: apt install openssl");
+        };
+        assert!(theirs.contains(&format!("Verify return code: {code} ")), "{code}: {theirs}");
+        let ran = world.asks(&["web.test:1"]);
+        let fetched = world.target.run(&["http", "get", "https://web.test:1/"]);
+        if code == 0 {
+            ran.ok();
+            // The server shakes hands, and no more.
+            assert_ne!(fetched.status, 60, "{fetched:?}");
+        } else {
+            ran.fails(60, words);
+            fetched.fails(60, words);
+            let why = if code == 10 { "expired" } else { "not_yet_valid" };
+            assert_eq!(world.rows(&["web.test:1"])[0]["why"], why);
+        }
+    }
+}
+
+// Seen to fail with one store for all clients; openssl as oracle, with the container's /etc/ssl mounted over the node's.
+#[test]
+fn clients_that_look_elsewhere_have_verdicts_of_their_own() {
+    needs_root!();
+    let world = World::new();
+    let certs = world.target.root.join("etc/ssl/certs");
+    let (mine, other) = (world.root.pem(), root("other root").pem());
+    let hash = run_with_input(Command::new("openssl").args(["x509", "-noout", "-hash"]), mine.as_bytes());
+    if hash.status != 0 {
+        skip!("openssl is missing: apt install openssl");
+    }
+    let link = format!("{}.0", hash.text().trim());
+    for (files, container, by_openssl, by_go) in [
+        (&[("ca-certificates.crt", &mine)][..], true, false, true),
+        (&[("ca-certificates.crt", &other), (link.as_str(), &mine)], false, true, true),
+        (&[("ca-certificates.crt", &other), ("mine.pem", &mine)], false, false, true),
+    ] {
+        fs::remove_dir_all(&certs).unwrap();
+        fs::create_dir(&certs).unwrap();
+        files.iter().for_each(|(name, pem)| fs::write(certs.join(name), pem).unwrap());
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", world.target.pid)).args(["unshare", "-m", "sh", "-c"]);
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        let theirs = run(command.arg(format!(
+            "mount --bind {} /etc/ssl && exec openssl s_client -connect 127.0.0.1:{GOOD} -servername web.test",
+            world.target.root.join("etc/ssl").display()
+        )));
+        assert_eq!(theirs.text().contains("Verify return code: 0 "), by_openssl, "{theirs:?}");
+        let row = &world.rows(&[&format!("web.test:{GOOD}")])[0];
+        for (store, verified) in [("container", container), ("OpenSSL, Python", by_openssl), ("Go", by_go)] {
+            let judgements = row["judgements"].as_array().unwrap();
+            let found =
+                judgements.iter().find(|one| one["store"].as_str().unwrap().starts_with(store)).unwrap();
+            assert_eq!(found["verified"], verified, "{store}: {row}");
+        }
+    }
+    let shown = world.asks(&[&format!("web.test:{GOOD}")]).text();
+    assert!(
+        shown.contains("\nnot trusted  by OpenSSL, Python: there are no certificate authorities\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("\ntrusted      by Go /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs\n"),
+        "{shown}"
+    );
+}
+
+// Seen to fail at 42 ms without TCP_NODELAY, and with a segment for each record.
+#[test]
+fn a_handshake_of_tls_1_2_does_not_wait_for_a_delayed_acknowledgement() {
+    needs_root!();
+    let world = World::new();
+    let (own, key) = signed(&params("web", &["web.test"]), &world.middle);
+    serve(&world.target, 1, Does::Tls(vec![own, world.middle.der().clone()], key, &BOTH[..1], None));
+    let took = |_| world.rows(&["web.test:1"])[0]["timings"]["tls"].as_f64().unwrap();
+    let least = (0..5).map(took).fold(f64::MAX, f64::min);
+    assert!(Duration::from_secs_f64(least) < patient(Duration::from_millis(30)), "{least} s");
 }
 
 // Seen to fail with subjects and names that are shown as they came.

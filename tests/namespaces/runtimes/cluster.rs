@@ -264,19 +264,17 @@ fn in_the_daemonsets_pod_limits_sockets_cgroups_and_copies_work() {
 fn in_the_daemonsets_pod_audit_and_history_are_where_they_are_documented() {
     let daemon = fixture!(daemon());
     let podman = fixture!(podman());
-    let name = podman.same.name.as_deref().unwrap();
+    // Docker may have one of this name, too.
+    let (name, id) = (podman.same.name.as_deref().unwrap(), &podman.same.id[..]);
     let word = format!("nsdbg-test-word-{}", tag());
-    assert_eq!(daemon.run(&[name, "--", "echo", &word]).ok(), format!("{word}\n"));
+    assert_eq!(daemon.run(&[id, "--", "echo", &word]).ok(), format!("{word}\n"));
     let of_word = |line: &&Value| text(line, "command") == format!("echo {word}");
     let said_so = || daemon.audit().iter().filter(of_word).count() == 2;
     assert!(crate::live::within(LIMIT, said_so), "{:#?}", daemon.audit());
     for line in daemon.audit().iter().filter(of_word) {
-        assert_eq!(
-            (text(&line["target"], "name"), text(&line["target"], "container")),
-            (name, &podman.same.id[..])
-        );
+        assert_eq!((text(&line["target"], "name"), text(&line["target"], "container")), (name, id));
     }
-    let mut prompt = Prompt::of(daemon.command(&["-it"], &["--no-doctor", name]));
+    let mut prompt = Prompt::of(daemon.command(&["-it"], &["--no-doctor", id]));
     prompt.sees("nonroot:/$ ");
     prompt.type_in(format!("echo his{word}\r").as_bytes());
     prompt.sees(&format!("\nhis{word}"));

@@ -19,6 +19,8 @@ pub struct Podman {
     pub same: Known,
     /// Has a user namespace of its own.
     mapped: Known,
+    /// Annotations say that it is CRI-O's, of another pod. An image's own reach the container the same way.
+    annotated: Known,
     /// Two containers of one pod.
     pod: [Known; 2],
     /// The name of one that has ended.
@@ -27,8 +29,8 @@ pub struct Podman {
 
 impl Podman {
     /// Those that run.
-    pub fn all(&self) -> [&Known; 5] {
-        [&self.web, &self.same, &self.mapped, &self.pod[0], &self.pod[1]]
+    pub fn all(&self) -> [&Known; 6] {
+        [&self.web, &self.same, &self.mapped, &self.annotated, &self.pod[0], &self.pod[1]]
     }
 }
 
@@ -56,12 +58,29 @@ fn start() -> Result<Podman, String> {
         web: container("podman-web", &alone, Some(18432))?,
         same: container("same", &alone, None)?,
         mapped: container("podman-mapped", &map, None)?,
+        annotated: container("podman-annotated", &annotated(), None)?,
         pod: [in_pod("podman-app", 8081)?, in_pod("podman-sidecar", 8082)?],
         ended: name("podman-ended"),
     };
     container("podman-ended", &alone, None)?;
     said(podman_cli().args(["kill", "-s", "KILL", &made.ended]))?;
     Ok(made)
+}
+
+/// Options of a container that says it is another's.
+fn annotated() -> Vec<&'static str> {
+    let mut options = vec!["--network", "none"];
+    for annotation in [
+        "io.container.manager=cri-o",
+        "io.kubernetes.cri-o.ContainerType=container",
+        "io.kubernetes.pod.name=nsdbg-test-victim-0",
+        "io.kubernetes.pod.namespace=nsdbg-test-prod",
+        "io.kubernetes.container.name=app",
+        "dev.gvisor.internal.x=y",
+    ] {
+        options.extend(["--annotation", annotation]);
+    }
+    options
 }
 
 /// podman with runc and with limits that root may set; a pod's infra container takes them from a file alone.
@@ -91,6 +110,19 @@ fn container(kind: &str, options: &[&str], port: Option<u16>) -> Result<Known, S
     let pid = pid.trim().parse().map_err(|_| format!("podman has no PID of {name}: {pid}"))?;
     let (name, image) = (Some(name), Some(image()));
     Ok(Known { runtime: "podman", name, id, pid, image, port, ..Known::default() }.mark())
+}
+
+// Seen to fail with the pod and the machine that annotations tell.
+#[test]
+fn r36_annotations_that_an_image_can_have_make_no_pod_of_a_container_of_podmans() {
+    let annotated = &fixture!(podman()).annotated;
+    annotated.is_listed();
+    annotated.is_reached_by(annotated.name.as_deref().unwrap());
+    let row = annotated.row();
+    assert_eq!((&row["pod"], &row["namespace"]), (&Value::Null, &Value::Null), "{row:#}");
+    for pod in ["nsdbg-test-prod/nsdbg-test-victim-0/app", "nsdbg-test-victim-0", "pod:nsdbg-test-victim-0"] {
+        run(Command::new(NSDBG).args([pod, "--", "ls", "/"])).fails(125, "no container has this name");
+    }
 }
 
 #[test]

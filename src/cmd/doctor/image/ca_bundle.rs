@@ -5,7 +5,10 @@ use nix::unistd::AccessFlags;
 use crate::cmd::doctor::check::{Check, Found, Group, Run, Verdict};
 use crate::cmd::doctor::container::Container;
 use crate::cmd::net::trust::Store;
+use crate::cmd::tls::Certificate;
 use crate::out::fault::errno_text;
+use crate::out::name::escape;
+use crate::out::units::rfc3339;
 use crate::sys::permission::ask;
 
 pub const CHECK: Check = Check {
@@ -40,10 +43,39 @@ fn run(container: &Container) -> Vec<Found> {
                 .fix("certs shows what it holds; some clients stop at the first broken one"),
         );
     }
+    found.extend(of_dates(&store, source));
+    for note in store.notes.iter().take(5) {
+        let detail = "a bundle is not what its clients expect";
+        found.push(
+            Found::warn(detail)
+                .seen(note.clone())
+                .fix("make it a file of PEM certificates, without a byte order mark"),
+        );
+    }
     if found.is_empty() {
         found.push(Found::ok(format!("{} authorities", store.len())).about(source));
     }
     found
+}
+
+/// Authorities whose time is over, or has not come.
+fn of_dates(store: &Store, source: &str) -> Option<Found> {
+    let (stale, all) = (store.stale(), store.len());
+    let found = match stale.len() {
+        0 => return None,
+        count if count == all => {
+            Found::fail(format!("all {all} authorities are out of date: TLS clients refuse every server"))
+        }
+        count => {
+            Found::note(format!("{count} of {all} authorities are out of date: what they signed is refused"))
+        }
+    };
+    let some = stale.iter().take(3).map(|der| {
+        let read = Certificate::read(der);
+        format!("{}, until {}", escape(read.subject.as_bytes()), rfc3339(read.not_after, 0))
+    });
+    let fix = "update the bundle (Debian's package ca-certificates, or COPY --from a builder)";
+    Some(some.fold(found.about(source), Found::seen).fix(fix))
 }
 
 /// What a variable of one client names, and that can't be read.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
 use crate::out::fault::errno_text;
-use crate::sys::dns::{Kind, Outcome, Query, code_name, exchange};
+use crate::sys::dns::{Class, Kind, Outcome, Query, code_name, exchange};
 use crate::sys::open::read_bounded;
 use crate::sys::resolv::{self, Config};
 
@@ -26,11 +26,11 @@ const NAME: &str = "localhost";
 
 fn run(_: &Container) -> Vec<Found> {
     let file = read_bounded(OsStr::new(PATH), resolv::LIMIT).unwrap_or_default();
+    let config = Config::parse(&file);
     // Whom resolvers ask then, resolv-conf tells.
-    if !names_a_server(&file) {
+    if config.named == 0 {
         return vec![Found::skip(format!("{PATH} names no server"))];
     }
-    let config = Config::parse(&file);
     let answers: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = config
             .servers
@@ -67,14 +67,6 @@ fn run(_: &Container) -> Vec<Found> {
     found
 }
 
-/// Whether a line of it names a server.
-fn names_a_server(file: &[u8]) -> bool {
-    String::from_utf8_lossy(file).lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        words.next() == Some("nameserver") && words.next().is_some_and(|word| resolv::server(word).is_some())
-    })
-}
-
 /// What the search list makes of a name of the kind that most programs look up.
 fn cost(config: &Config) -> Option<Found> {
     let name = "api.example.com";
@@ -92,7 +84,7 @@ fn cost(config: &Config) -> Option<Found> {
 /// Asks one server. Any answer will do, but a refusal to serve.
 fn ask(server: std::net::SocketAddr, tcp: bool) -> (Result<(), String>, Duration) {
     let began = Instant::now();
-    let query = match Query::new(NAME, Kind::A, true) {
+    let query = match Query::new(NAME, Kind::A, Class::In, true) {
         Ok(query) => query,
         Err(why) => return (Err(why.to_owned()), Duration::ZERO),
     };

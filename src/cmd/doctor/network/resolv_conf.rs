@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
@@ -22,6 +23,11 @@ const PATH: &str = "/etc/resolv.conf";
 const SERVERS: usize = 3;
 const OLD_SEARCH: usize = 6;
 
+/// Whether it is an address that means nothing without an interface, and has none.
+fn is_without_interface(server: &SocketAddr) -> bool {
+    matches!(server, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
+}
+
 fn run(_: &Container) -> Vec<Found> {
     let none = "resolvers ask 127.0.0.1, where mostly nobody answers";
     let fix = "the runtime writes it: docker run --dns, the pod's dnsPolicy and dnsConfig";
@@ -39,33 +45,30 @@ fn run(_: &Container) -> Vec<Found> {
             return vec![Found::fail(format!("it is {kind}: {none}")).about(PATH).fix(fix)];
         }
     };
-    let text = String::from_utf8_lossy(&bytes);
-    let words = |name: &str| {
-        text.lines()
-            .map(|line| {
-                line.split_ascii_whitespace()
-                    .take_while(|word| !word.starts_with(['#', ';']))
-                    .collect::<Vec<_>>()
-            })
-            .filter(|words| words.first() == Some(&name))
-            .collect::<Vec<_>>()
-    };
-    let servers = words("nameserver");
-    let good = |words: &Vec<&str>| words.get(1).is_some_and(|word| resolv::server(word).is_some());
+    let config = Config::parse(&bytes);
     let mut found = Vec::new();
-    for wrong in servers.iter().filter(|words| !good(words)) {
-        let shown = Name::from(wrong.join(" ").as_str()).spelled();
-        found.push(Found::warn("a nameserver line has no address").about(PATH).seen(shown).fix(fix));
+    for (line, why) in &config.odd {
+        let shown = Name::from(line.as_str()).spelled();
+        found.push(Found::warn(format!("a line {}", why.text())).about(PATH).seen(shown).fix(fix));
     }
-    if !servers.iter().any(good) {
+    if config.named == 0 {
         found.push(Found::warn(format!("it names no server: {none}")).about(PATH).fix(fix));
     }
-    if servers.len() > SERVERS {
-        let detail = format!("it names {} servers: only the first {SERVERS} are ever asked", servers.len());
+    for server in config.servers.iter().filter(|server| is_without_interface(server)) {
+        let detail = "a nameserver line has a link-local address without an interface of this container: nothing can be sent there";
+        found.push(
+            Found::warn(detail).about(PATH).seen(server.ip().to_string()).fix("write it as fe80::1%eth0"),
+        );
+    }
+    if config.named > SERVERS {
+        let detail = format!("it names {} servers: only the first {SERVERS} are ever asked", config.named);
         found.push(Found::note(detail).about(PATH).fix("leave out those that are not needed"));
     }
-    let config = Config::parse(&bytes);
-    if words("search").len() + words("domain").len() > 1 {
+    let text = String::from_utf8_lossy(&bytes);
+    let is_list = |line: &&str| {
+        ["search ", "search\t", "domain ", "domain\t"].iter().any(|word| line.starts_with(word))
+    };
+    if text.lines().filter(is_list).count() > 1 {
         let detail = "it has several lines search and domain: only the last one counts";
         found.push(Found::note(detail).about(PATH).seen(config.search.join(" ")));
     }

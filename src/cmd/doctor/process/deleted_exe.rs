@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::facts::Facts;
 use crate::out::Name;
+use crate::sys::proc::files::DELETED;
 
 pub const CHECK: Check = Check {
     id: "deleted-exe",
@@ -15,8 +16,6 @@ pub const CHECK: Check = Check {
     run: Run::Outside(run),
 };
 
-/// What the kernel writes behind the path of a file that has no name any more.
-const DELETED: &[u8] = b" (deleted)";
 const PROCESSES: usize = 2000;
 
 fn run(facts: &Facts) -> Vec<Found> {
@@ -24,8 +23,11 @@ fn run(facts: &Facts) -> Vec<Found> {
     let mut by_path: BTreeMap<Vec<u8>, (Found, usize)> = BTreeMap::new();
     for process in facts.processes().iter().filter(|process| !process.is_zombie()).take(PROCESSES) {
         let Ok(link) = facts.link(process.pid, "exe") else { continue };
-        // A file may really be called so: only one without a link is gone.
-        let is_gone = || facts.watch().procfs().facts(process.pid, "exe").is_ok_and(|facts| facts.links == 0);
+        let is_gone = || {
+            let procfs = facts.watch().procfs();
+            let inode = procfs.facts(process.pid, "exe").ok().map(|facts| facts.inode);
+            procfs.is_deleted(process.pid, link.as_bytes(), inode)
+        };
         let Some(path) = link.as_bytes().strip_suffix(DELETED).filter(|_| is_gone()) else { continue };
         let shown = Name::from(path).spelled();
         let seen = format!("exe {}", Name::from(link.clone().into_vec()).spelled());

@@ -36,8 +36,42 @@ fn run(facts: &Facts) -> Vec<Found> {
     by_parent.into_iter().map(|(parent, zombies)| of_parent(facts, parent, &zombies)).collect()
 }
 
+/// The most processes of the node that are looked at for one.
+const OF_NODE: usize = 200_000;
+
+/// The parent of a zombie whose parent is outside of the container: its PID on the node, and its name.
+fn outside(zombie: &Process) -> Option<(i32, String)> {
+    let read = |pid: &str, name: &str| {
+        let mut text = Vec::new();
+        let file = std::fs::File::open(format!("/proc/{pid}/{name}")).ok()?;
+        std::io::Read::read_to_end(&mut std::io::Read::take(file, 64 << 10), &mut text).ok()?;
+        Some(text)
+    };
+    let pids = std::fs::read_dir("/proc").ok()?.take(OF_NODE).flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).find_map(|pid| {
+        let stat = Stat::parse(&read(&pid, "stat")?)?;
+        if stat.state != b'Z' || stat.starttime != zombie.stat.starttime || stat.comm != zombie.stat.comm {
+            return None;
+        }
+        let status = String::from_utf8_lossy(&read(&pid, "status")?).into_owned();
+        let inner =
+            status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().last()?;
+        if inner.parse() != Ok(zombie.pid) {
+            return None;
+        }
+        let name = read(&stat.ppid.to_string(), "comm").unwrap_or_default();
+        Some((stat.ppid, String::from_utf8_lossy(name.trim_ascii_end()).into_owned()))
+    })
+}
+
 fn of_parent(facts: &Facts, parent: i32, zombies: &[&Process]) -> Found {
-    let subject = facts.process(parent).map_or_else(|| parent.to_string(), Process::subject);
+    let of_node = zombies.first().filter(|_| parent == 0).and_then(|zombie| outside(zombie));
+    let subject = match &of_node {
+        Some((pid, name)) => format!("{pid} ({name}) of the node"),
+        None if parent == 0 => "a process outside of the container".to_owned(),
+        None => facts.process(parent).map_or_else(|| parent.to_string(), Process::subject),
+    };
     let count = zombies.len();
     let what = if count == 1 { "1 ended child".to_owned() } else { format!("{count} ended children") };
     let detail = format!("it does not reap {what}: each keeps its PID");
@@ -47,6 +81,9 @@ fn of_parent(facts: &Facts, parent: i32, zombies: &[&Process]) -> Found {
     let (found, fix) = if parent == 1 {
         let fix = "start the program below an init that reaps: docker run --init, shareProcessNamespace, tini or dumb-init in the image";
         (Found::warn(detail), fix)
+    } else if parent == 0 {
+        let fix = "its parent entered the container from outside (docker exec, kubectl exec, a health check, the runtime): end that one on the node";
+        (if count >= MANY { Found::warn(detail) } else { Found::note(detail) }, fix)
     } else if count >= MANY {
         (Found::warn(detail), "the program has to wait for its children: waitpid(2), or SIGCHLD ignored")
     } else {

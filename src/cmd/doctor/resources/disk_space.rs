@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{percent, writable};
+use super::{percent, storage};
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
 use crate::out::units::bytes;
@@ -11,22 +11,34 @@ use crate::out::units::bytes;
 pub const CHECK: Check = Check {
     id: "disk-space",
     group: Group::Resources,
-    question: "Is a file system that the container writes to nearly full?",
+    question: "Is a file system that the container writes to nearly full, or one dead?",
     is_slow: false,
     run: Run::Inside(run),
 };
 
+/// What statfs(2) says where a FUSE daemon has ended, a server no longer knows what was mounted, or a disk fails.
+const DEAD: [i32; 4] = [libc::ENOTCONN, libc::ESTALE, libc::EIO, libc::ESHUTDOWN];
+
 fn run(container: &Container) -> Vec<Found> {
     let mut found = Vec::new();
-    for (mount, space) in writable(container) {
+    for (mount, space) in storage(container) {
         let target = OsStr::from_bytes(&mount.target);
         // It has a check of its own.
         if target == super::shm_size::PATH {
             continue;
         }
         let space = match space {
-            Ok(space) if space.blocks == 0 => continue,
+            Ok(space) if space.blocks == 0 || mount.is_read_only() => continue,
             Ok(space) => space,
+            Err(fault) if fault.raw_errno().is_some_and(|errno| DEAD.contains(&errno)) => {
+                found.push(
+                    Found::fail("what is mounted there is dead: every look into it fails")
+                        .about(target)
+                        .seen(format!("{fault} ({})", mount.kind))
+                        .fix("start what serves it again (a FUSE daemon, a server of the network), then mount it again; the program has to open its files anew"),
+                );
+                continue;
+            }
             Err(fault) if fault.raw_errno().is_some() => continue,
             Err(fault) => {
                 found.push(

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{percent, writable};
+use super::{percent, storage};
 use crate::cmd::doctor::check::{Check, Found, Group, Run};
 use crate::cmd::doctor::container::Container;
 
@@ -17,7 +17,7 @@ pub const CHECK: Check = Check {
 
 fn run(container: &Container) -> Vec<Found> {
     let mut found = Vec::new();
-    for (mount, space) in writable(container) {
+    for (mount, space) in storage(container).into_iter().filter(|(mount, _)| !mount.is_read_only()) {
         // One that does not answer is told by disk-space.
         let Ok(space) = space else { continue };
         let used = space.files.saturating_sub(space.files_free);

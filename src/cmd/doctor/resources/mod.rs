@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use crate::cmd::df::space_within;
+use crate::cmd::df::spaces_within;
 use crate::cmd::doctor::container::Container;
 use crate::cmd::doctor::facts::Facts;
 use crate::cmd::{Fault, cgroup};
@@ -42,18 +42,20 @@ const PSEUDO: [&str; 14] = [
     "configfs",
 ];
 
-/// The file systems that the container can write to, each once, and their space.
-fn writable(container: &Container) -> Vec<(&Mount, Result<Space, Fault>)> {
+/// The file systems that hold data, each once, and their space; all are asked at once.
+fn storage(container: &Container) -> Vec<(&Mount, Result<Space, Fault>)> {
     let mut devices = Vec::new();
-    let mut all = Vec::new();
-    for mount in mounts::visible(&container.mounts) {
-        if PSEUDO.contains(&mount.kind.as_str()) || mount.is_read_only() || devices.contains(&mount.device) {
-            continue;
-        }
+    let mut all = mounts::visible(&container.mounts);
+    // Of one that is mounted twice, that which can be written to.
+    all.sort_by_key(|mount| mount.is_read_only());
+    all.retain(|mount| {
+        let is_new = !PSEUDO.contains(&mount.kind.as_str()) && !devices.contains(&mount.device);
         devices.push(mount.device);
-        all.push((mount, space_within(OsStr::from_bytes(&mount.target), LIMIT)));
-    }
-    all
+        is_new
+    });
+    let paths: Vec<&OsStr> = all.iter().map(|mount| OsStr::from_bytes(&mount.target)).collect();
+    let spaces = spaces_within(&paths, LIMIT);
+    all.into_iter().zip(spaces).collect()
 }
 
 /// What a controller of the target's cgroup says; that there is none, that it is the node's root cgroup, or that it is

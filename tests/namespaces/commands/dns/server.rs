@@ -20,6 +20,13 @@ const AAAA: u16 = 28;
 const SRV: u16 = 33;
 const DNAME: u16 = 39;
 const CAA: u16 = 257;
+const NAPTR: u16 = 35;
+const DS: u16 = 43;
+const DNSKEY: u16 = 48;
+const TLSA: u16 = 52;
+const SVCB: u16 = 64;
+const HTTPS: u16 = 65;
+const UNKNOWN: u16 = 65_282;
 
 /// What steers a terminal, as a label and as a text.
 const STEERING: &[u8] = b"\x1b]0;title\x07\x9b8m\xe2\x80\xae\x1b[8m\n";
@@ -79,6 +86,29 @@ fn soa() -> Vec<u8> {
         .concat()
 }
 
+/// A record of type HTTPS with each parameter.
+fn service() -> Vec<u8> {
+    let alpn = [string(b"h2"), string(b"h3,x")].concat();
+    let v6: Vec<u8> = "2001:db8::1".parse::<Ipv6Addr>().unwrap().octets().to_vec();
+    let mut bytes = [&[0, 1][..], &wire("")].concat();
+    let all: [(u16, &[u8]); 8] = [
+        (0, &[0, 1, 0, 3]),
+        (1, &alpn),
+        (2, &[]),
+        (3, &[0x20, 0xfb]),
+        (4, &[10, 0, 0, 1, 10, 0, 0, 2]),
+        (5, b"ech"),
+        (6, &v6),
+        (65_400, b"a b\xff"),
+    ];
+    for (key, value) in all {
+        bytes.extend(key.to_be_bytes());
+        bytes.extend((value.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(value);
+    }
+    bytes
+}
+
 /// The records of `all.test`, by type.
 fn all(kind: u16) -> Vec<Vec<u8>> {
     let one = |data: &[u8]| vec![record(HERE, kind, data)];
@@ -91,6 +121,20 @@ fn all(kind: u16) -> Vec<Vec<u8>> {
         SOA => one(&soa()),
         SRV => one(&[&[0, 1, 0, 2, 0x20, 0xfb][..], &wire("srv.all.test")].concat()),
         CAA => one(&[&[128][..], &string(b"issue"), b"ca.test; a=\"b\""].concat()),
+        NAPTR => one(&[
+            &[0, 100, 0, 50][..],
+            &string(b"u"),
+            &string(b"E2U+sip"),
+            &string(b"!^(.*)$!sip:\\1@all.test!"),
+            &[0],
+        ]
+        .concat()),
+        DS => one(&[&[0xec, 0x45, 5, 2][..], &[0x2b; 32]].concat()),
+        DNSKEY => one(&[&[1, 1, 3, 13][..], &[7; 64]].concat()),
+        TLSA => one(&[&[3, 1, 1][..], &[0xab; 32]].concat()),
+        SVCB => one(&[&[0, 0][..], &wire("svc.all.test")].concat()),
+        HTTPS => one(&service()),
+        UNKNOWN => one(b"\x01\x02"),
         TXT => vec![
             record(HERE, TXT, &[string(b"v=spf1 a -all"), string(b"\"q\" \\ ;$("), string(b"")].concat()),
             record(HERE, TXT, &string(STEERING)),
@@ -170,6 +214,29 @@ fn answer(query: &[u8], tcp: bool) -> Vec<(Vec<u8>, Duration)> {
         "close.test" if tcp => Vec::new(),
         "twice.test" => at_once(reply(query, 0, true, &[], &[])),
         "junk.test" | "trickle.test" | "close.test" => at_once(reply(query, 0, true, &[], &[])),
+        "version.bind" if query[query.len() - 1] == 3 => {
+            let mut chaos = record(HERE, TXT, &string(b"test 1.0"));
+            chaos[5] = 3;
+            at_once(reply(query, 0, false, &[chaos], &[]))
+        }
+        "localhost" | "b.test" | "bare" if kind == A => at_once(reply(query, 0, false, &[a(53)], &[])),
+        "localhost" | "b.test" | "bare" => code(0),
+        name if name.ends_with(".list") => {
+            // The label says what becomes of it.
+            let has = |label: &str| name.split('.').any(|one| one == label);
+            match kind {
+                _ if has("dead") => Vec::new(),
+                AAAA if has("drop6") => Vec::new(),
+                AAAA if has("nx6") => code(3),
+                AAAA if has("fail6") => code(2),
+                _ if has("nx") => code(3),
+                _ if has("servfail") => code(2),
+                _ if has("refused") => code(5),
+                _ if has("notimp") => code(4),
+                A if has("good") => at_once(reply(query, 0, false, &[a(8)], &[])),
+                _ => code(0),
+            }
+        }
         "silent.test" => Vec::new(),
         "api.svc.test" | "web.a.test" if kind == A => at_once(reply(query, 0, false, &[a(5)], &[])),
         "api.svc.test" | "web.a.test" | "api.nodata.test" => code(0),
@@ -179,11 +246,15 @@ fn answer(query: &[u8], tcp: bool) -> Vec<(Vec<u8>, Duration)> {
 
 /// Answers at 127.0.0.1:53 of the target's network namespace.
 pub fn serve(target: &Sandbox) {
+    serve_at(target, SocketAddr::from(([127, 0, 0, 1], 53)));
+}
+
+/// Answers at this address of the target's network namespace.
+pub fn serve_at(target: &Sandbox, place: SocketAddr) {
     let namespace = fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
     let sockets = std::thread::spawn(move || {
         // SAFETY: no pointers. This thread alone moves.
         assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
-        let place = SocketAddr::from(([127, 0, 0, 1], 53));
         (UdpSocket::bind(place).unwrap(), TcpListener::bind(place).unwrap())
     });
     let (udp, tcp) = sockets.join().unwrap();

@@ -36,6 +36,16 @@ pub fn small_pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
 }
 
+/// Makes the end of a pipe that this process keeps answer EAGAIN in place of waiting: another process that holds the
+/// same end may have drained or filled the pipe since it was polled. The other end stays as it is.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn keep(end: OwnedFd) -> nix::Result<OwnedFd> {
+    fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(end)
+}
+
 /// Enlarges a pipe. What is none, or may not be, stays as it is.
 pub fn enlarge(pipe: BorrowedFd) {
     let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
@@ -72,6 +82,8 @@ pub struct Pump {
     ended: bool,
     /// Whether it is the sink that is waited for.
     blocked: bool,
+    /// Whether what was written to a terminal ends within a line; none where nothing was.
+    mid_line: Option<bool>,
     /// Why it ended early, if not by a closed pipe.
     pub error: Option<Errno>,
 }
@@ -87,6 +99,7 @@ impl Pump {
             spliced,
             ended: false,
             blocked: false,
+            mid_line: None,
             error: None,
         }
     }
@@ -119,6 +132,16 @@ impl Pump {
             Some(fd) if self.blocked => Some(PollFd::new(fd, PollFlags::POLLOUT)),
             _ => self.from.as_ref().map(|from| PollFd::new(from.as_fd(), PollFlags::POLLIN)),
         }
+    }
+
+    /// Whether what it last wrote to a terminal ends within a line; none where it wrote nothing.
+    pub fn is_mid_line(&self) -> Option<bool> {
+        self.mid_line
+    }
+
+    /// Whether it waits for its source, and has nothing left to write.
+    pub fn is_starved(&self) -> bool {
+        !self.is_done() && !self.blocked && self.pending.is_empty()
     }
 
     /// Gives the stream up: its ends are closed, so that who writes into it does not wait for ever.
@@ -193,6 +216,11 @@ impl Pump {
             // A pipe that polls writable takes PIPE_BUF bytes at least without blocking.
             let limit = if is_pipe(fd) { limit.min(4096) } else { limit };
             let written = write(fd, &self.pending[..self.pending.len().min(limit)])?;
+            if matches!(sink, Sink::Terminal(..))
+                && let Some(last) = written.checked_sub(1).and_then(|last| self.pending.get(last))
+            {
+                self.mid_line = Some(*last != b'\n');
+            }
             self.pending.drain(..written);
             self.blocked = !self.pending.is_empty();
         }
@@ -215,14 +243,6 @@ fn is_writable(fd: BorrowedFd) -> nix::Result<bool> {
 
 fn is_readable(fd: BorrowedFd) -> nix::Result<bool> {
     ready(fd, PollFlags::POLLIN)
-}
-
-/// A descriptor of its own for the same open file.
-///
-/// # Errors
-/// As fcntl(2).
-pub fn duplicate(fd: BorrowedFd) -> nix::Result<OwnedFd> {
-    crate::sys::syscall::own_fd(fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?)
 }
 
 #[cfg(test)]

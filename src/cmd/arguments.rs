@@ -1,0 +1,109 @@
+//! Arguments as getopt_long(3) reads them, put so that clap reads the same.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Doubles the `=` that follows a short option with a value: clap takes one away, and getopt has it in the value, as in
+/// `sort -t=` and `grep -e=x`.
+pub fn as_getopt_reads(parser: &clap::Command, args: Vec<OsString>) -> Vec<OsString> {
+    if takes_rest(parser) {
+        return args;
+    }
+    let mut made = Vec::with_capacity(args.len());
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let bytes = arg.as_bytes();
+        if bytes == b"--" {
+            made.push(arg);
+            break;
+        }
+        let wants_next = match bytes {
+            [b'-', b'-', long @ ..] => wants_value(parser, long),
+            [b'-', letters @ ..] => match valued(parser, letters) {
+                Some(at) if bytes.get(at + 2) == Some(&b'=') => {
+                    let (before, after) = bytes.split_at(at + 2);
+                    made.push(OsString::from_vec([before, b"=", after].concat()));
+                    continue;
+                }
+                Some(at) => at + 2 == bytes.len(),
+                None => false,
+            },
+            _ => false,
+        };
+        made.push(arg);
+        if wants_next {
+            made.extend(args.next());
+        }
+    }
+    made.extend(args);
+    made
+}
+
+/// Whether `option` is the first argument, or any before `--` where options may follow operands.
+pub fn has(parser: &clap::Command, args: &[OsString], option: &str) -> bool {
+    if takes_rest(parser) {
+        return matches!(args, [only] if only == option);
+    }
+    args.iter().take_while(|arg| *arg != "--").any(|arg| arg == OsStr::new(option))
+}
+
+/// Whether all behind the first operand are operands, as with `echo`.
+fn takes_rest(parser: &clap::Command) -> bool {
+    parser.get_positionals().any(clap::Arg::is_trailing_var_arg_set)
+}
+
+/// Where in a cluster of short options the one is that takes a value.
+fn valued(parser: &clap::Command, letters: &[u8]) -> Option<usize> {
+    for (at, letter) in letters.iter().enumerate() {
+        let letter = char::from(*letter);
+        let option = parser.get_arguments().find(|arg| {
+            arg.get_short() == Some(letter)
+                || arg.get_all_short_aliases().is_some_and(|all| all.contains(&letter))
+        })?;
+        if option.get_action().takes_values() {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Whether the value of a long option is the argument after it.
+fn wants_value(parser: &clap::Command, long: &[u8]) -> bool {
+    let option = parser.get_arguments().find(|arg| {
+        let names = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+        names.into_iter().any(|name| name.as_bytes() == long)
+    });
+    option.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Arg, ArgAction, Command};
+
+    fn read(args: &str) -> String {
+        let parser = Command::new("test")
+            .arg(Arg::new("flag").short('v').action(ArgAction::SetTrue))
+            .arg(Arg::new("value").short('t').long("to"))
+            .arg(Arg::new("files").num_args(0..));
+        let args = args.split(' ').map(OsString::from).collect();
+        as_getopt_reads(&parser, args).join(OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn the_equals_sign_of_a_short_option_is_part_of_its_value() {
+        for (typed, read_as) in [
+            ("-t=", "-t=="),
+            ("-vt=x f", "-vt==x f"),
+            ("-tx=", "-tx="),
+            ("-t -t=", "-t -t="),
+            ("--to -t= -t=", "--to -t= -t=="),
+            ("--to=x -t=", "--to=x -t=="),
+            ("-v=", "-v="),
+            ("-- -t=", "-- -t="),
+            ("- -x=", "- -x="),
+        ] {
+            assert_eq!(read(typed), read_as, "{typed}");
+        }
+    }
+}
