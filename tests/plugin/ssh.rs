@@ -8,12 +8,21 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Cluster, Ran, clusters, script};
 
-/// Writes its words down, then does what sshd does with the last one.
+/// Writes its words down, then does what sshd does with the last one, whose output comes through pipes.
 const SSH: &str = r#"#!/bin/sh
 for word; do printf '%s\n' "$word"; done >>"$FAKE/ssh"
 [ ! -e "$FAKE/ssh.fail" ] || { cat "$FAKE/ssh.fail" >&2; exit 255; }
 while [ $# -gt 1 ]; do shift; done
-cd "$HOME" && exec sh -c "$1"
+[ ! -e "$FAKE/holds" ] || { sleep 600 >/dev/null & echo $! >>"$FAKE/held"; }
+pipes=$(mktemp -d "$FAKE/ssh.XXXXXX")
+mkfifo "$pipes/out" "$pipes/err"
+cat <"$pipes/out" &
+printing=$!
+cat <"$pipes/err" >&2 &
+(cd "$HOME" && exec sh -c "$1") >"$pipes/out" 2>"$pipes/err"
+status=$?
+wait "$printing" $!
+exit $status
 "#;
 
 /// A binary that says what it was run with.
