@@ -27,6 +27,7 @@ use cli::{Asked, Wanted};
 use enter::image::{self, Startup};
 use enter::launcher::Launcher;
 use out::Fault;
+use out::fault::printed;
 use session::{Options, Session};
 use target::host::{self, Host};
 use target::selector::Selector;
@@ -47,12 +48,13 @@ fn main() {
 }
 
 fn end(result: Result<u8, Fault>) -> ! {
+    // What is buffered would be left to nobody.
+    let flushed = printed(std::io::stdout().flush());
+    let result = result.and_then(|status| if status == 0 { flushed } else { Ok(status) });
     let status = result.unwrap_or_else(|fault| {
         let _ = writeln!(std::io::stderr(), "{}", fault.line("nsdbg"));
         fault.status
     });
-    // What is buffered would be left to nobody.
-    let _ = std::io::stdout().flush();
     std::process::exit(i32::from(status))
 }
 
@@ -68,10 +70,7 @@ fn start(args: Vec<OsString>) -> Result<u8, Fault> {
 
 fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
     let asked = match cli::parse(&startup.args)? {
-        Asked::Print(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return Ok(0);
-        }
+        Asked::Print(text) => return printed(std::io::stdout().write_all(text.as_bytes())),
         asked => asked,
     };
     if !nix::unistd::geteuid().is_root() {
@@ -79,6 +78,7 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             .with_hint("sudo nsdbg …")
             .with_status(125));
     }
+    sys::random::draw_keys().map_err(|errno| Fault::of("getrandom", errno).with_status(125))?;
     match asked {
         Asked::Idle(socket) => {
             // There is nothing to launch.

@@ -41,7 +41,7 @@ fn the_table_names_every_requirement_and_every_test_of_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let mut tests = BTreeSet::new();
-    for directory in ["tests/namespaces", "src", "fuzz"] {
+    for directory in ["tests/namespaces", "tests/plugin", "src", "fuzz"] {
         numbered_tests(&root.join(directory), &mut tests);
     }
     assert!(tests.len() > 40, "{tests:?}");

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use crate::out::{Fault, Format};
 use crate::sys::passwd::Users;
@@ -65,11 +66,8 @@ pub struct Context {
     pub program: Option<OsString>,
     /// Lines of the session's history, for `history`.
     pub history: Vec<String>,
-    /// The contents of the container's passwd and group, where they were read for the command; else they are read
-    /// on first use.
-    pub users_files: Option<(Vec<u8>, Vec<u8>)>,
-    /// What was parsed of them.
-    pub(crate) users: OnceCell<Users>,
+    /// The container's users and groups, where they were read for the command; else they are read on first use.
+    pub(crate) users: OnceCell<Rc<Users>>,
     /// Whether a fault was reported.
     pub(crate) failed: bool,
     /// Whether it runs in the container, where the operator's options give it capabilities, and none was hinted at yet.
@@ -133,7 +131,6 @@ impl Default for Context {
             mounts: None,
             program: None,
             history: Vec::new(),
-            users_files: None,
             users: OnceCell::new(),
             failed: false,
             may_hint: false,
@@ -182,11 +179,8 @@ impl Context {
     /// The container's users and groups. Inside, its files are read on first use, bounded; where they are missing or
     /// unreadable there are no names.
     pub fn users(&self) -> &Users {
-        self.users.get_or_init(|| match &self.users_files {
-            Some((passwd, group)) => Users::parse(passwd, group),
-            None if self.watch.is_some() => Users::default(),
-            None => Users::read(),
-        })
+        self.users
+            .get_or_init(|| Rc::new(if self.watch.is_some() { Users::default() } else { Users::read() }))
     }
 
     /// Refuses what writes in the container where the session is read-only.

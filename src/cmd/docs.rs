@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{BUILTINS, Prints, REGISTRY};
+use crate::out::field::IN_TARGET;
 
 const BEGIN: &str = "<!-- commands: written by scripts/docs -->\n";
 const END: &str = "<!-- end of commands -->\n";
@@ -32,7 +33,9 @@ fn json() -> String {
         "# JSON\n\nWith `--json` a command that has rows prints one JSON object a line. The names of fields are stable. \
          Numbers are raw:\nbytes, seconds; times are RFC 3339 in UTC. What is not known is null, or left out. A name that is \
          not UTF-8, or begins\nwith `$'`, is spelled `$'…'` with `\\xHH` for each byte that is not printable ASCII. Faults are \
-         objects on stderr:\n`command`, `op`, `path`, `errno`, `error`, `hint`.\n\n`where`, `select`, `sort-by`, `first`, \
+         objects on stderr:\n`command`, `op`, `path`, `errno`, `error`, `hint`.\n\n\
+         With `--all` each of these objects begins with the field `in_target`, the name of its container; a line that is no \
+         such\nobject, or has that field already, is text after that name and a colon.\n\n`where`, `select`, `sort-by`, `first`, \
          `last` and `count` work on the rows of the command before them. This page is\nwritten by `scripts/docs`.\n",
     );
     for entry in REGISTRY.iter().filter(|entry| !entry.fields.is_empty()) {
@@ -83,6 +86,7 @@ fn every_command_is_documented() {
             let plain = field.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             assert!(plain && !field.what.is_empty() && !field.what.ends_with('.'), "{name}: {}", field.name);
             assert_eq!(entry.fields.iter().filter(|other| other.name == field.name).count(), 1, "{name}");
+            assert_ne!(field.name, IN_TARGET, "{name}");
         }
         for option in entry.full_parser().get_arguments() {
             assert!(option.get_help().is_some(), "{name}: {option} has no help");

@@ -68,7 +68,7 @@ impl Command for Head {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let files = operands(self.files.clone());
-        let mut headers = Headers::new(self.verbose, self.quiet, files.len());
+        let mut headers = Headers::new(self.verbose, self.quiet, files.len(), cx.tty);
         for path in &files {
             let printed = self.file(path, &mut headers, out.bytes());
             text::operand(cx, printed)?;

@@ -1,6 +1,6 @@
 //! `info`: what the session is in.
 
-use std::path::Path;
+use std::ffi::CStr;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
@@ -10,8 +10,13 @@ use crate::out::units::elapsed;
 use crate::out::{Field, Kind, Output};
 use crate::sys::{capability, mounts};
 use crate::target::Target;
+use crate::target::cgroup::Cgroup;
 use crate::target::container::{self, Container};
 use crate::target::namespace::KINDS;
+use crate::target::scan::{CGROUP_LIMIT, CMDLINE_LIMIT};
+
+/// Most of `status` that is read: it lists at most 65536 groups.
+const STATUS_LIMIT: usize = 1 << 20;
 
 /// Show what the session is in.
 ///
@@ -27,6 +32,8 @@ struct Facts {
     pid: i32,
     pid_inside: i32,
     command: String,
+    #[serde(skip)]
+    is_cut: bool,
     runtime: Option<&'static str>,
     id: Option<String>,
     image: Option<String>,
@@ -103,6 +110,9 @@ impl Command for Info {
         let listing = container::list(cx.host()?)?;
         let found = listing.containers.iter().find(|container| container.processes.contains(&pid));
         let facts = gather(pid, found)?;
+        if facts.is_cut {
+            cx.note("a long command line is cut");
+        }
         if out.is_json() {
             out.json(&facts).map_err(Fault::output)?;
         } else {
@@ -130,8 +140,11 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
             if theirs == ours { shared.push(kind.name) } else { differ.push(kind.name) }
         }
     }
-    let read = |name: &str| std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join(name));
-    let status = read("status").unwrap_or_default();
+    let read = |name: &CStr, limit: usize| {
+        let bytes = target.read(name, limit as u64).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let status = read(c"status", STATUS_LIMIT);
     let field = |name: &str| {
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
@@ -146,11 +159,12 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
             .collect()
     };
     let pod = found.and_then(|container| container.pod.as_ref());
-    let command = read("cmdline").unwrap_or_default();
+    let command = read(c"cmdline", CMDLINE_LIMIT);
     Ok(Facts {
         name: found.map_or_else(|| facts.name.clone(), Container::full_name),
         pid,
         pid_inside: facts.pid_inside,
+        is_cut: command.len() >= CMDLINE_LIMIT,
         command: command.trim_end_matches('\0').replace('\0', " "),
         runtime: found.map(|container| container.runtime.name()),
         id: found.map(|container| container.id.clone()).filter(|id| !id.is_empty()),
@@ -171,9 +185,7 @@ fn gather(pid: i32, found: Option<&Container>) -> Result<Facts> {
         bounding: names(facts.capabilities.bounding),
         namespaces: differ,
         shared,
-        cgroup: read("cgroup")
-            .map(|text| crate::target::cgroup::Cgroup::parse(text.as_bytes()).path)
-            .unwrap_or_default(),
+        cgroup: Cgroup::parse(read(c"cgroup", CGROUP_LIMIT).as_bytes()).path,
         root: root.as_ref().map(|root| String::from_utf8_lossy(&root.source).into_owned()),
         root_type: root.as_ref().map(|root| root.kind.clone()),
         root_options: root.map(|root| root.options),

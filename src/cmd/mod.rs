@@ -161,7 +161,7 @@ impl Needs {
 /// What a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prints {
-    /// Rows, or a layout rendered from them: takes `--json`, may be coloured.
+    /// Rows, or a layout rendered from them: takes `--json`.
     Rows,
     /// Bytes of files: refuses `--json`; colours in them are not ours and are shown escaped.
     Bytes,
@@ -197,6 +197,9 @@ pub trait Command: clap::Parser + Sized + 'static {
     const NEEDS: Needs = Needs::NONE;
     /// What it prints.
     const PRINTS: Prints = Prints::Rows;
+    /// Whether it colours its output on a terminal. All that it prints of the container is escaped then; of every other
+    /// command no colour reaches the terminal.
+    const COLORS: bool = false;
     /// What people use elsewhere: `coreutils ls`; empty for what there is only here.
     const REPLACES: &'static str = "";
     /// What it takes of the kernel or the target, for the documentation; empty where that is nothing.
@@ -255,6 +258,8 @@ pub struct Entry {
     pub needs: Needs,
     /// What it prints.
     pub prints: Prints,
+    /// Whether it colours its output on a terminal.
+    pub colors: bool,
     /// What people use elsewhere.
     pub replaces: &'static str,
     /// What it takes of the kernel or the target.
@@ -282,6 +287,7 @@ pub const fn entry<C: Command>(name: &'static str, aliases: &'static [&'static s
         place: C::PLACE,
         needs: C::NEEDS,
         prints: C::PRINTS,
+        colors: C::COLORS,
         replaces: C::REPLACES,
         takes: C::TAKES,
         fields: C::FIELDS,

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::{Command, Context, Example, Fault, Place, Prints, Result, Status};
 use crate::out::Output;
+use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
 
 /// Links that are followed on the way of one path, as the kernel does.
@@ -82,6 +83,9 @@ impl Command for Readlink {
                 Some(exists) => canonical(path, exists),
             };
             match found {
+                Ok(found) if cx.tty && end == b"\n" => {
+                    writeln!(out.bytes(), "{}", shell_quoted(&found)).map_err(Fault::output)?;
+                }
                 Ok(found) => out.bytes().write_all(&[&found, end].concat()).map_err(Fault::output)?,
                 Err(errno) => {
                     status = Status(1);

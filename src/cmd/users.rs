@@ -1,10 +1,12 @@
 //! `users`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::{Command, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::field;
 use crate::out::{Align, Column, Field, Kind, Output, Row};
+use crate::sys::passwd::Users;
 
 /// List the container's users
 ///
@@ -90,90 +92,93 @@ impl Command for ListUsers {
     ];
 
     fn run(self, cx: &mut Context, out: &mut Output<UserRow>) -> Result<Status> {
-        let mut rows = if self.groups { groups(cx) } else { users(cx) };
-        for wanted in &self.wanted {
-            let text = wanted.to_string_lossy();
-            let is = |row: &UserRow| row.name.as_deref() == Some(&*text) || row.id.to_string() == text;
-            if !rows.iter().any(is) {
-                let kind = if self.groups { "find group" } else { "find user" };
-                let file = if self.groups {
-                    "/etc/group has none of that name or id"
-                } else {
-                    "/etc/passwd has none of that name or id"
-                };
-                cx.report(&Fault::text(kind, wanted, file));
+        let mut wanted: Vec<Wanted> =
+            self.wanted.iter().map(|typed| Wanted { typed, is_found: false }).collect();
+        let mut show = |row: UserRow| {
+            let mut is_wanted = wanted.is_empty();
+            for one in wanted.iter_mut().filter(|one| one.is(&row)) {
+                one.is_found = true;
+                is_wanted = true;
             }
+            if is_wanted { out.row(&row).map_err(Fault::output) } else { Ok(()) }
+        };
+        if self.groups { groups(cx.users(), &mut show) } else { users(cx.users(), &mut show) }?;
+        let (op, cause) = if self.groups {
+            ("find group", "/etc/group has none of that name or id")
+        } else {
+            ("find user", "/etc/passwd has none of that name or id")
+        };
+        for one in wanted.iter().filter(|one| !one.is_found) {
+            cx.report(&Fault::text(op, one.typed, cause));
         }
-        if !self.wanted.is_empty() {
-            rows.retain(|row| {
-                self.wanted.iter().any(|wanted| {
-                    let text = wanted.to_string_lossy();
-                    row.name.as_deref() == Some(&*text) || row.id.to_string() == text
-                })
-            });
-        }
-        rows.iter().try_for_each(|row| out.row(row)).map_err(Fault::output)?;
         Ok(Status::OK)
     }
 }
 
-fn users(cx: &Context) -> Vec<UserRow> {
-    let all = cx.users();
+/// An operand.
+struct Wanted<'a> {
+    typed: &'a OsString,
+    is_found: bool,
+}
+
+impl Wanted<'_> {
+    fn is(&self, row: &UserRow) -> bool {
+        let text = self.typed.to_string_lossy();
+        row.name.as_deref() == Some(&*text) || row.id.to_string() == text
+    }
+}
+
+/// What takes a row.
+type Show<'a> = &'a mut dyn FnMut(UserRow) -> Result<()>;
+
+fn users(all: &Users, show: Show) -> Result<()> {
     let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    let name_of = |gid: &u32| all.group_name(*gid);
-    let mut rows: Vec<UserRow> = all
-        .users()
-        .iter()
-        .map(|user| {
-            let mut groups = vec![user.gid];
-            groups.extend(all.groups_of(&user.name).into_iter().filter(|gid| *gid != user.gid));
-            UserRow {
-                name: Some(user.name.clone()),
-                id: user.uid,
-                gid: Some(user.gid),
-                groups: groups.iter().map(name_of).collect(),
-                members: Vec::new(),
-                home: Some(user.home.clone()),
-                shell: Some(user.shell.clone()),
-                is_session: user.uid == uid,
-            }
-        })
-        .collect();
     if all.user(uid).is_none() {
-        let further = nix::unistd::getgroups().unwrap_or_default();
-        let further = further.into_iter().map(nix::unistd::Gid::as_raw).filter(|further| *further != gid);
-        let groups: Vec<String> =
-            std::iter::once(gid).chain(further).map(|gid| all.group_name(gid)).collect();
-        let own = UserRow {
+        let mut groups = vec![gid];
+        groups.extend(session_groups().into_iter().filter(|further| *further != gid));
+        show(UserRow {
             name: None,
             id: uid,
             gid: Some(gid),
-            groups,
+            groups: groups.into_iter().map(|gid| all.group_name(gid)).collect(),
             members: Vec::new(),
             home: None,
             shell: None,
             is_session: true,
-        };
-        rows.insert(0, own);
+        })?;
     }
-    rows
+    for (user, mut groups) in all.with_groups() {
+        groups.retain(|gid| *gid != user.gid);
+        groups.insert(0, user.gid);
+        show(UserRow {
+            name: Some(user.name.to_owned()),
+            id: user.uid,
+            gid: Some(user.gid),
+            groups: groups.into_iter().map(|gid| all.group_name(gid)).collect(),
+            members: Vec::new(),
+            home: Some(user.home.to_owned()),
+            shell: Some(user.shell.to_owned()),
+            is_session: user.uid == uid,
+        })?;
+    }
+    Ok(())
 }
 
-fn groups(cx: &Context) -> Vec<UserRow> {
-    let all = cx.users();
-    let mut own: Vec<u32> =
-        nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect();
-    own.push(nix::unistd::getegid().as_raw());
-    let mut rows: Vec<UserRow> = own
-        .iter()
-        .enumerate()
-        .filter(|(at, gid)| all.group(**gid).is_none() && !own[..*at].contains(gid))
-        .map(|(_, gid)| row_of_group(None, *gid, Vec::new(), true))
-        .collect();
-    rows.extend(all.groups().iter().map(|group| {
-        row_of_group(Some(group.name.clone()), group.gid, group.members.clone(), own.contains(&group.gid))
-    }));
-    rows
+fn session_groups() -> Vec<u32> {
+    nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect()
+}
+
+fn groups(all: &Users, show: Show) -> Result<()> {
+    let mut own = BTreeSet::from_iter(session_groups());
+    own.insert(nix::unistd::getegid().as_raw());
+    for gid in own.iter().filter(|gid| all.group(**gid).is_none()) {
+        show(row_of_group(None, *gid, Vec::new(), true))?;
+    }
+    for group in all.groups() {
+        let members = group.members().map(str::to_owned).collect();
+        show(row_of_group(Some(group.name.to_owned()), group.gid, members, own.contains(&group.gid)))?;
+    }
+    Ok(())
 }
 
 fn row_of_group(name: Option<String>, id: u32, members: Vec<String>, is_session: bool) -> UserRow {

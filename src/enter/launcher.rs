@@ -14,6 +14,7 @@ use super::report::{self, Report};
 use super::wire::{Reader, Writer};
 use super::worker::{self, Want, Work};
 use super::{Result, Step, fds, guard};
+use crate::sys::random;
 use crate::sys::syscall::{self, prctl};
 
 /// Where the launcher's socket is, after its three standard streams.
@@ -125,6 +126,8 @@ fn become_launcher(socket: &OwnedFd, supervisor: i32) -> Result<OwnedFd> {
         return Err(super::Failure::new("getppid", "", Errno::ESRCH));
     }
     prctl(libc::PR_SET_DUMPABLE, 0, 0).step("prctl", "dumpable")?;
+    // Not before the fork: what a target learns of a worker's says nothing of the supervisor's.
+    random::draw_keys().step("getrandom", "")?;
     nix::unistd::setsid().step("setsid", "")?;
     let null =
         open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).step("open", "/dev/null")?;

@@ -19,8 +19,9 @@ const LISTING: u64 = WATCHING | 1 << 21;
 /// CAP_DAC_READ_SEARCH.
 const READING: u64 = 1 << 2;
 
-/// CAP_DAC_OVERRIDE: the operator is root, whom no permission stops.
-const WRITING: u64 = 1 << 1;
+/// CAP_DAC_OVERRIDE: the operator is root, whom no permission stops. CAP_DAC_READ_SEARCH adds to that, below the root that
+/// it is given and behind the filter, only that a kernel before 6.10 lets it name files that have no name yet.
+const WRITING: u64 = 1 << 1 | 1 << 2;
 
 /// CAP_CHOWN and CAP_FOWNER: files that are given away are still given their modes.
 const GIVING: u64 = 1 | 1 << 3;

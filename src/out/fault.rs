@@ -177,6 +177,19 @@ impl fmt::Display for Cause {
     }
 }
 
+/// The status after something was printed on standard output. A pipe that nobody reads any more is silent, and has the
+/// status of a program that SIGPIPE ended.
+///
+/// # Errors
+/// Why else it could not be written.
+pub fn printed(result: std::io::Result<()>) -> Result<u8, Fault> {
+    match result {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(128 + nix::libc::SIGPIPE as u8),
+        Err(error) => Err(Fault::output(error)),
+    }
+}
+
 /// What an errno means, in the kernel's words, lower case: `permission denied`.
 pub fn errno_text(errno: i32) -> String {
     match Errno::from_raw(errno) {

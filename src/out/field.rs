@@ -37,6 +37,9 @@ impl Kind {
     }
 }
 
+/// The field that `--all --json` puts first in each object: whose it is. No row has a field of this name.
+pub const IN_TARGET: &str = "in_target";
+
 /// One field of a command's JSON rows. Its name is stable.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {

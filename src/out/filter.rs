@@ -139,7 +139,7 @@ fn character(bytes: &[u8], to: &mut Vec<u8>) -> usize {
     match std::str::from_utf8(head) {
         Ok(text) => {
             for ch in text.chars() {
-                if is_unprintable(ch) {
+                if is_unprintable(ch) && !is_emojis(ch, to) {
                     to.extend_from_slice(format!("<U+{:04X}>", u32::from(ch)).as_bytes());
                 } else {
                     to.extend_from_slice(text.as_bytes());
@@ -153,6 +153,15 @@ fn character(bytes: &[u8], to: &mut Vec<u8>) -> usize {
             1
         }
     }
+}
+
+/// Whether a character chooses between the two forms of the one before it, as after many an emoji. What it could hide
+/// is no word: those before it are not of ASCII.
+fn is_emojis(ch: char, to: &[u8]) -> bool {
+    matches!(ch, '\u{fe0e}' | '\u{fe0f}')
+        && to.last().is_some_and(|last| !last.is_ascii())
+        && !to.ends_with("\u{fe0e}".as_bytes())
+        && !to.ends_with("\u{fe0f}".as_bytes())
 }
 
 /// `^[` for a control character, `\xHH` for a byte above ASCII, anything else as it is.
@@ -186,6 +195,8 @@ mod tests {
             "a\tb\n^[[31mx^G^M\\x9b<U+009B>"
         );
         assert_eq!(filtered(false, &["x\u{202e}y é 漢".as_bytes()]), "x<U+202E>y é 漢");
+        let hidden = "a\u{3164}b\u{2800}\u{fe0f}⚠\u{fe0f}\u{fe0f}";
+        assert_eq!(filtered(false, &[hidden.as_bytes()]), "a<U+3164>b<U+2800><U+FE0F>⚠\u{fe0f}<U+FE0F>");
         assert_eq!(filtered(false, &[b"HTTP\r\nx\r"]), "HTTP\nx^M");
     }
 

@@ -43,11 +43,18 @@ pub enum Align {
 /// Rows that set the column widths; later ones that are wider are shown whole and push the rest of their line.
 const SAMPLE: usize = 2000;
 
+/// And bytes: with so many in fewer rows, those are the sample.
+const SAMPLE_BYTES: usize = 4 << 20;
+
+/// The widest column: one wide cell must not pad a million others.
+const WIDEST: usize = 256;
+
 /// Lays cells out in columns, two spaces apart, the last one unpadded.
 pub struct Table {
     aligns: Vec<Align>,
     widths: Vec<usize>,
     held: Vec<Vec<String>>,
+    held_bytes: usize,
     streaming: bool,
     escape: bool,
 }
@@ -60,6 +67,7 @@ impl Table {
             aligns: columns.iter().map(|c| c.1).collect(),
             widths: vec![0; columns.len()],
             held: Vec::new(),
+            held_bytes: 0,
             streaming: false,
             escape,
         };
@@ -76,7 +84,7 @@ impl Table {
             return self.print(&cells, to);
         }
         self.hold(cells);
-        if self.held.len() > SAMPLE { self.finish(to) } else { Ok(()) }
+        if self.held.len() > SAMPLE || self.held_bytes > SAMPLE_BYTES { self.finish(to) } else { Ok(()) }
     }
 
     fn shown(&self, cell: String) -> String {
@@ -94,7 +102,8 @@ impl Table {
 
     fn hold(&mut self, cells: Vec<String>) {
         for (width, cell) in self.widths.iter_mut().zip(&cells) {
-            *width = (*width).max(cell.width());
+            *width = (*width).max(cell.width().min(WIDEST));
+            self.held_bytes += cell.len();
         }
         self.held.push(cells);
     }
@@ -152,6 +161,21 @@ mod tests {
         table.row(vec!["12345".into(), "é".into()], &mut out).unwrap();
         table.finish(&mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "  PID  NAME\n    1  a\\x1bb\n12345  é\n");
+    }
+
+    #[test]
+    fn a_wide_cell_pads_no_other_and_many_bytes_are_not_held() {
+        let wide = "x".repeat(1 << 20);
+        let (mut out, mut table) = (Vec::new(), Table::new(&[("A", Align::Left), ("B", Align::Left)], false));
+        for _ in 0..3 {
+            table.row(vec!["a".into(), "b".into()], &mut out).unwrap();
+            table.row(vec![wide.clone(), "b".into()], &mut out).unwrap();
+        }
+        assert!(out.is_empty());
+        for _ in 0..3 {
+            table.row(vec![wide.clone(), "b".into()], &mut out).unwrap();
+        }
+        assert_eq!(out.len(), 6 * (wide.len() + 4) + 4 * (WIDEST + 4));
     }
 
     #[test]

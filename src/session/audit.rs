@@ -2,7 +2,6 @@
 //! down is not run.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -16,6 +15,7 @@ use crate::enter::image::Startup;
 use crate::out::{Fault, Name, units};
 use crate::sys::open::read_bounded;
 use crate::sys::passwd::{self, Users};
+use crate::sys::random;
 use crate::target::cgroup::Cgroup;
 use crate::target::{Target, scan};
 
@@ -103,10 +103,8 @@ impl Audit {
                 Sink::Datagrams(connect(Path::new(SYSLOG)).map_err(fault)?, head.into_bytes())
             }
         };
-        // Sessions of --all are forked from one process, which has made such numbers before.
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u32(std::process::id());
-        let session = format!("{:016x}", hasher.finish());
+        let number = random::number().map_err(|errno| Fault::of("getrandom", errno).with_status(125))?;
+        let session = format!("{number:016x}");
         Ok(Some(Self { sink, object, session, user: user(startup), reason }))
     }
 
@@ -208,7 +206,7 @@ fn user(startup: &Startup) -> Value {
     let login = login.filter(|id| *id != u32::MAX);
     let passwd = read_bounded(Path::new("/etc/passwd").as_os_str(), passwd::LIMIT).unwrap_or_default();
     let users = Users::parse(&passwd, b"");
-    let name = login.and_then(|id| users.user(id).map(|user| user.name.clone()));
+    let name = login.and_then(|id| users.user(id).map(|user| user.name.to_owned()));
     let variable = |name: &str| startup.var(name).map(|value| Name::from(value).spelled());
     let terminal =
         nix::unistd::ttyname(std::io::stdin()).ok().map(|path| path.to_string_lossy().into_owned());

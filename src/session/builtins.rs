@@ -19,15 +19,14 @@ pub const NAMES: &[&str] = &["cd", "exit", "export", "quit", "switch", "unset"];
 impl Session {
     /// Runs one and returns its status.
     pub(super) fn run_builtin(&mut self, name: &'static str, args: Vec<OsString>) -> u8 {
-        if args.iter().any(|arg| arg == "--help") {
-            for (_, usage, about) in
-                BUILTINS.iter().filter(|(of, ..)| *of == name || name == "quit" && *of == "exit")
-            {
-                self.print(format!("{about}\n\nUsage: {usage}\n").as_bytes());
-            }
-            return 0;
-        }
         let result = match name {
+            _ if args.iter().any(|arg| arg == "--help") => {
+                let of = if name == "quit" { "exit" } else { name };
+                let page = BUILTINS.iter().filter(|(name, ..)| *name == of);
+                let page: String =
+                    page.map(|(_, usage, about)| format!("{about}\n\nUsage: {usage}\n")).collect();
+                self.print(page.as_bytes())
+            }
             "cd" => self.cd(&args),
             "export" => self.export(&args),
             "switch" => self.switch(&args),
@@ -78,7 +77,7 @@ impl Session {
                 lines.extend_from_slice(shell_quoted(value.as_bytes()).as_bytes());
                 lines.push(b'\n');
             }
-            self.print(&lines);
+            return self.print(&lines);
         }
         for arg in args {
             let bytes = arg.as_bytes();

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -14,6 +15,7 @@ use super::job::{Argument, Job, Redirection, Task};
 use crate::cmd::lookup::Lookup;
 use crate::cmd::{self, denied, refusal};
 use crate::enter::worker::{DIRECTORY, EXTRA, JOB};
+use crate::out::fault::printed;
 use crate::out::{Fault, Format};
 use crate::shell;
 use crate::sys::{open, passwd, syscall};
@@ -46,9 +48,12 @@ pub fn run(extra: usize) -> u8 {
         Task::Directory(_) => ("cd".to_owned(), job.faults),
         _ => ("nsdbg".to_owned(), job.faults),
     };
+    let mut result = perform(job, extra);
     // This process ends by _exit, which flushes nothing.
-    let flush = |_: &u8| drop(io::stdout().flush());
-    match perform(job, extra).inspect(flush) {
+    if result == Ok(0) {
+        result = printed(io::stdout().flush());
+    }
+    match result {
         Ok(status) => status,
         Err(fault) => {
             let fault = denied::explain(fault);
@@ -163,12 +168,14 @@ fn command(job: Job, name: &str, extra: usize) -> std::result::Result<u8, Fault>
 struct Container;
 
 impl shell::Directory for Container {
-    fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    fn entries(&self, directory: &[u8], take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
         let directory = if directory.is_empty() { &b"."[..] } else { directory };
-        std::fs::read_dir(OsStr::from_bytes(directory))?
-            .take(GLOB_LIMIT * 10)
-            .map(|entry| Ok(entry?.file_name().into_vec()))
-            .collect()
+        for entry in std::fs::read_dir(OsStr::from_bytes(directory))? {
+            if take(entry?.file_name().as_bytes()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn exists(&self, path: &[u8]) -> bool {

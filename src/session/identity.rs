@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::rc::Rc;
 use std::str::FromStr;
 
 use caps::Capability;
@@ -35,7 +36,7 @@ pub struct Identity {
 pub fn decide(
     target: &Target,
     options: &Options,
-    users: impl FnOnce() -> Result<Users, Fault>,
+    users: impl FnOnce() -> Result<Rc<Users>, Fault>,
 ) -> Result<Identity, Fault> {
     let facts = &target.facts;
     let own = capability::own().map_err(|errno| Fault::of("capget", errno).with_status(125))?;
@@ -140,7 +141,7 @@ fn choose_user(
     plan: &mut Plan,
     target: &Target,
     user: &str,
-    users: impl FnOnce() -> Result<Users, Fault>,
+    users: impl FnOnce() -> Result<Rc<Users>, Fault>,
 ) -> Result<(), Fault> {
     let fault = |cause: String| Fault::text("--user", user, cause).with_status(125);
     let (uid, gid) = match user.split_once(':') {
@@ -157,7 +158,7 @@ fn choose_user(
         // A number alone has group 0, as runtimes do it, unless passwd knows better.
         match (
             explicit,
-            users().ok().and_then(|users| users.user(uid).map(|u| (u.gid, users.groups_of(&u.name)))),
+            users().ok().and_then(|users| users.user(uid).map(|u| (u.gid, users.groups_of(u.name)))),
         ) {
             (Some(gid), _) => (uid, gid, Vec::new()),
             (None, Some((gid, groups))) => (uid, gid, groups),

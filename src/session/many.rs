@@ -1,5 +1,7 @@
 //! A command in many containers at once: a session in a process of its own for each, whose lines are told apart.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -8,12 +10,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, read};
+use serde::de::IgnoredAny;
 
 use super::terminal::Terminal;
 use super::{Options, Session};
 use crate::enter::image::Startup;
 use crate::enter::launcher::Launcher;
 use crate::out::Fault;
+use crate::out::fault::printed;
+use crate::out::field::IN_TARGET;
 use crate::out::name::escape;
 use crate::out::relay::small_pipe;
 use crate::sys::syscall::{self, prctl};
@@ -58,12 +63,12 @@ pub fn run(
         }
         wait(&running)?;
         for one in &mut running {
-            if one.relay(&printer).is_err() {
+            if let Err(error) = one.relay(&printer) {
                 // Nobody reads on: the others end with us.
                 for one in &running {
                     let _ = kill(one.pid, Signal::SIGTERM);
                 }
-                return Ok(128 + libc::SIGPIPE as u8);
+                return printed(Err(error));
             }
         }
         let mut left = Vec::new();
@@ -205,11 +210,8 @@ struct Printer {
 
 impl Printer {
     fn print(&self, name: &str, line: &[u8], is_error: bool) -> std::io::Result<()> {
-        let mut whole = if self.json && line.first() == Some(&b'{') {
-            with_target(name, line)
-        } else {
-            [escape(name.as_bytes()).as_bytes(), b": ", line].concat()
-        };
+        let object = if self.json { with_target(name, line) } else { None };
+        let mut whole = object.unwrap_or_else(|| [escape(name.as_bytes()).as_bytes(), b": ", line].concat());
         whole.push(b'\n');
         let to_terminal = if is_error { self.terminal.stderr } else { self.terminal.stdout };
         let shown = self.terminal.shown(&whole, to_terminal);
@@ -217,12 +219,17 @@ impl Printer {
     }
 }
 
-/// An object with the field `target` put first.
-fn with_target(name: &str, object: &[u8]) -> Vec<u8> {
-    let rest = object.get(1..).unwrap_or_default();
-    let comma: &[u8] = if rest.trim_ascii_start().first() == Some(&b'}') { b"" } else { b"," };
+/// An object with the field of its container put first. None for what is not one whole object, or has that field: a
+/// container that took a command's process over wrote it, and would choose which container a reader sees.
+fn with_target(name: &str, line: &[u8]) -> Option<Vec<u8>> {
+    let rest = line.strip_prefix(b"{")?;
+    let fields: BTreeMap<Cow<str>, IgnoredAny> = serde_json::from_slice(line).ok()?;
+    if fields.contains_key(IN_TARGET) {
+        return None;
+    }
+    let comma: &[u8] = if fields.is_empty() { b"" } else { b"," };
     let name = serde_json::Value::from(name).to_string();
-    [b"{\"target\":", name.as_bytes(), comma, rest].concat()
+    Some([b"{\"", IN_TARGET.as_bytes(), b"\":", name.as_bytes(), comma, rest].concat())
 }
 
 #[cfg(test)]
@@ -231,8 +238,20 @@ mod tests {
 
     #[test]
     fn the_target_is_the_first_field() {
-        assert_eq!(with_target("a\"b", b"{\"x\":1}"), b"{\"target\":\"a\\\"b\",\"x\":1}");
-        assert_eq!(with_target("a", b"{}"), b"{\"target\":\"a\"}");
+        let text = |name, line| with_target(name, line).map(|line| String::from_utf8(line).unwrap());
+        assert_eq!(text("a\"b", b"{\"x\":1}").unwrap(), r#"{"in_target":"a\"b","x":1}"#);
+        assert_eq!(text("a", b"{}").unwrap(), r#"{"in_target":"a"}"#);
+        for forged in [
+            &br#"{"x":1,"in_target":"b"}"#[..],
+            br#"{"in\u005ftarget":"b"}"#,
+            br#"{"x":1},"in_target":"b"}"#,
+            br#"{"x":1}{"in_target":"b"}"#,
+            br#"{"x":1"#,
+            b"x",
+            b"",
+        ] {
+            assert_eq!(text("a", forged), None, "{}", forged.escape_ascii());
+        }
     }
 
     #[test]

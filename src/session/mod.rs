@@ -24,8 +24,10 @@ mod terminal;
 mod variables;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -37,9 +39,11 @@ use crate::enter::launcher::Launcher;
 use crate::enter::plan::Plan;
 use crate::enter::worker::Want;
 use crate::enter::{procfs, watch};
+use crate::out::fault::printed;
 use crate::out::name::shell_quoted;
 use crate::out::{Fault, Format};
-use crate::sys::passwd::Users;
+use crate::sys::passwd::{self, Users};
+use crate::sys::shared::{self, Shared};
 use crate::target::Target;
 use crate::target::host::Host;
 
@@ -57,13 +61,18 @@ const INNER_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit of completion: a slow directory must not hold the prompt.
 const COMPLETION_LIMIT: Duration = Duration::from_millis(500);
 
+/// The longest line that is run.
+const LINE_LIMIT: usize = 1 << 20;
+
+/// The longest that the container may say of itself: its passwd and group, and a little more.
+const HELLO_LIMIT: usize = 2 * passwd::LIMIT + (64 << 10);
+
 /// What a session knows of its container at its start.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Hello {
     directory: Vec<u8>,
     uid: u32,
-    passwd: Vec<u8>,
-    group: Vec<u8>,
+    users: Rc<Users>,
 }
 
 /// A session with a target.
@@ -141,6 +150,7 @@ impl Session {
             options,
         };
         session.decide_identity()?;
+        session.note_environment();
         Ok(session)
     }
 
@@ -160,6 +170,7 @@ impl Session {
             (self.target_ended, self.label_noted, self.asked_in_vain) = (false, false, false);
             // It looks at the one before.
             self.checkup.take().iter_mut().for_each(checkup::Checkup::end);
+            self.note_environment();
             return Ok(());
         };
         (self.target, self.variables, self.hello, self.procfs, self.directory) = before;
@@ -171,7 +182,7 @@ impl Session {
     /// Decides who to be. A user's name is looked up inside, as the target's own user.
     fn decide_identity(&mut self) -> Result<(), Fault> {
         let wants_user = self.options.user.take();
-        let own = identity::decide(&self.target, &self.options, || Ok(Users::default()))?;
+        let own = identity::decide(&self.target, &self.options, || Ok(Rc::default()))?;
         let decided = match wants_user {
             None => own,
             Some(user) => {
@@ -183,8 +194,7 @@ impl Session {
                 self.hello = None;
                 self.options.user = Some(user);
                 identity::decide(&self.target, &self.options, || {
-                    let hello = hello.map_err(|fault| fault.with_status(125))?;
-                    Ok(Users::parse(&hello.passwd, &hello.group))
+                    hello.map(|hello| hello.users).map_err(|fault| fault.with_status(125))
                 })?
             }
         };
@@ -204,6 +214,10 @@ impl Session {
             let command = command_line(&name, &args);
             self.audited(&command, |session| session.run_command(&name, args))
         } else if let Some(line) = self.options.line.take() {
+            if line.len() > LINE_LIMIT {
+                self.report(&line_too_long());
+                return 2;
+            }
             self.run_line(line.as_bytes(), true)
         } else if self.terminal.stdin {
             self.is_prompt = true;
@@ -234,14 +248,26 @@ impl Session {
     /// The lines of stdin, one after the other.
     fn run_lines(&mut self) -> u8 {
         let mut status = 0;
-        for line in std::io::stdin().lock().split(b'\n') {
-            let line = match line {
-                Ok(line) => line,
+        let mut stdin = std::io::stdin().lock();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match (&mut stdin).take(LINE_LIMIT as u64 + 2).read_until(b'\n', &mut line) {
+                Ok(0) => return status,
+                Ok(_) => {}
                 Err(error) => {
                     self.report(&Fault::io("read", "standard input", &error));
                     return 125;
                 }
-            };
+            }
+            if line.ends_with(b"\n") {
+                line.pop();
+            }
+            if line.len() > LINE_LIMIT {
+                // What follows of it would be run as a line of its own.
+                self.report(&line_too_long());
+                return 2;
+            }
             status = self.run_line(&line, false);
             if let Some(leave) = self.leave {
                 return leave;
@@ -250,7 +276,6 @@ impl Session {
                 return status;
             }
         }
-        status
     }
 
     /// Says a fault of nsdbg itself, or of a command that did not start.
@@ -273,10 +298,18 @@ impl Session {
         let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
     }
 
-    /// Text for the operator on stdout.
-    fn print(&self, text: &[u8]) {
+    /// Text for the operator on stdout; the status.
+    fn print(&self, text: &[u8]) -> Result<u8, Fault> {
         let shown = self.terminal.shown(text, self.terminal.stdout);
-        let _ = std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush());
+        printed(std::io::stdout().write_all(&shown).and_then(|()| std::io::stdout().flush()))
+    }
+
+    fn note_environment(&self) {
+        if self.target.facts.environment_is_cut {
+            self.note(
+                "the target's environment is too large: what is beyond 1 MiB or 32768 variables is left out",
+            );
+        }
     }
 
     fn note_label(&mut self, outcome: &Outcome) {
@@ -301,7 +334,7 @@ impl Session {
         if let Some(hello) = &self.hello {
             return Ok(hello.clone());
         }
-        let message = self.run_inner(Task::Hello, 16 << 20)?;
+        let message = self.run_inner(Task::Hello, HELLO_LIMIT)?;
         let hello =
             parse_hello(&message).ok_or_else(|| Fault::say("the container's answer is not as expected"))?;
         self.hello = Some(hello.clone());
@@ -322,8 +355,8 @@ impl Session {
         }
     }
 
-    /// The container's passwd and group; empty where they can't be read.
-    fn users_files(&mut self) -> (Vec<u8>, Vec<u8>) {
+    /// The container's users and groups; none where its files can't be read.
+    fn users(&mut self) -> Rc<Users> {
         if self.hello.is_none()
             && !self.asked_in_vain
             && let Err(fault) = self.hello()
@@ -331,7 +364,7 @@ impl Session {
             self.asked_in_vain = true;
             self.note(&format!("the container's users are not known: {fault}"));
         }
-        self.hello.clone().map(|hello| (hello.passwd, hello.group)).unwrap_or_default()
+        self.hello.as_ref().map(|hello| Rc::clone(&hello.users)).unwrap_or_default()
     }
 
     /// Makes the procfs of the target's PID namespace, when it is first needed.
@@ -355,6 +388,20 @@ impl Session {
             None => Host::find(self.options.host_root.as_deref())?,
         };
         Ok(self.host.insert(host))
+    }
+
+    /// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its
+    /// Ctrl-C.
+    fn node_input(&self, path: &OsStr) -> Result<OwnedFd, Fault> {
+        let shared = Shared::of(self.target.mountinfo().as_deref());
+        shared::regular(path, &shared).map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))
+    }
+
+    /// A file of the node to write.
+    fn node_output(&self, path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
+        let shared = Shared::of(self.target.mountinfo().as_deref());
+        let file = shared::to_write(path, append, &shared);
+        file.map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))
     }
 
     fn shares_pid_namespace(&self) -> bool {
@@ -396,6 +443,10 @@ pub fn node_command(
     Ok(cmd::execute(entry, arguments, &mut cx, Box::new(std::io::stdout())).0)
 }
 
+fn line_too_long() -> Fault {
+    Fault::usage(format!("a line has at most {LINE_LIMIT} bytes"))
+}
+
 /// A command as it would be typed.
 fn command_line(name: &OsStr, args: &[OsString]) -> Vec<u8> {
     let words = std::iter::once(name).chain(args.iter().map(OsString::as_os_str));
@@ -418,7 +469,7 @@ pub(crate) fn parse_hello(message: &[u8]) -> Option<Hello> {
     let (uid, _gid, length) = (number()?, number()?, number()?);
     let files = parts.next()?;
     let (passwd, group) = files.split_at_checked(length as usize)?;
-    Some(Hello { directory, uid, passwd: passwd.to_vec(), group: group.to_vec() })
+    Some(Hello { directory, uid, users: Rc::new(Users::parse(passwd, group)) })
 }
 
 /// The sentence for a command that there is not: the nearest one, or what to do instead.
@@ -458,9 +509,9 @@ mod tests {
 
     #[test]
     fn hello_is_taken_apart_with_care() {
-        let hello = parse_hello(b"/app\x0065532\x000\x003\0abcdef").unwrap();
+        let hello = parse_hello(b"/app\x0065532\x000\x0012\0web:x:7:7:::\nlogs:x:8:").unwrap();
         assert_eq!((hello.directory, hello.uid), (b"/app".to_vec(), 65532));
-        assert_eq!((hello.passwd, hello.group), (b"abc".to_vec(), b"def".to_vec()));
+        assert_eq!((hello.users.user_name(7), hello.users.group_name(8)), ("web".into(), "logs".into()));
         for wrong in [&b""[..], b"/", b"/\x00x\x000\x000\0", b"/\x000\x000\x009\0ab"] {
             assert!(parse_hello(wrong).is_none());
         }

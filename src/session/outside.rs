@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
 
 use super::job::{Argument, Job, Task};
 use super::spawn::fault;
@@ -11,6 +12,8 @@ use crate::cmd::lookup::{self, PidNamespace};
 use crate::cmd::{self, Accepts, Entry, Needs, NodeFiles, Place, Watch};
 use crate::enter::{fds, watch};
 use crate::out::Fault;
+use crate::sys::passwd::Users;
+use crate::sys::shared::Shared;
 use crate::sys::syscall;
 use crate::target::Target;
 use crate::target::host::Host;
@@ -29,8 +32,8 @@ pub struct Outside<'a> {
     pub is_clean_too: bool,
     /// PIDs that are ours.
     pub own: Vec<i32>,
-    /// The container's passwd and group.
-    pub users_files: Option<(Vec<u8>, Vec<u8>)>,
+    /// The container's users and groups, for a command that needs them.
+    pub users: Option<Rc<Users>>,
     /// The session's target.
     pub target: &'a Target,
     /// Lines of the session.
@@ -54,7 +57,8 @@ fn words(arguments: Vec<Argument>) -> Result<Vec<OsString>, Fault> {
 fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Result<(), Fault> {
     let target = entry.wants(args.to_vec())?.target;
     let target = target.ok_or_else(|| Fault::say("where to write is not known").with_status(125))?;
-    let destination = Destination::open(&target.path)?;
+    let shared = Shared::of(cx.mounts.as_deref());
+    let destination = Destination::open(&target.path, Some(&shared))?;
     watch::confine_writer(destination.directory.as_fd(), target.owner)?;
     cx.destination = Some(destination);
     Ok(())
@@ -62,13 +66,15 @@ fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Re
 
 /// The child outside: keeps its pipes and what it watches through, drops everything else, runs the command.
 pub fn run(given: Outside) -> u8 {
-    let Outside { entry, pid_namespace, job, keep, is_clean_too, own, users_files, target, history, .. } =
-        given;
+    let Outside { entry, pid_namespace, job, keep, is_clean_too, own, users, target, history, .. } = given;
     super::child::install_panic_hook();
     let is_lookup = job.task == Task::Processes;
     let watching = entry.place == Place::Watch || is_lookup;
     let (mut cx, arguments) = job.into_context();
-    (cx.name, cx.history, cx.users_files, cx.accepts) = (entry.name, history, users_files, given.accepts);
+    (cx.name, cx.history, cx.accepts) = (entry.name, history, given.accepts);
+    if let Some(users) = users {
+        cx.users = users.into();
+    }
     let confined =
         fds::keep_only(keep).map_err(fault("close")).and_then(|()| words(arguments)).and_then(|args| {
             match (watching, entry.needs) {

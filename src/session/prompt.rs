@@ -25,10 +25,6 @@ use super::checkup::{Checkup, is_ready};
 use super::{Session, complete, history, terminal};
 use crate::out::Fault;
 use crate::out::name::escape;
-use crate::sys::passwd::Users;
-
-/// The longest line that is taken.
-const LINE_LIMIT: usize = 1 << 20;
 
 /// In the prompt for the user and the directory, where the container could not tell them.
 const UNKNOWN: &str = "?";
@@ -106,7 +102,7 @@ impl Session {
                 return 125;
             }
         };
-        let name = |hello: &super::Hello| Users::parse(&hello.passwd, &hello.group).user_name(hello.uid);
+        let name = |hello: &super::Hello| hello.users.user_name(hello.uid);
         let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
         self.checkup = self.start_checkup();
         terminal::ignore_interrupts();
@@ -130,8 +126,8 @@ impl Session {
             let prompt = session.borrow().prompt_text(&user.1);
             match read_line(&mut editor, &prompt, &session) {
                 Ok(line) if line.trim().is_empty() => {}
-                Ok(line) if line.len() > LINE_LIMIT => {
-                    session.borrow().report(&Fault::usage(format!("a line has at most {LINE_LIMIT} bytes")));
+                Ok(line) if line.len() > super::LINE_LIMIT => {
+                    session.borrow().report(&super::line_too_long());
                 }
                 Ok(line) => {
                     let mut session = session.borrow_mut();

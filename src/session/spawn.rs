@@ -17,14 +17,13 @@ use super::progress::Progress;
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::lookup::PidNamespace;
-use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants, refusal};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
 use crate::enter::Step;
 use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
 use crate::out::filter::TerminalFilter;
 use crate::out::relay::{self, Pump, Sink};
 use crate::out::{Fault, Format};
-use crate::sys::open;
 use crate::sys::syscall::{self, pidfd_open};
 
 /// A command that is ready to be started.
@@ -326,9 +325,9 @@ impl Session {
                     if number == 0 {
                         let (reader, writer) = kept_writer()?;
                         stdio[0] = reader;
-                        pipeline.pumps.push(Pump::new(node_input(&path)?, Sink::Descriptor(writer)));
+                        pipeline.pumps.push(Pump::new(self.node_input(&path)?, Sink::Descriptor(writer)));
                     } else {
-                        let file = node_output(&path, append)?;
+                        let file = self.node_output(&path, append)?;
                         let (reader, writer) = kept_reader(relay::pipe)?;
                         stdio[number as usize] = writer;
                         pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(file)));
@@ -348,11 +347,11 @@ impl Session {
         for HostFile { path, write } in files {
             if *write {
                 let (reader, writer) = kept_reader(relay::pipe)?;
-                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(node_output(path, false)?)));
+                pipeline.pumps.push(Pump::new(reader, Sink::Descriptor(self.node_output(path, false)?)));
                 ends.push(writer);
             } else {
                 let (reader, writer) = kept_writer()?;
-                pipeline.pumps.push(Pump::new(node_input(path)?, Sink::Descriptor(writer)));
+                pipeline.pumps.push(Pump::new(self.node_input(path)?, Sink::Descriptor(writer)));
                 ends.push(reader);
             }
         }
@@ -402,7 +401,7 @@ impl Session {
         if entry.needs.host {
             self.host()?;
         }
-        let users_files = if entry.needs.users { Some(self.users_files()) } else { None };
+        let users = if entry.needs.users { Some(self.users()) } else { None };
         let mut own = if watching { self.own_pids(pipeline) } else { Vec::new() };
         let history = self.history.clone();
         let mut progress = None;
@@ -432,7 +431,7 @@ impl Session {
                 keep: &keep,
                 is_clean_too,
                 own,
-                users_files,
+                users,
                 target: &self.target,
                 history,
                 is_metered: progress.is_some(),
@@ -482,8 +481,7 @@ impl Session {
             relay::enlarge(fd.as_fd());
             return Ok(Sink::Descriptor(fd));
         }
-        let rendered = command.entry.prints == Prints::Rows;
-        Ok(Sink::Terminal(fd, TerminalFilter::new(rendered || self.options.raw_color)))
+        Ok(Sink::Terminal(fd, TerminalFilter::new(command.entry.colors || self.options.raw_color)))
     }
 
     fn operators_input(&self, pipeline: &mut Pipeline) -> Result<OwnedFd, Fault> {
@@ -522,15 +520,6 @@ fn own_stdin() -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     nix::fcntl::open("/proc/self/fd/0", flags, nix::sys::stat::Mode::empty())
         .or_else(|_| duplicate(stdin.as_fd()))
-}
-
-/// A file of the node to read. The supervisor itself opens it: a FIFO without a writer would hold it up, with its Ctrl-C.
-fn node_input(path: &OsStr) -> Result<OwnedFd, Fault> {
-    open::regular(path).map(|(file, _)| file.into()).map_err(|refused| refusal(path, refused))
-}
-
-fn node_output(path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
-    open::to_write(path, append).map(OwnedFd::from).map_err(|refused| refusal(path, refused))
 }
 
 /// For each command of a pipeline the one whose rows it is given: none for those that do not work on rows, and for a

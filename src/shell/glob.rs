@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
 /// One element of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,11 +99,12 @@ impl fmt::Display for Pattern {
 
 /// The directories in which a glob looks.
 pub trait Directory {
-    /// The names in a directory; the empty path is the working directory.
+    /// Takes the names in a directory, one after the other, until `take` breaks; the empty path is the working
+    /// directory.
     ///
     /// # Errors
     /// Where it can't be listed.
-    fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>>;
+    fn entries(&self, directory: &[u8], take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()>;
     /// Whether there is something by this path.
     fn exists(&self, path: &[u8]) -> bool;
     /// Whether it is a directory, links followed.
@@ -116,6 +118,30 @@ pub enum GlobError {
     NoMatch(String),
     /// More than so many names match.
     TooMany(String, usize),
+    /// Names match that are longer together than [`BYTES`].
+    TooLong(String),
+}
+
+/// Most bytes of all paths that match.
+const BYTES: usize = 16 << 20;
+
+/// The paths that match so far.
+struct Found {
+    paths: Vec<Vec<u8>>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Found {
+    fn add(&mut self, path: Vec<u8>) -> ControlFlow<()> {
+        self.bytes += path.len();
+        self.paths.push(path);
+        if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.paths.len() > self.limit || self.bytes > BYTES
+    }
 }
 
 impl fmt::Display for GlobError {
@@ -123,6 +149,9 @@ impl fmt::Display for GlobError {
         match self {
             Self::NoMatch(pattern) => write!(f, "no match: {pattern}"),
             Self::TooMany(pattern, limit) => write!(f, "more than {limit} names match {pattern}"),
+            Self::TooLong(pattern) => {
+                write!(f, "the names that match {pattern} are longer than {BYTES} bytes")
+            }
         }
     }
 }
@@ -136,21 +165,23 @@ pub fn glob(pattern: &Pattern, files: &dyn Directory, limit: usize) -> Result<Ve
     let mut paths = vec![Vec::new()];
     for (at, component) in components.iter().enumerate() {
         let last = at + 1 == components.len();
-        let mut next = Vec::new();
+        let mut next = Found { paths: Vec::new(), bytes: 0, limit };
         for path in paths {
             step(component, &path, last, files, &mut next);
-            if next.len() > limit {
-                return Err(GlobError::TooMany(pattern.to_string(), limit));
+            match next.is_full() {
+                true if next.bytes > BYTES => return Err(GlobError::TooLong(pattern.to_string())),
+                true => return Err(GlobError::TooMany(pattern.to_string(), limit)),
+                false => {}
             }
         }
-        paths = next;
+        paths = next.paths;
     }
     paths.sort_unstable();
     if paths.is_empty() { Err(GlobError::NoMatch(pattern.to_string())) } else { Ok(paths) }
 }
 
 /// Continues one path by one component.
-fn step(component: &[Element], path: &[u8], last: bool, files: &dyn Directory, next: &mut Vec<Vec<u8>>) {
+fn step(component: &[Element], path: &[u8], last: bool, files: &dyn Directory, next: &mut Found) {
     let join = |name: &[u8]| {
         let mut joined = [path, name].concat();
         if !last {
@@ -164,19 +195,24 @@ fn step(component: &[Element], path: &[u8], last: bool, files: &dyn Directory, n
         let joined = join(&name);
         // A leading or doubled slash, and what exists.
         if name.is_empty() || files.exists(&joined) {
-            next.push(joined);
+            let _ = next.add(joined);
         }
         return;
     }
     let hidden = component.first() == Some(&Element::Byte(b'.'));
-    // A directory that can't be listed matches nothing.
-    for name in files.entries(path).unwrap_or_default() {
-        if (hidden || !name.starts_with(b".")) && matches(component, &name) {
-            let joined = join(&name);
+    let before = next.paths.len();
+    let listed = files.entries(path, &mut |name| {
+        if (hidden || !name.starts_with(b".")) && matches(component, name) {
+            let joined = join(name);
             if last || files.is_dir(&joined) {
-                next.push(joined);
+                return next.add(joined);
             }
         }
+        ControlFlow::Continue(())
+    });
+    // A directory that can't be listed matches nothing.
+    if listed.is_err() {
+        next.paths.truncate(before);
     }
 }
 
@@ -253,7 +289,11 @@ mod tests {
     struct Tree(&'static [&'static str]);
 
     impl Directory for Tree {
-        fn entries(&self, directory: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        fn entries(
+            &self,
+            directory: &[u8],
+            take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+        ) -> io::Result<()> {
             let mut names: Vec<Vec<u8>> = self
                 .0
                 .iter()
@@ -261,7 +301,8 @@ mod tests {
                 .filter_map(|rest| rest.split(|b| *b == b'/').next().map(<[u8]>::to_vec))
                 .collect();
             names.dedup();
-            Ok(names)
+            let _ = names.iter().try_for_each(|name| take(name));
+            Ok(())
         }
 
         fn exists(&self, path: &[u8]) -> bool {

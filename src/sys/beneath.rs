@@ -6,17 +6,18 @@
 //! for RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, on every kernel, and under a filter that refuses openat2. The way down is
 //! kept open, so that a file costs one call.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, fstat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+
+use super::random;
 
 /// Directories in one another.
 const MAX_DEPTH: usize = 800;
@@ -56,21 +57,25 @@ pub struct Tree {
     failed: Vec<(Vec<u8>, Errno)>,
 }
 
-/// A file that is being written, under a name of its own until it is complete.
+/// A file that is being written. It has no name until it is complete, and is gone with the process that writes it; or,
+/// where that can't be had, a name of its own.
 pub struct Unfinished {
     /// The file.
     pub file: File,
-    name: CString,
+    name: Option<CString>,
 }
 
 impl Tree {
     /// The tree under an open directory.
-    pub fn new(root: OwnedFd) -> Self {
+    ///
+    /// # Errors
+    /// As getrandom(2).
+    pub fn new(root: OwnedFd) -> nix::Result<Self> {
         let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
             .map_or(256, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
-        let random = std::hash::RandomState::new().build_hasher().finish();
+        let random = random::number()?;
         let limit = MAX_DEPTH.min(files.saturating_sub(64)).max(8);
-        Self { root, levels: Vec::new(), random, next: 0, limit, failed: Vec::new() }
+        Ok(Self { root, levels: Vec::new(), random, next: 0, limit, failed: Vec::new() })
     }
 
     /// Makes a directory; one that is there is entered and keeps its attributes.
@@ -89,16 +94,31 @@ impl Tree {
     /// As [`Tree::directory`] for the directories on the way, and as openat(2).
     pub fn file(&mut self, path: &[&[u8]]) -> nix::Result<Unfinished> {
         self.parent(path)?;
+        if let Some(file) = self.unnamed() {
+            return Ok(Unfinished { file, name: None });
+        }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         self.under_new_name(|directory, name| openat(directory, name, flags, Mode::from_bits_truncate(0o600)))
-            .map(|(fd, name)| Unfinished { file: fd.into(), name })
+            .map(|(fd, name)| Unfinished { file: fd.into(), name: Some(name) })
+    }
+
+    /// A file without a name that can be given one. None where the file system has none, or where the kernel, before
+    /// 6.10, lets only CAP_DAC_READ_SEARCH name them: the other way leads through /proc, which inside is the container's.
+    fn unnamed(&self) -> Option<File> {
+        let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let fd = openat(self.here(), c".", flags, Mode::from_bits_truncate(0o600)).ok()?;
+        // Nothing can have this name; whether it could have one is checked first.
+        let may_name = linkat(&fd, c"", self.here(), c".", AtFlags::AT_EMPTY_PATH) == Err(Errno::EEXIST);
+        may_name.then(|| fd.into())
     }
 
     /// Gives a file its attributes and its name, in place of what has that. `replace` off: EEXIST where there is
-    /// something. What fails leaves nothing behind.
+    /// something. What fails leaves nothing behind. A process that is killed here can leave a file whose name begins
+    /// with `.nsdbg-`: between two calls where another file is replaced, else only where files without a name can't be
+    /// had.
     ///
     /// # Errors
-    /// As fchmod(2), fchown(2), futimens(2), renameat(2).
+    /// As fchmod(2), fchown(2), futimens(2), linkat(2), renameat(2).
     pub fn complete(
         &mut self,
         unfinished: Unfinished,
@@ -106,17 +126,48 @@ impl Tree {
         attributes: Attributes,
         replace: bool,
     ) -> nix::Result<()> {
-        let set = set(unfinished.file.as_fd(), attributes);
-        let named = set.and_then(|()| self.name(&unfinished.name, path, replace));
-        if named.is_err() {
-            self.remove(&unfinished.name);
+        let Unfinished { file, name } = unfinished;
+        let set = set(file.as_fd(), attributes);
+        match name {
+            None => set.and_then(|()| {
+                self.make(path, replace, |directory, name| {
+                    linkat(&file, c"", directory, name, AtFlags::AT_EMPTY_PATH)
+                })
+            }),
+            Some(name) => {
+                let named = set.and_then(|()| self.name(&name, path, replace));
+                if named.is_err() {
+                    self.remove(&name);
+                }
+                named
+            }
         }
-        named
     }
 
     /// Removes a file that will not be completed.
     pub fn abandon(&mut self, unfinished: Unfinished) {
-        self.remove(&unfinished.name);
+        if let Some(name) = unfinished.name {
+            self.remove(&name);
+        }
+    }
+
+    /// Makes something under its name or, where another file has that, under a new one that then replaces it.
+    fn make(
+        &mut self,
+        path: &[&[u8]],
+        replace: bool,
+        mut make: impl FnMut(BorrowedFd, &CStr) -> nix::Result<()>,
+    ) -> nix::Result<()> {
+        let name = c_string(path.last().copied().unwrap_or_default())?;
+        match make(self.here(), &name) {
+            Err(Errno::EEXIST) if replace => {}
+            made => return made,
+        }
+        let ((), new) = self.under_new_name(make)?;
+        let named = self.name(&new, path, true);
+        // Where both are one file already, renaming does nothing.
+        self.remove(&new);
+        named
     }
 
     /// Makes a symbolic link. Where it points to is written as it is, and never looked at.
@@ -132,22 +183,12 @@ impl Tree {
     ) -> nix::Result<()> {
         self.parent(path)?;
         let target = OsStr::from_bytes(target);
-        let ((), name) = self.under_new_name(|directory, name| symlinkat(target, directory, name))?;
-        let time = TimeSpec::new(attributes.seconds, attributes.nanoseconds.into());
-        let directory = self.here();
-        let owned = attributes.owner.map_or(Ok(()), |(uid, gid)| {
-            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            fchownat(directory, name.as_c_str(), Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
-        });
-        let timed = owned.and_then(|()| {
-            let flags = UtimensatFlags::NoFollowSymlink;
-            utimensat(directory, name.as_c_str(), &TimeSpec::UTIME_OMIT, &time, flags)
-        });
-        let named = timed.and_then(|()| self.name(&name, path, replace));
-        if named.is_err() {
-            self.remove(&name);
-        }
-        named
+        self.make(path, replace, |directory, name| {
+            symlinkat(target, directory, name)?;
+            set_of_link(directory, name, attributes).inspect_err(|_| {
+                let _ = unlinkat(directory, name, UnlinkatFlags::NoRemoveDir);
+            })
+        })
     }
 
     /// Makes another name of a file of this tree.
@@ -159,13 +200,9 @@ impl Tree {
         let of_name = c_string(of.last().copied().unwrap_or_default())?;
         let of_directory = self.here().try_clone_to_owned().map_err(|_| Errno::EMFILE)?;
         self.parent(path)?;
-        let ((), name) = self.under_new_name(|directory, name| {
+        self.make(path, replace, |directory, name| {
             linkat(&of_directory, of_name.as_c_str(), directory, name, LinkatFlags::empty())
-        })?;
-        let named = self.name(&name, path, replace);
-        // Where both are the same file already, renaming does nothing.
-        self.remove(&name);
-        named
+        })
     }
 
     /// Whether there is something by this path, a link counting as itself.
@@ -229,6 +266,10 @@ impl Tree {
         let how = if made { OFlag::O_RDONLY } else { OFlag::O_PATH };
         let flags = how | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(self.here(), c_name.as_c_str(), flags, Mode::empty())?;
+        // Who may write to the directory above can have put another one in its place, which is not given away.
+        if made && !super::dir::is_empty(fd.as_fd())? {
+            return Err(Errno::ELOOP);
+        }
         self.levels.push(Level { name: name.to_vec(), fd, attributes: attributes.filter(|_| made) });
         Ok(())
     }
@@ -251,7 +292,7 @@ impl Tree {
 
     fn under_new_name<T>(
         &mut self,
-        mut make: impl FnMut(BorrowedFd, &std::ffi::CStr) -> nix::Result<T>,
+        mut make: impl FnMut(BorrowedFd, &CStr) -> nix::Result<T>,
     ) -> nix::Result<(T, CString)> {
         for _ in 0..TRIES {
             self.next = self.next.wrapping_add(1);
@@ -289,6 +330,22 @@ fn set(fd: BorrowedFd, attributes: Attributes) -> nix::Result<()> {
     futimens(fd, &TimeSpec::UTIME_OMIT, &TimeSpec::new(seconds, nanoseconds.into()))
 }
 
+/// The owner and the time of a link that was made here. Who may write to the directory can have put another file under
+/// its name since: that one is not given away.
+fn set_of_link(directory: BorrowedFd, name: &CStr, attributes: Attributes) -> nix::Result<()> {
+    if let Some((uid, gid)) = attributes.owner {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let link = openat(directory, name, flags, Mode::empty())?;
+        if fstat(&link)?.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFLNK.bits() {
+            return Err(Errno::ELOOP);
+        }
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        fchownat(&link, c"", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)?;
+    }
+    let time = TimeSpec::new(attributes.seconds, attributes.nanoseconds.into());
+    utimensat(directory, name, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::NoFollowSymlink)
+}
+
 /// A name as the kernel takes it. What is no single component is refused: it would lead elsewhere.
 fn c_string(name: &[u8]) -> nix::Result<CString> {
     if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') {
@@ -315,7 +372,7 @@ mod tests {
     }
 
     fn tree(at: &Path) -> Tree {
-        Tree::new(super::super::dir::open(at.join("tree").as_os_str(), true).unwrap())
+        Tree::new(super::super::dir::open(at.join("tree").as_os_str(), true).unwrap()).unwrap()
     }
 
     fn write(tree: &mut Tree, path: &[&[u8]]) -> nix::Result<()> {

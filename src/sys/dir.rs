@@ -85,6 +85,22 @@ impl Position {
     }
 }
 
+/// Whether an open directory holds nothing.
+///
+/// # Errors
+/// As getdents64(2).
+pub fn is_empty(directory: BorrowedFd) -> Result<bool> {
+    let mut buffer = [0; 1024];
+    let mut position = Position::default();
+    loop {
+        match position.next(directory, &mut buffer)? {
+            None => return Ok(true),
+            Some(entry) if matches!(entry.name.to_bytes(), b"." | b"..") => {}
+            Some(_) => return Ok(false),
+        }
+    }
+}
+
 /// The record at the head of `bytes`, and its length.
 pub(crate) fn record(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
     let (inode, rest) = bytes.split_first_chunk()?;

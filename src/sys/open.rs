@@ -74,14 +74,23 @@ pub fn special(stat: &FileStat) -> Option<&'static str> {
     }
 }
 
+/// Reads a file, up to `limit` bytes.
+///
+/// # Errors
+/// As read(2).
+pub fn read_limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads a small regular file whole, up to `limit` bytes.
 ///
 /// # Errors
 /// As [`regular`]; a longer file is `FileTooLarge`.
 pub fn read_bounded(path: &OsStr, limit: usize) -> Result<Vec<u8>, Refused> {
     let (file, _) = regular(path)?;
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    let bytes = read_limited(file, limit as u64 + 1).map_err(Refused::Io)?;
     if bytes.len() > limit {
         return Err(Refused::Io(io::ErrorKind::FileTooLarge.into()));
     }

@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::dir::{self, Position, Stat};
+use super::shared::Place;
 
 /// Directories in one another; each holds a descriptor and a buffer. Deeper ones are told and not entered.
 const MAX_DEPTH: usize = 2000;
@@ -55,6 +56,7 @@ pub struct Walk {
     is_directory: bool,
     skipped: bool,
     started: bool,
+    start: Option<Place>,
     follow: bool,
     one_file_system: bool,
     max_depth: usize,
@@ -76,12 +78,21 @@ impl Walk {
             is_directory: false,
             skipped: false,
             started: false,
+            start: None,
             follow: follow || start.as_bytes().ends_with(b"/"),
             one_file_system,
             max_depth: usize::MAX,
             limit: MAX_DEPTH.min(files.saturating_sub(SPARE)).max(8),
             spare: Vec::new(),
         }
+    }
+
+    /// Starts at this name in this directory, to which the path leads.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.follow = place.follow;
+        self.start = Some(place);
+        self
     }
 
     /// Enters no directory at this depth; the start's is 0.
@@ -111,8 +122,12 @@ impl Walk {
         self.kind
     }
 
-    /// The directory that it is in, and its name there: for system calls that take both. None of the start: its path.
+    /// The directory that it is in, and its name there: for system calls that take both. Of the start, unless it was
+    /// given a place, none and its path.
     pub fn place(&self) -> (Option<BorrowedFd<'_>>, CString) {
+        if let (Some(start), true) = (&self.start, self.levels.is_empty()) {
+            return (Some(start.directory.as_fd()), start.name.clone());
+        }
         // A path that a caller gave may hold no NUL, and a name of the kernel's has none.
         (self.levels.last().map(|level| level.fd.as_fd()), CString::new(self.name()).unwrap_or_default())
     }
@@ -123,7 +138,7 @@ impl Walk {
     /// As statx(2).
     pub fn stat(&self, mask: u32) -> nix::Result<Stat> {
         let (directory, name) = self.place();
-        dir::stat(directory, &name, self.follow && directory.is_none(), mask)
+        dir::stat(directory, &name, self.follows(), mask)
     }
 
     /// Whether it is a directory.
@@ -147,8 +162,7 @@ impl Walk {
     /// As openat(2); ELOOP for a link.
     pub fn open(&self, flags: OFlag) -> nix::Result<OwnedFd> {
         let (directory, name) = self.place();
-        let follow = self.follow && directory.is_none();
-        open(directory, &name, flags, follow)
+        open(directory, &name, flags, self.follows())
     }
 
     /// Does not enter the directory that was just found.

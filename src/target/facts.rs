@@ -17,6 +17,9 @@ use crate::sys::capability;
 /// Most of a target's environment that is read: the kernel's own limit is larger, a program's use is not.
 const ENVIRONMENT_LIMIT: u64 = 1 << 20;
 
+/// Most variables of it: each takes some hundred bytes here, and a target can show as many as three bytes hold.
+const VARIABLES: usize = 1 << 15;
+
 /// Most of a small file of procfs that is read.
 const FILE_LIMIT: u64 = 64 << 10;
 
@@ -64,6 +67,8 @@ pub struct Facts {
     pub label: String,
     /// Its environment at its start.
     pub environment: Vec<(OsString, OsString)>,
+    /// Whether it has more of that.
+    pub environment_is_cut: bool,
 }
 
 impl Facts {
@@ -94,7 +99,7 @@ impl Facts {
                 };
             }
             facts.label = label(proc).map_err(|errno| open_fault(pid, c"attr/current", errno))?;
-            facts.environment = environment(proc);
+            (facts.environment, facts.environment_is_cut) = environment(proc);
             if Identity::read(proc, pid)? == before {
                 return Ok(facts);
             }
@@ -194,7 +199,11 @@ pub fn open_fault(pid: i32, name: &CStr, errno: Errno) -> Fault {
     .with_status(125)
 }
 
-fn bytes(proc: impl AsFd, name: &CStr, limit: u64) -> nix::Result<Vec<u8>> {
+/// A file of a process' directory, up to `limit` bytes.
+///
+/// # Errors
+/// As openat(2) and read(2).
+pub fn bytes(proc: impl AsFd, name: &CStr, limit: u64) -> nix::Result<Vec<u8>> {
     let file = openat(proc, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     // Room for most of these files, so that one call reads them whole and as of one moment.
     let mut bytes = Vec::with_capacity(4096);
@@ -220,11 +229,19 @@ fn label(proc: &OwnedFd) -> nix::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\0']).to_owned())
 }
 
-fn environment(proc: &OwnedFd) -> Vec<(OsString, OsString)> {
-    variables(&bytes(proc, c"environ", ENVIRONMENT_LIMIT).unwrap_or_default())
+/// The environment, and whether it is cut.
+fn environment(proc: &OwnedFd) -> (Vec<(OsString, OsString)>, bool) {
+    let bytes = bytes(proc, c"environ", ENVIRONMENT_LIMIT).unwrap_or_default();
+    let is_cut = bytes.len() as u64 >= ENVIRONMENT_LIMIT;
+    // Where it was cut, a variable may have been.
+    let whole = if is_cut { bytes.iter().rposition(|byte| *byte == 0).unwrap_or(0) } else { bytes.len() };
+    let mut variables = variables(&bytes[..whole]);
+    let has_more = variables.len() > VARIABLES;
+    variables.truncate(VARIABLES);
+    (variables, is_cut || has_more)
 }
 
-/// Names and values out of /proc/PID/environ, which the process can write over.
+/// Names and values out of /proc/PID/environ, which the process can write over: at most one more than are kept.
 pub(crate) fn variables(environ: &[u8]) -> Vec<(OsString, OsString)> {
     environ
         .split(|byte| *byte == 0)
@@ -232,6 +249,7 @@ pub(crate) fn variables(environ: &[u8]) -> Vec<(OsString, OsString)> {
             let at = entry.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
             Some((OsString::from_vec(entry[..at].to_vec()), OsString::from_vec(entry[at + 1..].to_vec())))
         })
+        .take(VARIABLES + 1)
         .collect()
 }
 

@@ -15,7 +15,6 @@ pub mod state;
 pub mod tree;
 
 use std::ffi::CStr;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -93,10 +92,15 @@ impl Target {
 
     /// Its mountinfo, bounded; none where it can't be read.
     pub fn mountinfo(&self) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let file = self.open_in_proc(c"mountinfo", OFlag::O_RDONLY).ok()?;
-        std::fs::File::from(file).take(crate::sys::mounts::LIMIT).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        self.read(c"mountinfo", crate::sys::mounts::LIMIT).ok()
+    }
+
+    /// A file of its directory of the node's procfs, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As openat(2) and read(2).
+    pub fn read(&self, name: &CStr, limit: u64) -> nix::Result<Vec<u8>> {
+        facts::bytes(&self.proc, name, limit)
     }
 
     /// The file of its program, as it names it itself; none where the kernel does not tell, or the file is gone.

@@ -18,7 +18,7 @@ use crate::out::Fault;
 use crate::sys::proc::{Procfs, Reader, Stat};
 
 /// Most of a process's cgroup file that is read.
-const CGROUP_LIMIT: usize = 16 << 10;
+pub const CGROUP_LIMIT: usize = 16 << 10;
 /// Most of a command line that is read.
 pub const CMDLINE_LIMIT: usize = 128 << 10;
 

@@ -419,7 +419,7 @@ fn all_containers_are_looked_at() {
     let warned: BTreeSet<_> = rows
         .iter()
         .filter(|row| row["status"] == "warn")
-        .map(|row| (row["target"].as_str().unwrap(), row["check"].as_str().unwrap()))
+        .map(|row| (row["in_target"].as_str().unwrap(), row["check"].as_str().unwrap()))
         .collect();
     assert_eq!(warned, [("solo-2", "pid1-signals"), ("solo-2", "zombies")].into());
     let ran = root.run(&[&all[..], &["--", "doctor", "zombies"]].concat());

@@ -27,6 +27,8 @@ const RSP: usize = 19;
 /// Where the fourth to sixth argument of a system call are.
 const MORE: [usize; 3] = [7, 9, 8];
 
+const SYS_WRITE: u64 = 1;
+const SYS_MMAP: u64 = 9;
 const SYS_SPLICE: u64 = 275;
 const SYS_OPENAT: u64 = 257;
 const SYS_SENDMSG: u64 = 46;
@@ -150,7 +152,8 @@ impl Attack for Swapper {
     }
 }
 
-/// Has a command that waits for its input splice a file that never answers into its output, whose lock it then holds.
+/// Has a command that waits for its input hold the lock of its output's pipe: by a splice from a file that never answers,
+/// or a write from memory that is mapped from one.
 #[derive(Default)]
 pub struct Staller {
     taken: u32,
@@ -164,10 +167,17 @@ impl Attack for Staller {
         let opened = puppet.call(SYS_OPENAT, |registers| {
             [-100_i64 as u64, puppet.put(registers, &path), 0, 0, 0, 0]
         });
-        if let Some(file @ 0..) = opened
-            && puppet.leave_in(SYS_SPLICE, [file as u64, 0, 1, 0, 65_536, 0]).is_some()
-        {
-            told.say("stalled".into());
+        let Some(file @ 0..) = opened else { return };
+        let stuck = if self.taken % 2 == 0 {
+            puppet.leave_in(SYS_SPLICE, [file as u64, 0, 1, 0, 65_536, 0])
+        } else {
+            // PROT_READ, MAP_PRIVATE.
+            let mapped = puppet.call(SYS_MMAP, |_| [0, 65_536, 1, 2, file as u64, 0]);
+            let Some(address @ 4096..) = mapped else { return };
+            puppet.leave_in(SYS_WRITE, [1, address as u64, 65_536, 0, 0, 0])
+        };
+        if stuck.is_some() {
+            told.say(format!("stalled {}", self.taken % 2));
         }
     }
 }

@@ -74,6 +74,35 @@ fn r35_a_step_that_fails_is_named_and_ends_it() {
     }
 }
 
+// Seen to fail without `draw_keys` at the start: a panic of std, status 134 or 125, or /dev/urandom of the container opened.
+#[test]
+fn r35_without_random_numbers_nothing_is_entered() {
+    needs_root!();
+    let target = sandbox().start();
+    let pid = target.pid.to_string();
+    for (errno, cause) in
+        [("38", "function not implemented"), ("1", "operation not permitted"), ("5", "I/O error")]
+    {
+        let nsdbg = |args: &[&str]| {
+            let mut command = Command::new(helper());
+            let rule = format!("{}:{errno}", libc::SYS_getrandom);
+            run(command.args(["filter", &rule, "--"]).arg(NSDBG).args(args))
+        };
+        for args in [
+            &["--list"][..],
+            &["--who", "1"],
+            &["--pid", &pid, "--", "ls", "/"],
+            &["--pid", &pid, "--", "ps"],
+            &["--pid", &pid, "--audit", "/dev/null", "--", "true"],
+            &["--pid", &pid, "-c", "dns localhost"],
+        ] {
+            let ran = nsdbg(args);
+            assert_eq!((ran.status, ran.err), (125, format!("nsdbg: getrandom: {cause}\n")), "{args:?}");
+        }
+        assert!(nsdbg(&["--help"]).ok().contains("Usage: nsdbg"));
+    }
+}
+
 // Seen to fail with what /proc/self/fd lists closed instead: inside, that is the container's to fake.
 #[test]
 fn r02_r35_without_close_range_a_child_has_its_pipes_alone() {

@@ -68,9 +68,12 @@ fn errors(call: &Call) -> &'static [i32] {
         SYS_open | SYS_openat | SYS_socketpair | SYS_pipe2 | SYS_dup | SYS_dup2 | SYS_dup3
         | SYS_signalfd4 => &[EMFILE, EPERM, ENOMEM],
         SYS_clone | SYS_clone3 | SYS_fork | SYS_vfork => &[EAGAIN, ENOMEM],
-        // They never fail, getrandom not on a system that has started; without memory, libc and Rust abort.
-        SYS_getrandom | SYS_brk | SYS_getpid | SYS_getppid | SYS_gettid | SYS_getuid | SYS_geteuid
-        | SYS_getgid | SYS_getegid | SYS_exit_group | SYS_exit | SYS_rt_sigreturn | SYS_clock_nanosleep
+        // std's own calls and libc's have flags: they come after one of nsdbg's, and where that works, so do they.
+        SYS_getrandom if call.arguments[2] == 0 => &[ENOSYS, EPERM, EIO],
+        SYS_getrandom => &[],
+        // They never fail; without memory, libc and Rust abort.
+        SYS_brk | SYS_getpid | SYS_getppid | SYS_gettid | SYS_getuid | SYS_geteuid | SYS_getgid
+        | SYS_getegid | SYS_exit_group | SYS_exit | SYS_rt_sigreturn | SYS_clock_nanosleep
         | SYS_restart_syscall => &[],
         SYS_mmap | SYS_munmap | SYS_mremap | SYS_mprotect | SYS_madvise => &[ENOMEM],
         SYS_read | SYS_write | SYS_pread64 | SYS_pwrite64 | SYS_readv | SYS_writev | SYS_close

@@ -44,6 +44,12 @@ impl Cgroup {
         None
     }
 
+    /// One of the unified hierarchy, where there is one beside another.
+    pub fn unified() -> Option<Self> {
+        let path = PathBuf::from(format!("/sys/fs/cgroup/unified/nsdbg-test-{}", std::process::id()));
+        fs::create_dir(&path).is_ok().then_some(Self { path, is_unified: true })
+    }
+
     /// Writes one file or, where the hierarchy is the unified one, the other.
     pub fn set(&self, old: (&str, &str), unified: (&str, &str)) -> bool {
         let (file, value) = if self.is_unified { unified } else { old };
@@ -54,7 +60,7 @@ impl Cgroup {
         fs::write(self.path.join("cgroup.procs"), target.pid.to_string()).unwrap();
     }
 
-    fn freeze(&self) -> bool {
+    pub fn freeze(&self) -> bool {
         let is_frozen = || {
             let (file, word) =
                 if self.is_unified { ("cgroup.events", "frozen 1") } else { ("freezer.state", "FROZEN") };

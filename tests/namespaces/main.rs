@@ -25,6 +25,7 @@ mod inject;
 mod lifetime;
 mod limits;
 mod live;
+mod memory;
 mod node;
 mod opens;
 mod oracles;

@@ -28,6 +28,18 @@ const STEERING: [&[u8]; 7] = [
     b"\xe2\x80\xaetxt",
 ];
 
+/// The same, with what forges lines and what can't be seen.
+const HIDING: [&[u8]; 8] = [
+    b"\x1b[31mred",
+    b"\x1b[7;5mblinks",
+    b"\x1b[30;40mblack",
+    b"\nFORGED\n",
+    b"\rFORGED",
+    "\u{3164}\u{115f}\u{ffa0}\u{2800}x".as_bytes(),
+    "\u{ad}\u{34f}\u{e0101}\u{180b}x".as_bytes(),
+    b"\xc2\x9b31mwide",
+];
+
 /// All that a terminal gets in a session that looks at names, processes, answers, errors and completions. The hostile
 /// words are replaced by plain ones where `hostile` is false.
 fn session(hostile: bool) -> (Vec<u8>, usize) {
@@ -191,6 +203,137 @@ fn r24_no_byte_of_the_target_steers_the_terminal() {
     ] {
         has(completed, words);
     }
+}
+
+/// Every command that shows names of files, users, groups or processes, in all the ways that it has.
+const SHOWING: [&str; 61] = [
+    "ls -la /app/names",
+    "ls -lR /app",
+    "stat /app/names/*",
+    "stat -c '%n %N %U %G %m' /app/names/*",
+    "stat --printf '%n %N %U %G %m|' /app/names/*",
+    "stat -f -c '%n %T' /app/names/*",
+    "stat -f /app/names/*",
+    "find /app",
+    "find /app/names/* -printf '%p %f %h %P %H %l %u %g|'",
+    "find /app -printf '%40p %.9f %-30u'",
+    "find /app -ls",
+    "find /app -name x -o -fprint",
+    "du -a /app/names",
+    "file /app/names/*",
+    "readlink /app/names/l*",
+    "readlink -f /app/names/*",
+    "why /app/names/l*",
+    "why /app/names/f*",
+    "wc /app/names/*",
+    "sha256sum /app/names/f*",
+    "head -n 1 /app/names/f*",
+    "tail -n 1 /app/names/f*",
+    "grep -r . /app/names",
+    "grep -rc . /app/names",
+    "grep -rl . /app/names",
+    "grep -rn --color=always . /app/names",
+    "cat /app/names/*",
+    "sort /app/names/*",
+    "ldd /app/names/f*",
+    "certs /app/names/f*",
+    "df /app/names/*",
+    "mounts",
+    "users",
+    "users -g",
+    "users nobody",
+    "ps -eo user,group,ruser,comm,args,exe,cgroup,wchan,cmd",
+    "ps -ef",
+    "ps axjf",
+    "ps -U web",
+    "ps | where pid eq 1",
+    "ps | select command user",
+    "ps | sort-by command",
+    "ls -l /app/names | select name target",
+    "pstree -ap",
+    "pstree -u",
+    "proc 1",
+    "proc --json 1",
+    "lsof",
+    "lsof -p 1 -F",
+    "lsof /app/names/*",
+    "netstat -tlnp",
+    "kill -v -0 1",
+    "kill -0 web",
+    "env",
+    "info",
+    "cgroup",
+    "targets",
+    "doctor",
+    "doctor -v",
+    "export",
+    "cd /app/names/d*; pwd; cd /",
+];
+
+/// What a terminal gets of all these; the hostile words are replaced by plain ones where `hostile` is false.
+fn showing(hostile: bool) -> Vec<u8> {
+    let word = |at: usize| -> Vec<u8> {
+        if hostile { HIDING[at].to_vec() } else { format!("plain{at}").into_bytes() }
+    };
+    let all = (0..HIDING.len()).map(word).collect::<Vec<_>>().concat();
+    // One line in the files.
+    let line: Vec<u8> = all.iter().copied().filter(|byte| *byte != b'\n' && *byte != b':').collect();
+    let user = [b"u:x:65532:65532::", &line[..], b":", &line, b"\n"].concat();
+    let user = [&line[..], &user].concat();
+    let group = [b"g", &line[..], b":x:65532:", &line, b",x\n"].concat();
+    let program = [b"p", &line[..4.max(line.len().min(14))]].concat();
+    let program = OsStr::from_bytes(&program).to_str().map_or_else(|| "p".to_owned(), str::to_owned);
+    let argument = String::from_utf8_lossy(&all).into_owned();
+    let path = format!("/app/{program}");
+    let target = sandbox().mode(&["exec", &path, "http", "8181", &argument]).variable("EVIL", &argument);
+    let target = target.file("etc/passwd", user).file("etc/group", group).program(&path[1..]);
+    let target = target.file("app/names/x", "x\n").start();
+    let names = target.root.join("app/names");
+    for at in 0..HIDING.len() {
+        let name =
+            |kind: &str| -> PathBuf { names.join(OsStr::from_bytes(&[kind.as_bytes(), &word(at)].concat())) };
+        let content: Vec<u8> = word(at).into_iter().filter(|byte| *byte != b'\n').collect();
+        fs::write(name("f"), [b"content ", &content[..], b"\n"].concat()).unwrap();
+        fs::create_dir(name("d")).unwrap();
+        std::os::unix::fs::symlink(OsStr::from_bytes(&word(at)), name("l")).unwrap();
+        for path in [name("f"), name("d")] {
+            std::os::unix::fs::chown(path, Some(65532), Some(65532)).unwrap();
+        }
+    }
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("/$ ");
+    let mut said = prompt.said().to_vec();
+    for (number, line) in SHOWING.iter().enumerate() {
+        prompt.sees(READS);
+        prompt.type_in(format!("{line}; echo e\"\"nd{number}\r").as_bytes());
+        prompt.sees(&format!("end{number}\r\n"));
+        said.extend_from_slice(format!("\n=== {line}\n").as_bytes());
+        said.extend_from_slice(prompt.said());
+    }
+    said
+}
+
+// Seen to fail with colours of every command that prints rows (stat -c %U), with formats that print names as they are, and
+// without the characters that can't be seen in `is_unprintable`.
+#[test]
+fn r24_no_command_lets_a_name_colour_hide_or_forge_a_line() {
+    needs_root!();
+    let plain = controls(&showing(false));
+    let said = showing(true);
+    let more: Vec<String> = controls(&said).difference(&plain).cloned().collect();
+    let text = String::from_utf8(said).unwrap();
+    let mut command = "";
+    let mut wrong = Vec::new();
+    for line in text.lines() {
+        command = line.strip_prefix("=== ").unwrap_or(command);
+        let is_forged = line.trim_end_matches('\r').starts_with("FORGED");
+        let hides = |ch: char| "\u{3164}\u{115f}\u{ffa0}\u{2800}\u{ad}\u{34f}\u{e0101}\u{180b}".contains(ch);
+        if is_forged || line.contains(hides) || more.iter().any(|sequence| line.contains(sequence.as_str())) {
+            wrong.push(format!("{command}: {}", line.escape_debug()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(more.is_empty(), "{more:?}");
 }
 
 // Seen to fail without the names' escaping (is_unprintable false).

@@ -1,11 +1,17 @@
-//! One long session in a target whose processes attack all the while.
+//! Long sessions, and many short ones, in a target whose processes attack all the while.
 
 use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::live::{descendants, wait, within};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::limits::Cgroup;
+use crate::live::{descendants, run, wait, within};
 use crate::prompt::Prompt;
-use crate::support::{needs_root, sandbox};
+use crate::support::{NSDBG, needs_root, new_directory, patient, sandbox, skip};
 
 const SOON: Duration = Duration::from_secs(8);
 /// Once a line, when the prompt reads keys.
@@ -88,4 +94,117 @@ fn r23_r26_a_thousand_commands_under_siege() {
     for signal in ["signal 9", "signal 19"] {
         assert!(said.iter().any(|line| line == signal), "the siege is none: no {signal}");
     }
+}
+
+/// What each of the short ones does: one command on a file that the kernel has never seen, some that need none.
+const COMMANDS: [&str; 6] = ["cat FILE", "ls -l FILE", "ps -ef", "cat < FILE", "wc FILE", "cat /etc/group"];
+
+// Seen to hang with a file that is spliced into the supervisor's pipe, and without the process between the pipes of a
+// target with CAP_SYS_PTRACE and the supervisor. NSDBG_TEST_SIEGE says how many commands.
+#[test]
+fn r22_r23_r31_many_commands_under_siege_each_on_a_fresh_file() {
+    needs_root!();
+    if !fs::exists("/dev/fuse").unwrap() {
+        skip!("no FUSE can be mounted here");
+    }
+    let many = std::env::var("NSDBG_TEST_SIEGE").ok().and_then(|many| many.parse().ok()).unwrap_or(120);
+    let builder = sandbox().user(0, 0).caps(RUNTIMES | 1 << 19).set("fuse", "bottomless");
+    let mut target = builder.mode(&["siege"]).start();
+    assert_eq!(target.next_line(SOON).as_deref(), Some("listening"));
+    let freezers: Vec<Cgroup> = [Cgroup::new("freezer"), Cgroup::unified()].into_iter().flatten().collect();
+    assert!(freezers.iter().all(Cgroup::freeze), "the cgroups do not freeze");
+    let (next, over, pid) = (AtomicUsize::new(0), AtomicBool::new(false), target.pid.to_string());
+    let (frozen, slowest) = (AtomicUsize::new(0), Mutex::new(Duration::ZERO));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // What a container could do that may write to the node's cgroups: one command in five or so freezes.
+            while !over.load(Ordering::Relaxed) {
+                let inside = inside_of(target.pid);
+                if let (Some(pid), Some(freezer)) =
+                    (inside.first(), freezers.get(frozen.load(Ordering::Relaxed) % freezers.len().max(1)))
+                    && fs::write(freezer.path.join("cgroup.procs"), pid.to_string()).is_ok()
+                {
+                    frozen.fetch_add(1, Ordering::Relaxed);
+                }
+                std::thread::sleep(Duration::from_millis(700));
+            }
+        });
+        let runners: Vec<_> = (0..12)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= many {
+                            return;
+                        }
+                        let line =
+                            COMMANDS[number % COMMANDS.len()].replace("FILE", &format!("/mnt/file{number}"));
+                        let begun = Instant::now();
+                        let arguments = ["--pid", &pid, "--timeout", "1", "-c", &line];
+                        let ran = run(Command::new(NSDBG).args(arguments));
+                        let mut slowest = slowest.lock().unwrap();
+                        *slowest = begun.elapsed().max(*slowest);
+                        assert!(!ran.out.contains(&0x1b), "{line}: {ran:?}");
+                    }
+                })
+            })
+            .collect();
+        let done: Vec<_> = runners.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(done.iter().all(Result::is_ok));
+    });
+    let slowest = *slowest.lock().unwrap();
+    println!("{many} commands, {} frozen, the slowest took {slowest:?}", frozen.load(Ordering::Relaxed));
+    assert!(slowest < patient(SOON), "{slowest:?}");
+    drop(freezers);
+    let own: Vec<i32> = inside_of(target.pid);
+    let root = target.root.clone();
+    // The attackers are stuck there too, and hold its daemon's end open.
+    abort_fuse(target.pid);
+    target.kill();
+    // Whatever was stuck in the target's file system ends with it, and the processes outside end too.
+    let gone = || own.iter().all(|pid| !fs::exists(format!("/proc/{pid}")).unwrap());
+    assert!(within(SOON, gone), "{own:?}");
+    assert!(within(SOON, || workers().is_empty()), "{:?}", workers());
+    drop(target);
+    assert!(within(SOON, || !fs::exists(&root).unwrap()));
+}
+
+/// Ends the FUSE mounts of a target: who waits for an answer gets an error.
+fn abort_fuse(target: i32) {
+    let mounts = fs::read_to_string(format!("/proc/{target}/mountinfo")).unwrap();
+    let devices = mounts.lines().filter(|line| line.contains(" - fuse "));
+    let minors: Vec<&str> =
+        devices.filter_map(|line| Some(line.split(' ').nth(2)?.split_once(':')?.1)).collect();
+    let at = new_directory("fusectl");
+    let none: Option<&str> = None;
+    mount(none, &at, Some("fusectl"), MsFlags::empty(), none).unwrap();
+    for minor in minors {
+        fs::write(at.join(minor).join("abort"), "1").unwrap();
+    }
+    umount2(&at, MntFlags::MNT_DETACH).unwrap();
+    fs::remove_dir(&at).unwrap();
+}
+
+/// The processes of nsdbg in the target's PID namespace.
+fn inside_of(target: i32) -> Vec<i32> {
+    let space = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let own = space(target);
+    processes_named("nsdbg").into_iter().filter(|pid| own.is_some() && space(*pid) == own).collect()
+}
+
+/// Processes of nsdbg whose supervisor has gone.
+fn workers() -> Vec<i32> {
+    let is_left = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.split(' ').nth(1) == Some("1"))
+    };
+    processes_named("nsdbg").into_iter().filter(is_left).collect()
+}
+
+fn processes_named(name: &str) -> Vec<i32> {
+    let of =
+        |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name);
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of).collect()
 }

@@ -1,14 +1,15 @@
 //! Targets by name, without a runtime: sandboxes, and state files in a root directory of the test's own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::Value;
 
-use crate::live::{Ran, descendants, run, within};
+use crate::live::{Ran, descendants, end, run, within};
 use crate::prompt::Prompt;
 use crate::support::{LIMIT, NSDBG, Sandbox, needs_root, new_directory, sandbox};
 
@@ -189,12 +190,49 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
     assert_eq!(ran.err.trim_end(), "solo-2: cat: open /app/one: no such file or directory");
     let ran = root.run(&[&all[..], &["--json", "-c", "ps"]].concat());
     let mut targets: Vec<String> =
-        rows(&ran).iter().map(|row| row["target"].as_str().unwrap().to_owned()).collect();
+        rows(&ran).iter().map(|row| row["in_target"].as_str().unwrap().to_owned()).collect();
     targets.sort();
     assert_eq!(targets, ["solo-1", "solo-2"], "{ran:?}");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut nsdbg = root.nsdbg();
+    nsdbg.args(all).args(["--", "ls", "/"]).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+    end(nsdbg.spawn().unwrap()).fails(1, "write standard output: no space left on device");
     root.run(&["--all", "--runtime", "podman", "--match", "nothing", "--", "ls"])
         .fails(125, "no container is meant");
     root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
+}
+
+// Seen to fail with the container's name in a field `target`: then a link's own came after it, and was what a reader saw.
+#[test]
+fn r24_no_row_of_a_container_says_that_it_is_another_containers() {
+    needs_root!();
+    let (first, second) = (sandbox().start(), sandbox().start());
+    for target in [&first, &second] {
+        symlink("solo-2", target.root.join("app/target")).unwrap();
+    }
+    let root = Root::new();
+    root.docker(&id('a'), "solo-1", first.pid);
+    root.docker(&id('b'), "solo-2", second.pid);
+    let own = own();
+    let all = ["--all", "--runtime", "docker", "--json", &own];
+    for line in ["ls -l /app", "stat /app/target", "find /app", "mounts", "df"] {
+        let ran = root.run(&[&all[..], &["-c", line]].concat());
+        let text = ran.text();
+        assert!(ran.status == 0 && text.lines().count() >= 2, "{ran:?}");
+        let mut seen = BTreeSet::new();
+        for row in text.lines() {
+            let (head, rest) = row.split_once(',').unwrap();
+            assert!(row.contains("\"target\":") && !rest.contains("in_target"), "{line}: {row}");
+            seen.insert(head.to_owned());
+        }
+        assert_eq!(
+            seen,
+            ["solo-1", "solo-2"].map(|name| format!("{{\"in_target\":\"{name}\"")).into(),
+            "{line}"
+        );
+    }
+    let ran = root.run(&[&all[..], &["-c", "cat /nothing"]].concat());
+    assert!(ran.err.lines().all(|line| line.starts_with("{\"in_target\":\"solo-")), "{ran:?}");
 }
 
 #[test]

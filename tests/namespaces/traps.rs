@@ -1,15 +1,13 @@
 //! Files of a container that wait, act or are too large: nsdbg opens none of them unasked, and reads none whole.
 
 use std::fs::{self, File};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::live::{run, run_with_input};
+use crate::memory::bounded;
 use crate::prompt::Prompt;
-use crate::support::{LIMIT, NSDBG, Sandbox, helper, needs_root, patient, sandbox, skip};
+use crate::support::{LIMIT, Sandbox, needs_root, patient, sandbox, skip};
 
-/// What no process of nsdbg may hold at once, in KiB.
-const MEMORY: u64 = 64 << 10;
 /// Within this a mount is given up, of which a second is the limit asked for.
 const SOON: Duration = Duration::from_secs(8);
 /// CAP_MKNOD
@@ -87,18 +85,6 @@ fn r21_a_file_swapped_for_a_trap_while_it_is_opened_holds_nobody_up() {
         println!("{kind}: {read} read, {refused} refused, {swapped} of them swapped for a file");
         assert!(read >= 100 && refused >= 100, "the race is none: {kind} {read} {refused}");
     }
-}
-
-/// Runs a command to its end; its status, length of stdout, and stderr, where memory stayed bounded.
-fn bounded(target: &Sandbox, args: &[&str]) -> (i32, usize, String) {
-    let mut command = Command::new(helper());
-    command.arg("peak").arg(NSDBG).args(["--pid", &target.pid.to_string(), "--"]).args(args);
-    let ran = run(&mut command);
-    let (said, peak) = ran.err.trim_end().rsplit_once("peak ").expect("the peak");
-    let peak: u64 = peak.parse().unwrap();
-    println!("{args:?}: {peak} KiB");
-    assert!(peak > 1024 && peak < MEMORY, "{args:?} took {peak} KiB: {}, {said}", ran.status);
-    (ran.status, ran.out.len(), said.to_owned())
 }
 
 // Seen to fail without the limit of `read_bounded`.

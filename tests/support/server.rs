@@ -253,6 +253,10 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
         fs::create_dir_all(format!("{root}/mnt")).unwrap();
         daemons.push(Daemon::mount(&format!("{root}/mnt"), serving));
     }
+    if !settings.get("share").is_empty() {
+        fs::create_dir_all(format!("{root}/shared")).unwrap();
+        mounted(settings.get("share"), &format!("{root}/shared"), "none", BIND, "");
+    }
     if settings.get("readonly") == "1" {
         mounted("none", root, "none", BIND | 0x21, "");
     }

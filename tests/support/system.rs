@@ -30,6 +30,7 @@ unsafe extern "C" {
     pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     pub fn kill(pid: c_int, signal: c_int) -> c_int;
     pub fn pause() -> c_int;
+    pub fn mmap(at: *mut u8, length: usize, protection: c_int, flags: c_int, fd: c_int, from: i64) -> *mut u8;
     pub fn signal(number: c_int, handler: usize) -> usize;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     pub fn mknod(path: *const c_char, mode: u32, device: u64) -> c_int;
@@ -47,6 +48,10 @@ unsafe extern "C" {
 pub const SYS_PIVOT_ROOT: c_long = 155;
 #[cfg(target_arch = "aarch64")]
 pub const SYS_PIVOT_ROOT: c_long = 41;
+#[cfg(target_arch = "x86_64")]
+pub const SYS_BRK: c_long = 12;
+#[cfg(target_arch = "aarch64")]
+pub const SYS_BRK: c_long = 214;
 #[cfg(target_arch = "x86_64")]
 pub const SYS_RENAMEAT2: c_long = 316;
 #[cfg(target_arch = "aarch64")]

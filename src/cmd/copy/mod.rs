@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Command, Completion, Context, Example, Fault, Needs, NodeFiles, Place, Result, Status, Target};
 use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::sys::shared::Shared;
 
 pub use destination::Destination;
 
@@ -161,7 +162,7 @@ impl Command for Get {
                 );
             }
         }
-        send::send(cx, &self.options, &self.paths)
+        send::send(cx, &self.options, &self.paths, None)
     }
 }
 
@@ -188,7 +189,7 @@ impl Command for Put {
             return Err(Fault::usage("from where, and to where? PATH... DEST, or - DEST"));
         }
         cx.writes("open", &destination)?;
-        let destination = Destination::open(&destination)?;
+        let destination = Destination::open(&destination, None)?;
         receive::receive(cx, out, &self.options, destination, is_tar)
     }
 
@@ -201,7 +202,7 @@ impl Command for Put {
 impl Command for Receive {
     type Row = Copied;
     const PLACE: Place = Place::Node;
-    const NEEDS: Needs = Needs { files: NodeFiles::Write, ..Needs::NONE };
+    const NEEDS: Needs = Needs { files: NodeFiles::Write, mounts: true, ..Needs::NONE };
     const FIELDS: &'static [Field] = FIELDS;
     const EXAMPLES: &'static [Example] = &[];
 
@@ -220,12 +221,13 @@ impl Command for Receive {
 impl Command for Send {
     type Row = Copied;
     const PLACE: Place = Place::Node;
-    const NEEDS: Needs = Needs { files: NodeFiles::Read, ..Needs::NONE };
+    const NEEDS: Needs = Needs { files: NodeFiles::Read, mounts: true, ..Needs::NONE };
     const EXAMPLES: &'static [Example] = &[];
 
     fn run(self, cx: &mut Context, _: &mut Output<Copied>) -> Result<Status> {
         let paths: Vec<OsString> = self.paths.into_iter().map(of_node).collect();
-        send::send(cx, &self.options, &paths)
+        let shared = Shared::of(cx.mounts.as_deref());
+        send::send(cx, &self.options, &paths, Some(shared))
     }
 }
 

@@ -48,7 +48,7 @@ pub fn receive(
         out,
         options,
         is_tar,
-        tree: Tree::new(destination.directory),
+        tree: Tree::new(destination.directory).map_err(|errno| Fault::of("getrandom", errno))?,
         name: destination.name,
         shown: destination.shown,
         top: None,

@@ -15,8 +15,9 @@ use nix::unistd::{Whence, lseek64};
 
 use super::meter::Meter;
 use super::{Options, copied_name};
-use crate::cmd::{Context, Fault, Result, Status};
-use crate::sys::open::special;
+use crate::cmd::{Context, Fault, Result, Status, refusal};
+use crate::sys::open::{Refused, special};
+use crate::sys::shared::{self, Shared};
 use crate::sys::splice::Private;
 use crate::sys::tar::{self, Kind, Member};
 use crate::sys::walk::{Step, Walk};
@@ -37,8 +38,13 @@ const STRETCH: u64 = 64 << 20;
 /// How long the sizes of what will be copied are looked for.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// Writes these paths and what is below them.
-pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<Status> {
+/// Writes these paths and what is below them. `of_node`: they are the node's, which the container shares this of.
+pub fn send(
+    cx: &mut Context,
+    options: &Options,
+    paths: &[OsString],
+    of_node: Option<Shared>,
+) -> Result<Status> {
     let stdout = std::io::stdout();
     let is_pipe = fstat(stdout.as_fd())
         .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFIFO);
@@ -46,6 +52,7 @@ pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<S
         meter: Meter::new(cx.progress.take()),
         cx,
         options,
+        of_node,
         to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?,
         private: if is_pipe { Private::new(PIECE).ok().map(Rc::new) } else { None },
         pending: Vec::with_capacity(2 * BUFFER),
@@ -67,6 +74,7 @@ pub fn send(cx: &mut Context, options: &Options, paths: &[OsString]) -> Result<S
 struct Sender<'a> {
     cx: &'a mut Context,
     options: &'a Options,
+    of_node: Option<Shared>,
     to: OwnedFd,
     /// Where its output is a pipe: the way of files into it.
     private: Option<Rc<Private>>,
@@ -85,8 +93,13 @@ enum Opened {
 }
 
 impl Sender<'_> {
-    fn walk(&self, path: &OsString) -> Walk {
-        Walk::new(path, !self.options.no_dereference, self.options.one_file_system)
+    fn walk(&self, path: &OsString) -> std::result::Result<Walk, Refused> {
+        let follow = !self.options.no_dereference;
+        let walk = Walk::new(path, follow, self.options.one_file_system);
+        match &self.of_node {
+            None => Ok(walk),
+            Some(shared) => Ok(walk.at(shared::resolve(path, follow, shared)?)),
+        }
     }
 
     /// The bytes of all files, where they are told in time; else 0.
@@ -94,7 +107,7 @@ impl Sender<'_> {
         let begun = Instant::now();
         let mut total: u64 = 0;
         for path in paths {
-            let mut walk = self.walk(path);
+            let Ok(mut walk) = self.walk(path) else { continue };
             while let Some(step) = walk.step() {
                 if matches!(step, Step::Found)
                     && walk.kind() == libc::DT_REG
@@ -112,7 +125,13 @@ impl Sender<'_> {
 
     fn tree(&mut self, path: &OsString) -> Result<()> {
         let top = copied_name(path.as_bytes()).to_vec();
-        let mut walk = self.walk(path);
+        let mut walk = match self.walk(path) {
+            Ok(walk) => walk,
+            Err(refused) => {
+                self.cx.report(&refusal(path, refused));
+                return Ok(());
+            }
+        };
         while let Some(step) = walk.step() {
             match step {
                 Step::Failed(errno) => self.told("open", walk.path(), errno),

@@ -100,6 +100,7 @@ impl Command for Doctor {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
     const NEEDS: Needs = Needs { program: true, mounts: true, ..Needs::NONE };
+    const COLORS: bool = true;
     const REPLACES: &'static str = "kubectl describe, docker inspect, dive, and guessing";
     const TAKES: &'static str = "of nsdbg CAP_SYS_PTRACE; the node's cgroup file systems";
     const FIELDS: &'static [Field] = &[

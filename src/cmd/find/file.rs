@@ -135,15 +135,7 @@ impl<'a> File<'a> {
                 use nix::fcntl::OFlag;
                 use std::os::fd::AsFd;
                 let fd = self.walk.open(OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-                let mut buffer = [0; 1024];
-                let mut position = dir::Position::default();
-                loop {
-                    match position.next(fd.as_fd(), &mut buffer)? {
-                        None => return Ok(true),
-                        Some(entry) if matches!(entry.name.to_bytes(), b"." | b"..") => {}
-                        Some(_) => return Ok(false),
-                    }
-                }
+                dir::is_empty(fd.as_fd())
             }
             _ => Ok(false),
         }

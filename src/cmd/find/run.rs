@@ -15,6 +15,7 @@ use super::show;
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::Output;
 use crate::out::fault::errno_text;
+use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
 use crate::sys::walk::{Step, Walk};
 
@@ -274,12 +275,15 @@ impl Run<'_> {
                 true
             }
             Test::Print(end) => {
-                self.buffer.extend_from_slice(file.path());
+                match *end {
+                    b'\n' if cx.tty => self.buffer.extend_from_slice(shell_quoted(file.path()).as_bytes()),
+                    _ => self.buffer.extend_from_slice(file.path()),
+                }
                 self.buffer.push(*end);
                 true
             }
             Test::Printf(format) => {
-                show::printf(&mut self.buffer, format, file, &self.start, cx.users())
+                show::printf(&mut self.buffer, format, file, &self.start, cx.users(), cx.tty)
                     .map_err(|errno| Failed::Errno("stat", errno))?;
                 true
             }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::expression::Clock;
 use super::file::{File, time};
 use super::format::{Field, Format, Layout, Part};
+use crate::out::name::escape;
 use crate::out::{Name, units};
 use crate::sys::passwd::Users;
 use crate::sys::statx::mode_text;
@@ -54,8 +55,8 @@ impl<'a> Row<'a> {
             },
             size: stat.map(|stat| stat.stx_size),
             mode: stat.map(|stat| format!("{:04o}", stat.stx_mode & 0o7777)),
-            user: stat.and_then(|stat| users.user(stat.stx_uid)).map(|user| user.name.as_str()),
-            group: stat.and_then(|stat| users.group(stat.stx_gid)).map(|group| group.name.as_str()),
+            user: stat.and_then(|stat| users.user(stat.stx_uid)).map(|user| user.name),
+            group: stat.and_then(|stat| users.group(stat.stx_gid)).map(|group| group.name),
             uid: stat.map(|stat| stat.stx_uid),
             gid: stat.map(|stat| stat.stx_gid),
             nlink: stat.map(|stat| stat.stx_nlink),
@@ -88,8 +89,8 @@ pub fn ls(to: &mut Vec<u8>, file: &File, users: &Users, now: (i64, u32)) -> nix:
         stat.stx_blocks.div_ceil(2),
         text(&mode_text(u32::from(stat.stx_mode))),
         stat.stx_nlink,
-        crate::out::name::escape(users.user_name(stat.stx_uid).as_bytes()),
-        crate::out::name::escape(users.group_name(stat.stx_gid).as_bytes()),
+        escape(users.user_name(stat.stx_uid).as_bytes()),
+        escape(users.group_name(stat.stx_gid).as_bytes()),
         date((stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec), now),
     );
     to.extend_from_slice(line.as_bytes());
@@ -127,7 +128,7 @@ fn quoted(to: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
-/// Adds what a format says of a file. `start` is the path at which the walk began.
+/// Adds what a format says of a file. `start` is the path at which the walk began. On a terminal names are escaped.
 ///
 /// # Errors
 /// Where facts that it needs can't be had.
@@ -137,12 +138,16 @@ pub fn printf(
     file: &File,
     start: &[u8],
     users: &Users,
+    tty: bool,
 ) -> nix::Result<()> {
     for part in &format.0 {
         match part {
             Part::Text(text) => to.extend_from_slice(text),
             Part::Field(field, layout) => {
-                let value = value(*field, *layout, file, start, users)?;
+                let mut value = value(*field, *layout, file, start, users)?;
+                if tty {
+                    value = escape(&value).into_bytes();
+                }
                 lay_out(to, &value, *layout, is_number(*field));
             }
             Part::Stop => break,

@@ -152,6 +152,7 @@ impl Command for Grep {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
     const NEEDS: Needs = Needs::STDIN;
+    const COLORS: bool = true;
     const REPLACES: &'static str = "GNU grep";
     const FIELDS: &'static [Field] = &[
         field("path", Kind::Text, "the file"),

@@ -32,8 +32,8 @@ impl<'a> File<'a> {
     pub fn new(listing: &Listing, item: &Item, directory: &[u8], users: &'a Users) -> Self {
         let stat = listing.facts(item).map(|facts| &facts.stat);
         let kind = listing.kind(item);
-        let user = |uid| users.user(uid).map(|user| user.name.as_str());
-        let group = |gid| users.group(gid).map(|group| group.name.as_str());
+        let user = |uid| users.user(uid).map(|user| user.name);
+        let group = |gid| users.group(gid).map(|group| group.name);
         let is_device = matches!(kind, libc::S_IFCHR | libc::S_IFBLK);
         Self {
             name: listing.name(item).into(),

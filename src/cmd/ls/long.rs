@@ -186,11 +186,11 @@ impl Long<'_> {
     }
 
     fn user(&self, id: u32) -> Option<&str> {
-        self.users?.user(id).map(|user| user.name.as_str())
+        self.users?.user(id).map(|user| user.name)
     }
 
     fn group(&self, id: u32) -> Option<&str> {
-        self.users?.group(id).map(|group| group.name.as_str())
+        self.users?.group(id).map(|group| group.name)
     }
 }
 

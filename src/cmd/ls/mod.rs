@@ -73,6 +73,7 @@ pub struct Ls {
 impl Command for Ls {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
+    const COLORS: bool = true;
     const REPLACES: &'static str = "coreutils ls";
     const FIELDS: &'static [Field] = &[
         field("type", Kind::Text, "file, directory, link, fifo, socket, character device, block device"),

@@ -11,11 +11,11 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recvmsg,
     sendto, setsockopt, socket,
 };
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::cmd::{Fault, Result};
 use crate::sys::icmp::{self, Notice};
 use crate::sys::open::read_bounded;
+use crate::sys::random;
 
 /// Type, code, checksum, identifier, sequence number.
 pub const HEADER: usize = 8;
@@ -72,9 +72,9 @@ impl Echo {
         }
         // Room for bursts; where it is refused the usual room must do.
         let _ = setsockopt(&socket, RcvBuf, &(1 << 20));
-        let mut random = [0; COOKIE + 2];
-        SystemRandom::new().fill(&mut random).map_err(|_| Fault::say("no random numbers").with_status(2))?;
-        let [first, second, cookie @ ..] = random;
+        let mut bytes = [0; COOKIE + 2];
+        random::fill(&mut bytes).map_err(failed("getrandom"))?;
+        let [first, second, cookie @ ..] = bytes;
         let id = u16::from_be_bytes([first, second]);
         Ok(Self { socket, to, is_raw, id, cookie, buffer: vec![0; LARGEST] })
     }

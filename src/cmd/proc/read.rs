@@ -18,6 +18,8 @@ use crate::target::namespace::KINDS;
 pub const THREADS: usize = 10_000;
 /// Most of the arguments, and of the environment.
 const TEXT_LIMIT: usize = 1 << 20;
+/// Most of their strings.
+const STRINGS: usize = 1 << 15;
 /// Most of a status file: a process may have 65,536 groups.
 const STATUS_LIMIT: usize = 1 << 20;
 /// Processes that are looked at to count those of a user.
@@ -169,6 +171,14 @@ impl Look<'_> {
         Some(text)
     }
 
+    /// The strings of a file, each ended by NUL: each takes some hundred bytes here, and hardly any there.
+    fn strings<T>(&mut self, text: &[u8], of: impl Fn(&[u8]) -> T) -> Vec<T> {
+        let mut strings = strings(text);
+        let all = strings.by_ref().take(STRINGS).map(of).collect();
+        self.lost.cut |= strings.next().is_some();
+        all
+    }
+
     fn number(&mut self, name: &str) -> Option<i64> {
         std::str::from_utf8(&self.text(name, 64)?).ok()?.trim().parse().ok()
     }
@@ -226,8 +236,8 @@ pub fn read(pid: i32, max_threads: usize, watch: &Watch, users: &Users) -> Resul
         exe: look.link("exe"),
         cwd: look.link("cwd"),
         root: look.link("root"),
-        args: strings(&args).map(Name::from).collect(),
-        environment: look.text("environ", TEXT_LIMIT).map(|text| strings(&text).map(variable).collect()),
+        args: look.strings(&args, |arg| Name::from(arg)),
+        environment: look.text("environ", TEXT_LIMIT).map(|text| look.strings(&text, variable)),
         uids: names.ids(&status.numbers("Uid"), Names::user),
         gids: names.ids(&status.numbers("Gid"), Names::group),
         groups: status.numbers("Groups").into_iter().map(|gid| names.group(gid)).collect(),
@@ -306,12 +316,12 @@ impl<'a> Names<'a> {
 
     fn user(&self, outside: u32) -> Id {
         let id = self.uids.inside(outside);
-        Id { id, name: self.users.user(id).map(|user| user.name.clone()) }
+        Id { id, name: self.users.user(id).map(|user| user.name.to_owned()) }
     }
 
     fn group(&self, outside: u32) -> Id {
         let id = self.gids.inside(outside);
-        Id { id, name: self.users.group(id).map(|group| group.name.clone()) }
+        Id { id, name: self.users.group(id).map(|group| group.name.to_owned()) }
     }
 
     fn ids(&self, four: &[u32], name: fn(&Self, u32) -> Id) -> Option<Ids> {

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cmd::{Fault, Result};
-use crate::out::name::shell_quoted;
+use crate::out::name::{escape, shell_quoted};
 use crate::out::units::{self, Utc};
 use crate::sys::mounts::Mount;
 use crate::sys::passwd::Users;
@@ -117,21 +117,28 @@ impl Format {
     }
 
     /// Renders a file.
-    pub fn of_file(&self, file: &File) -> Vec<u8> {
-        self.render(|directive| of_file(file, directive))
+    pub fn of_file(&self, file: &File, tty: bool) -> Vec<u8> {
+        self.render(|directive| of_file(file, directive), tty)
     }
 
     /// Renders a file system.
-    pub fn of_file_system(&self, file_system: &FileSystem) -> Vec<u8> {
-        self.render(|directive| of_file_system(file_system, directive))
+    pub fn of_file_system(&self, file_system: &FileSystem, tty: bool) -> Vec<u8> {
+        self.render(|directive| of_file_system(file_system, directive), tty)
     }
 
-    fn render(&self, value: impl Fn(&Directive) -> Value) -> Vec<u8> {
+    /// On a terminal names are escaped, else they are as they are.
+    fn render(&self, value: impl Fn(&Directive) -> Value, tty: bool) -> Vec<u8> {
         let mut out = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text),
-                Part::Directive(directive) => pad(directive, value(directive), &mut out),
+                Part::Directive(directive) => {
+                    let value = match value(directive) {
+                        Value::Text(text) if tty => Value::Text(escape(&text).into_bytes()),
+                        value => value,
+                    };
+                    pad(directive, value, &mut out);
+                }
             }
         }
         out
@@ -299,7 +306,7 @@ fn of_file(file: &File, directive: &Directive) -> Value {
         b'f' => Value::Hex(facts.mode.into()),
         b'F' => text(kind_name(facts.mode, facts.size)),
         b'g' => Value::Decimal(facts.gid.into()),
-        b'G' => text(file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name.as_str())),
+        b'G' => text(file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name)),
         b'h' => Value::Decimal(facts.nlink.into()),
         b'i' => Value::Decimal(facts.inode),
         b'm' => Value::Text(mount_point(file)),
@@ -326,7 +333,7 @@ fn of_file(file: &File, directive: &Directive) -> Value {
         b't' => Value::Hex(facts.special.0.into()),
         b'T' => Value::Hex(facts.special.1.into()),
         b'u' => Value::Decimal(facts.uid.into()),
-        b'U' => text(file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name.as_str())),
+        b'U' => text(file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name)),
         b'w' => text(&facts.born.map_or_else(|| "-".to_owned(), time)),
         b'W' => Value::Seconds(facts.born),
         b'x' => text(&time(facts.accessed)),
@@ -397,7 +404,8 @@ mod tests {
         };
         let users = Users::parse(b"web:x:7:8::/:/x\n", b"");
         let file = File { path: b"a b", facts: &facts, target: None, users: &users, mounts: &[] };
-        String::from_utf8(Format::parse(format.as_bytes(), escapes, false).unwrap().of_file(&file)).unwrap()
+        String::from_utf8(Format::parse(format.as_bytes(), escapes, false).unwrap().of_file(&file, false))
+            .unwrap()
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl Stat {
             mounts,
         };
         let bytes = match format {
-            Some(format) => format.of_file(&file),
+            Some(format) => format.of_file(&file, cx.tty),
             None => page(&file, cx.tty).into_bytes(),
         };
         out.bytes().write_all(&bytes).map_err(Fault::output)
@@ -223,7 +223,7 @@ impl Stat {
         }
         let file_system = FileSystem { path: path.as_bytes(), space: &space, kind: &kind };
         let bytes = match format {
-            Some(format) => format.of_file_system(&file_system),
+            Some(format) => format.of_file_system(&file_system, cx.tty),
             None => file_system_page(&file_system, cx.tty).into_bytes(),
         };
         out.bytes().write_all(&bytes).map_err(Fault::output)
@@ -242,8 +242,8 @@ fn row(path: &OsString, facts: &Facts, target: Option<OsString>, users: &Users) 
         block_size: facts.block_size,
         uid: facts.uid,
         gid: facts.gid,
-        user: users.user(facts.uid).map(|user| user.name.clone()),
-        group: users.group(facts.gid).map(|group| group.name.clone()),
+        user: users.user(facts.uid).map(|user| user.name.to_owned()),
+        group: users.group(facts.gid).map(|group| group.name.to_owned()),
         nlink: facts.nlink,
         inode: facts.inode,
         device: format!("{}:{}", facts.device.0, facts.device.1),
@@ -271,8 +271,8 @@ fn page(file: &File, tty: bool) -> String {
     } else {
         String::new()
     };
-    let user = file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name.as_str());
-    let group = file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name.as_str());
+    let user = file.users.user(facts.uid).map_or("UNKNOWN", |user| user.name);
+    let group = file.users.group(facts.gid).map_or("UNKNOWN", |group| group.name);
     let (user, group) = (escape(user.as_bytes()), escape(group.as_bytes()));
     format!(
         "  File: {name}\n  Size: {:<10}\tBlocks: {:<10} IO Block: {:<6} {}\nDevice: {},{}\tInode: {:<11} Links: {}{numbers}\n\

@@ -126,7 +126,7 @@ impl Command for Tail {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let files = operands(self.files.clone());
-        let mut headers = Headers::new(self.verbose, self.quiet, files.len());
+        let mut headers = Headers::new(self.verbose, self.quiet, files.len(), cx.tty);
         let follow = self.follows();
         let retry = self.retry || self.follow_name;
         let count = self.bytes.or(self.lines);

@@ -14,6 +14,7 @@ use nix::sys::stat::{SFlag, fstat};
 
 use super::input::Input;
 use super::{Fault, Result};
+use crate::out::name::escape;
 
 pub use lines::Lines;
 
@@ -110,12 +111,13 @@ pub fn operand(cx: &mut super::Context, result: Result<()>) -> Result<()> {
 pub struct Headers {
     wanted: bool,
     printed: bool,
+    tty: bool,
 }
 
 impl Headers {
-    /// `-v` always, `-q` never, else where there are several files.
-    pub fn new(verbose: bool, quiet: bool, files: usize) -> Self {
-        Self { wanted: verbose || (!quiet && files > 1), printed: false }
+    /// `-v` always, `-q` never, else where there are several files. On a terminal names are escaped.
+    pub fn new(verbose: bool, quiet: bool, files: usize, tty: bool) -> Self {
+        Self { wanted: verbose || (!quiet && files > 1), printed: false, tty }
     }
 
     /// Prints one, where they are wanted.
@@ -129,6 +131,8 @@ impl Headers {
         }
         let before: &[u8] = if self.printed { b"\n==> " } else { b"==> " };
         self.printed = true;
-        write(to, &[before, name.as_bytes(), b" <==\n"].concat())
+        let escaped = self.tty.then(|| escape(name.as_bytes()));
+        let name = escaped.as_ref().map_or(name.as_bytes(), String::as_bytes);
+        write(to, &[before, name, b" <==\n"].concat())
     }
 }

@@ -93,6 +93,7 @@ struct Found {
 impl Command for Tls {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
+    const COLORS: bool = true;
     const REPLACES: &'static str = "openssl s_client";
     const FIELDS: &'static [Field] = &[
         field("position", Kind::Number, "0 is the server's own certificate; a row each"),

@@ -1,9 +1,9 @@
 //! One question, and which packets are replies to it.
 
-use nix::errno::Errno;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, Question};
 
 use super::record::{Kind, Message, labels, name_text};
+use crate::sys::random;
 
 /// A question.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Query {
     /// A sentence that says why DNS can't carry the name.
     pub fn new(name: &str, kind: Kind, recursive: bool) -> Result<Self, &'static str> {
         let mut id = [0; 2];
-        random(&mut id).map_err(|_| "getrandom failed")?;
+        random::fill(&mut id).map_err(|_| "getrandom failed")?;
         let id = u16::from_be_bytes(id);
         let name = Name::new_with_labels(&labels(name)?);
         let text = name_text(&name);
@@ -73,19 +73,5 @@ impl Query {
             None => records == 0 && header[3] & 0x0f != 0,
         };
         mine.then(|| Reply::Message(Message::of(&packet, bytes)))
-    }
-}
-
-/// Fills a small buffer from getrandom(2).
-fn random(buffer: &mut [u8]) -> std::io::Result<()> {
-    loop {
-        // SAFETY: the pointer and length are those of one live, writable slice.
-        let got = unsafe { libc::getrandom(buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-        // Up to 256 bytes come whole or not at all, getrandom(2).
-        match got {
-            0.. => return Ok(()),
-            _ if Errno::last() == Errno::EINTR => {}
-            _ => return Err(std::io::Error::last_os_error()),
-        }
     }
 }

@@ -18,8 +18,7 @@ pub const CHECK: Check = Check {
 };
 
 fn run(container: &Container) -> Vec<Found> {
-    let of_passwd =
-        container.users.user(container.uid).map(|user| user.home.as_str()).filter(|home| !home.is_empty());
+    let of_passwd = container.users.user(container.uid).map(|user| user.home).filter(|home| !home.is_empty());
     let (home, by) = match (container.var("HOME"), of_passwd) {
         (Some(home), _) => (Path::new(home), "HOME"),
         (None, Some(home)) => (Path::new(home), "/etc/passwd"),

@@ -20,7 +20,7 @@ pub const CHECK: Check = Check {
 
 fn run(container: &Container) -> Vec<Found> {
     let home = container.var("HOME").map(OsString::from);
-    let home = home.or_else(|| container.users.user(container.uid).map(|user| OsString::from(&user.home)));
+    let home = home.or_else(|| container.users.user(container.uid).map(|user| OsString::from(user.home)));
     let tmp = container.var("TMPDIR").map_or_else(|| OsString::from("/tmp"), OsString::from);
     let cwd = std::env::current_dir().ok().map(OsString::from);
     let places = [("TMPDIR", Some(tmp)), ("HOME", home), ("its working directory", cwd)];

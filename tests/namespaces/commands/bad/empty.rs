@@ -1,9 +1,10 @@
 //! Nothing where something is wanted: an empty word, no operand and no input, and nobody who reads what is printed.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::*;
 use crate::live::{end, run_with_input};
+use crate::support::NSDBG;
 
 /// Lines whose last word is empty: status, and what is said.
 const WORDS: &[(&str, i32, &str)] = &[
@@ -260,5 +261,66 @@ fn a_closed_pipe_is_quiet_for_every_command() {
     for line in ["first 3", "last 3", "select a", "sort-by a", "where a", "count a"] {
         let ran = run_with_input(target.nsdbg().args(["-c", &format!("{line} | head -n 1")]), &rows);
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{line}: {ran:?}");
+    }
+}
+
+/// What nsdbg prints itself.
+fn own_pages(target: &Sandbox) -> Vec<Vec<String>> {
+    let pid = target.pid.to_string();
+    let mut pages: Vec<Vec<String>> = [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["--list"],
+        &["--list", "--json"],
+        &["--who", &pid],
+        &["--pid", &pid, "-c", "export A=b; export"],
+        &["--pid", &pid, "--", "ls", "--help"],
+    ]
+    .into_iter()
+    .map(|words| words.iter().map(|word| (*word).to_owned()).collect())
+    .collect();
+    for builtin in ["cd", "exit", "export", "quit", "switch", "unset"] {
+        pages.push(["--pid", &pid, "--", builtin, "--help"].map(str::to_owned).into());
+    }
+    pages
+}
+
+// Seen to fail without the look at what writing came to in `run`, `Session::print` and `end`: status 0.
+#[test]
+fn output_that_can_not_be_written_fails() {
+    needs_root!();
+    let from = sandbox()
+        .mode(&["serve", "8080"])
+        .file("data/huge", [b"z".repeat(99), vec![b'\n']].concat().repeat(1 << 15));
+    let target = spoiled(from);
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let fails = |nsdbg: &mut Command, what: &str| {
+        let child = nsdbg.stdin(Stdio::null()).stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
+        let ran = end(child);
+        assert!(ran.status != 0 && ran.err.contains("no space left on device"), "{what}: {ran:?}");
+    };
+    for (line, _) in PRINTING {
+        let nsdbg = || {
+            let mut nsdbg = target.nsdbg();
+            nsdbg.arg("--").args(words(line));
+            nsdbg
+        };
+        if !run(&mut nsdbg()).out.is_empty() {
+            fails(&mut nsdbg(), line);
+        }
+    }
+    for page in own_pages(&target) {
+        let nsdbg = || {
+            let mut nsdbg = Command::new(NSDBG);
+            nsdbg.args(&page);
+            nsdbg
+        };
+        fails(&mut nsdbg(), &page.join(" "));
+        let mut child =
+            nsdbg().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = end(child);
+        assert!(matches!(ran.status, 0 | 141) && ran.err.is_empty(), "{page:?}: {ran:?}");
     }
 }

@@ -146,12 +146,14 @@ fn bad_files_of_the_node_are_named_too() {
     let data = target.root.join("data");
     let data = data.to_str().unwrap();
     let absent = Some(ABSENT);
+    // They could lead to what is not the container's.
+    let link = Some("a link in a directory that the container shares is not followed");
     for (bad, read, copied) in [
         ("none", absent, absent),
         ("few/x", Some("not a directory"), Some("not a directory")),
         ("dir", Some("is a directory"), None),
-        ("broken", absent, absent),
-        ("loop", Some(LOOP), Some(LOOP)),
+        ("broken", link, link),
+        ("loop", link, link),
         ("fifo", Some("a FIFO"), Some("left out: it is a FIFO")),
         ("zero", Some("a character device"), Some("left out: it is a character device")),
     ] {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::tree::listing;
-use super::{Node, copying, name, on_the_node, sparse, write_all};
+use super::{Node, copying, is_writing, name, on_the_node, sparse, write_all};
 use crate::live::{Ran, descendants, end, run_with_input, within};
 use crate::support::{LIMIT, Sandbox, needs_root, sandbox, signal};
 
@@ -336,7 +336,7 @@ fn r34_a_process_that_is_killed_or_stopped_midway_leaves_nothing_and_holds_nobod
         let mut nsdbg = target.nsdbg();
         nsdbg.args(["--timeout", "3", "--", "get", "/app/huge", node.text()]);
         let nsdbg = nsdbg.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        assert!(within(LIMIT, || node.names().len() == 1));
+        assert!(within(LIMIT, || is_writing(nsdbg.id() as i32)));
         let inside = descendants(nsdbg.id() as i32).into_iter().find(|pid| {
             fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| {
                 let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
@@ -357,13 +357,13 @@ fn a_file_that_changes_while_it_is_copied_is_told() {
     sparse(&path, 8 << 30);
     let node = Node::new("node");
     let nsdbg = copying(&target, &["get", "/app/file", node.text()]);
-    assert!(within(LIMIT, || node.names().len() == 1));
+    assert!(within(LIMIT, || is_writing(nsdbg.id() as i32)));
     sparse(&path, 1000);
     end(nsdbg).fails(1, "get: read /app/file: it shrank while it was copied: its last ");
     assert_eq!(fs::metadata(node.0.join("file")).unwrap().len(), 8 << 30);
     sparse(&path, 4 << 30);
     let nsdbg = copying(&target, &["get", "/app/file", node.text()]);
-    assert!(within(LIMIT, || node.names().len() == 2));
+    assert!(within(LIMIT, || is_writing(nsdbg.id() as i32)));
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(5 << 30).unwrap();
     end(nsdbg).fails(1, "it grew while it was copied: 4294967296 bytes were");
     // A name that is not asked for by its bytes.

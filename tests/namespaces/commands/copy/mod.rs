@@ -1,6 +1,7 @@
 //! `get` and `put`, with GNU tar as the oracle. What hostile containers do about copies is in `hostile`.
 
 mod hostile;
+mod shared;
 mod tree;
 
 use std::ffi::OsStr;
@@ -293,7 +294,7 @@ fn progress_is_drawn_on_a_terminal_and_ctrl_c_leaves_nothing() {
     prompt.type_in(format!("get /app/huge {}\r", node.text()).as_bytes());
     prompt.sees("%  [");
     prompt.sees(" of 1.0T  ");
-    assert_eq!(node.names().len(), 1, "a file under a name of its own");
+    assert!(is_writing(prompt.nsdbg.id() as i32));
     prompt.type_in(b"\x03");
     prompt.sees("web:/$ ");
     assert!(within(LIMIT, || node.names().is_empty()), "{:?}", node.names());
@@ -320,11 +321,87 @@ fn a_copy_that_is_interrupted_leaves_nothing() {
         let mut nsdbg = target.nsdbg();
         nsdbg.arg("--").args(arguments).stderr(Stdio::piped()).stdout(Stdio::piped());
         let nsdbg = nsdbg.spawn().unwrap();
-        assert!(within(LIMIT, || count() == 1), "{arguments:?} begins");
+        assert!(within(LIMIT, || is_writing(nsdbg.id() as i32)), "{arguments:?} begins");
         crate::support::signal(nsdbg.id() as i32, libc::SIGINT);
         assert_eq!(end(nsdbg).status, 130, "{arguments:?}");
         assert_eq!(count(), 0, "{arguments:?}");
     }
+}
+
+// Seen to fail with files that have a name before they are complete.
+#[test]
+fn r34_a_copy_that_is_killed_leaves_nothing() {
+    needs_root!();
+    let target = sandbox().start();
+    let node = Node::new("node");
+    sparse(&target.root.join("app/huge"), 1 << 40);
+    sparse(&node.0.join("huge"), 1 << 40);
+    let to = Node::new("to");
+    for path in [&to.0, &target.root.join("tmp")] {
+        // One is replaced, one is new.
+        fs::write(path.join("old"), "old").unwrap();
+    }
+    let huge = node.0.join("huge");
+    let (new, old) = (to.0.join("new"), to.0.join("old"));
+    for arguments in [
+        ["get", "/app/huge", new.to_str().unwrap()],
+        ["get", "/app/huge", old.to_str().unwrap()],
+        ["put", huge.to_str().unwrap(), "/tmp/new"],
+        ["put", huge.to_str().unwrap(), "/tmp/old"],
+    ] {
+        let is_get = arguments[0] == "get";
+        if !is_get && !names_files_by_descriptor() {
+            crate::support::count_skip("this kernel lets nobody inside name a file by its descriptor");
+            continue;
+        }
+        let place = if is_get { to.0.clone() } else { target.root.join("tmp") };
+        for who in ["all of it", "the process that writes"] {
+            let nsdbg = copying(&target, &arguments);
+            let mut writer = None;
+            assert!(within(LIMIT, || {
+                writer = writers(nsdbg.id() as i32).pop();
+                writer.is_some()
+            }));
+            match who {
+                "all of it" => kill(nsdbg),
+                _ => {
+                    crate::support::signal(writer.unwrap(), libc::SIGKILL);
+                    assert_ne!(end(nsdbg).status, 0);
+                }
+            }
+            assert!(within(LIMIT, || !crate::live::is_alive(writer.unwrap())));
+            let names = listing(&place);
+            assert_eq!(names.len(), 2, "{arguments:?}: {who}: {:?}", names.keys());
+            assert_eq!(fs::read(place.join("old")).unwrap(), b"old");
+        }
+    }
+}
+
+/// Whether the kernel names a file by its descriptor for who has no capability: since 6.10.
+fn names_files_by_descriptor() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let numbers: Vec<u32> = release.split(['.', '-']).map_while(|number| number.parse().ok()).collect();
+    numbers.as_slice() >= &[6, 10][..]
+}
+
+/// The processes below nsdbg that have a file open for writing alone.
+fn writers(nsdbg: i32) -> Vec<i32> {
+    let writes = |pid: &i32| {
+        fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().any(|fd| {
+            let flags = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.file_name().display()));
+            let flags = flags
+                .unwrap_or_default()
+                .lines()
+                .find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+            fs::metadata(fd.path()).is_ok_and(|facts| facts.is_file())
+                && flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY)
+        })
+    };
+    descendants(nsdbg).into_iter().filter(writes).collect()
+}
+
+fn is_writing(nsdbg: i32) -> bool {
+    !writers(nsdbg).is_empty()
 }
 
 /// The process below nsdbg that is nobody's: the one on the node.
@@ -377,8 +454,8 @@ fn r34_the_processes_on_the_node_have_no_more_than_they_need() {
     assert_eq!(facts.get("Uid"), "65534 65534 65534 0");
     assert_eq!(facts.get("Gid"), "65534 65534 65534 0");
     let sets = |facts: &Facts| crate::live::SETS.map(|set| facts.mask(set));
-    // CAP_DAC_OVERRIDE.
-    assert_eq!(sets(&facts), [0, 2, 2, 0, 0]);
+    // CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+    assert_eq!(sets(&facts), [0, 6, 6, 0, 0]);
     assert_eq!((facts.get("NoNewPrivs"), facts.get("Seccomp")), ("1", "2"));
     assert_eq!(facts.fds.values().filter(|what| !what.starts_with("pipe:")).count(), 2, "{:?}", facts.fds);
 
