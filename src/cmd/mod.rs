@@ -28,6 +28,7 @@ mod history;
 pub(crate) mod http;
 mod info;
 mod input;
+mod instead;
 mod ip;
 mod kill;
 mod ldd;
@@ -71,6 +72,7 @@ use clap::error::ContextValue;
 pub use context::{Accepts, Context, HostFile, Watch};
 pub use help::{BUILTINS, spellings};
 pub use input::refusal;
+pub use instead::{resolve, unknown};
 pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
 
 use crate::out::name::escape;
@@ -458,6 +460,10 @@ pub fn sentence(error: &clap::Error) -> String {
         let line = line.trim();
         if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
+        }
+        // clap's way out, `-- --colour`, is never what is meant.
+        if line.starts_with("tip: to pass") {
+            continue;
         }
         if !line.is_empty() {
             // A list follows a colon.

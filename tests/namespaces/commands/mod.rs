@@ -10,6 +10,7 @@ mod find;
 mod free;
 mod grep;
 mod head;
+mod instead;
 mod ip;
 mod kill;
 mod lsof;

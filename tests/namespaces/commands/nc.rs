@@ -226,6 +226,8 @@ fn ends_of_standard_input_and_of_time() {
     assert_eq!(ran.status, 0, "{ran:?}");
     // Nobody comes.
     target.run(&["nc", "-l", "-w", "1", "9006"]).fails(1, "nc: accept 0.0.0.0 9006: nobody came in time");
+    target.run(&["nc", "-w", "1", "-lvnp", "9006"]).fails(1, "nc: accept 0.0.0.0 9006: nobody came in time");
+    target.run(&["nc", "-p", "9006"]).fails(2, "takes a host and a port");
     // Nobody answers: a route that leads nowhere.
     script(
         &target,

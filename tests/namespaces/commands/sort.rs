@@ -31,6 +31,8 @@ fn sort_prints_what_gnu_sort_prints() {
         "sort -V",
         "sort -Vr",
         "sort -Vf",
+        "sort -Vd",
+        "sort -k 1V,1i",
         "sort -f",
         "sort -fu",
         "sort -fs",
@@ -59,6 +61,7 @@ fn sort_prints_what_gnu_sort_prints() {
     for input in [INPUT, b"", b"\n", b"\n\n", b"x", b"b\0a\n\0"] {
         same_of_input(&target, &lines, input);
     }
+    same_of_input(&target, &["sort -V", "sort -Vr"], b".a\n.0\n.b\n.a1\n.a.1\na\n0\n..\n.\n~\n.~\n.a~\n");
     same_of_input(&target, &["sort -z", "sort -zn", "sort -zu"], b"b\0a\n\0c\nd\0a\n\0 1\0");
     same(
         &target,
