@@ -70,6 +70,7 @@ use clap::ArgAction;
 use clap::error::ContextValue;
 
 pub use context::{Accepts, Context, HostFile, Watch};
+pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, spellings};
 pub use input::refusal;
 pub use instead::{resolve, unknown};
@@ -118,6 +119,8 @@ pub struct Needs {
     pub mounts: bool,
     /// It is told which file the target's program is.
     pub program: bool,
+    /// It holds what it reads: it is told how much memory nsdbg's own cgroup has left.
+    pub memory: bool,
     /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
     pub processes: bool,
     /// It reads or writes files of the node that the operator names.
@@ -153,6 +156,7 @@ impl Needs {
         host: false,
         mounts: false,
         program: false,
+        memory: false,
         processes: false,
         files: NodeFiles::None,
     };

@@ -82,6 +82,8 @@ pub struct Job {
     pub mounts: Option<Vec<u8>>,
     /// The file of the target's program, for a command that needs it.
     pub program: Option<Vec<u8>>,
+    /// The bytes that nsdbg's own cgroup has left, for a command that holds what it reads.
+    pub memory: Option<u64>,
     /// The command whose rows come in, by name; empty for none.
     pub rows_of: String,
     /// Whether a person reads the output on a terminal.
@@ -113,6 +115,7 @@ impl Job {
             faults: Format::Text,
             mounts: None,
             program: None,
+            memory: None,
             rows_of: String::new(),
             tty: false,
             color: false,
@@ -130,6 +133,7 @@ impl Job {
             faults: self.faults,
             mounts: self.mounts,
             program: self.program.map(OsString::from_vec),
+            memory: self.memory,
             rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
@@ -187,6 +191,7 @@ impl Job {
         if let Some(program) = &self.program {
             to.bytes(program);
         }
+        to.number(self.memory.is_some().into()).number(self.memory.unwrap_or(0));
         to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
@@ -226,6 +231,7 @@ impl Job {
         let (tty, color, width, read_only) = (from.flag()?, from.flag()?, from.small()?, from.flag()?);
         let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         let program = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
+        let (is_limited, memory) = (from.flag()?, from.number()?);
         let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
@@ -239,6 +245,7 @@ impl Job {
             faults,
             mounts,
             program,
+            memory: is_limited.then_some(memory),
             rows_of,
             tty,
             color,
@@ -287,6 +294,7 @@ mod tests {
             faults: Format::Json,
             mounts: Some(b"1".to_vec()),
             program: Some(b"/server".to_vec()),
+            memory: Some(64 << 20),
             rows_of: "ps".into(),
             tty: true,
             width: 132,

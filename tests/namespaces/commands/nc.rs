@@ -252,7 +252,7 @@ fn wrong_words_and_hosts() {
     needs_root!();
     let target = target();
     for (words, status, said) in [
-        (&["nc"][..], 2, "required"),
+        (&["nc"][..], 2, "takes a host and a port (nc HOST PORT)"),
         (&["nc", "web"], 2, "the port of web is missing: nc web PORT"),
         (&["nc", "web", "0"], 2, "'0' is no port: it is 1 to 65535"),
         (&["nc", "web", "65536"], 2, "'65536' is no port"),

@@ -1,9 +1,12 @@
 //! `sort`.
 
 use std::fs;
+use std::process::Command;
 
+use super::free::Cgroup;
 use super::text::{both_with_input, data, ends_with_its_reader, make_vast, peak, same, same_of_input};
-use crate::support::needs_root;
+use crate::live::run;
+use crate::support::{NSDBG, needs_root, skip};
 
 const INPUT: &[u8] = b"b 10\na 2\nA 2\n a 02\n\nc 1.5\n-3\n10\n9\n2K\n1M\n1G\n-1K\nb 10\nFEB 2\njan 1\n1e3\n.5\n-.5\nx1.10\nx1.9\n\
 x1.10~rc\n_x\n\tt\nnan\n-inf\na:3:x\na:1:y\nB:2:z\n\xff\xfe\n\x01\n0\n-0\n00\nno newline";
@@ -32,6 +35,9 @@ fn sort_prints_what_gnu_sort_prints() {
         "sort -Vr",
         "sort -Vf",
         "sort -Vd",
+        "sort --sort=numeric",
+        "sort --sort=version -r",
+        "sort -S 1M",
         "sort -k 1V,1i",
         "sort -f",
         "sort -fu",
@@ -108,6 +114,8 @@ fn sort_says_what_it_can_not_do() {
         ("sort -k 0 /data/few", "-k 0: fields are counted from 1"),
         ("sort -k 1q /data/few", "there is no option 'q' of keys"),
         ("sort -t ab /data/few", "-t: one byte is wanted"),
+        ("sort -S 8b /data/many", "the lines are more than 0 MiB"),
+        ("sort -S 8q /data/few", "a size is a number"),
         ("sort -c /data/few /data/cut", "-c checks one file"),
     ] {
         let ran = target.line(line);
@@ -126,4 +134,21 @@ fn sort_does_not_hold_a_vast_file() {
     let (ran, peak) = peak(&target, &["sort", "/data/vast"]);
     ran.fails(2, "read /data/vast: the lines are more than 512 MiB");
     assert!(ran.out.is_empty() && peak < 600 << 10, "{peak}");
+}
+
+#[test]
+fn sort_keeps_to_the_memory_that_its_own_cgroup_has() {
+    needs_root!();
+    let Some(cgroup) = Cgroup::make() else { skip!("no cgroup with a memory limit can be made") };
+    let target = data();
+    make_vast(&target, b"\nend\n");
+    let limited = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$ > \"$0\"; exec \"$@\""]).arg(cgroup.0.join("cgroup.procs"));
+        run(shell.arg(NSDBG).args(["--pid", &target.pid.to_string(), "-c", line]))
+    };
+    let ran = limited("sort /data/vast");
+    ran.fails(2, "sort: read /data/vast: the lines are more than ");
+    assert!(!ran.err.contains("512 MiB"), "{ran:?}");
+    assert_eq!(limited("sort /data/few").ok(), target.line("sort /data/few").ok());
 }
