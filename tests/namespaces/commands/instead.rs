@@ -41,6 +41,7 @@ fn a_command_that_there_is_not_gets_an_answer_of_its_own() {
     }
 }
 
+// Seen to make the file 5.
 #[test]
 fn a_comparison_by_a_sign_that_redirects_makes_no_file() {
     needs_root!();

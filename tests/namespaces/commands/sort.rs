@@ -136,6 +136,7 @@ fn sort_does_not_hold_a_vast_file() {
     assert!(ran.out.is_empty() && peak < 600 << 10, "{peak}");
 }
 
+// Seen to be killed by the kernel without the limit.
 #[test]
 fn sort_keeps_to_the_memory_that_its_own_cgroup_has() {
     needs_root!();
