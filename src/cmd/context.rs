@@ -74,6 +74,8 @@ pub struct Context {
     pub mounts: Option<Vec<u8>>,
     /// For commands that need it: the file of the target's program, as the container names it.
     pub program: Option<OsString>,
+    /// For commands that hold what they read: the bytes that nsdbg's own cgroup has left, where it has a limit.
+    pub memory: Option<u64>,
     /// Lines of the session's history, for `history`.
     pub history: Vec<String>,
     /// The container's users and groups, where they were read for the command; else they are read on first use.
@@ -143,6 +145,7 @@ impl Default for Context {
             target_inside: None,
             mounts: None,
             program: None,
+            memory: None,
             history: Vec::new(),
             users: OnceCell::new(),
             failed: false,

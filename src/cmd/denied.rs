@@ -11,6 +11,7 @@ use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, PROC_SUPER_MAG
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::Fault;
+use crate::out::name::shell_quoted;
 
 /// File systems that refuse by rules of their own, which the capability does not lift.
 const OTHER_RULES: [FsType; 3] = [PROC_SUPER_MAGIC, FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC];
@@ -18,18 +19,21 @@ const OTHER_RULES: [FsType; 3] = [PROC_SUPER_MAGIC, FUSE_SUPER_MAGIC, NFS_SUPER_
 /// Operations whose object may be an address.
 const ON_ADDRESSES: [&str; 4] = ["ask", "bind", "connect", "send"];
 
-/// The fault of a process inside, with a hint where it lacks CAP_DAC_OVERRIDE and that would have let it pass.
+/// The fault of a process inside, with a hint where a file is denied: `why PATH` tells the reason, and a process without
+/// CAP_DAC_OVERRIDE may need that alone.
 pub fn explain(fault: Fault) -> Fault {
     let is_denied = fault.raw_errno() == Some(libc::EACCES) && fault.hint.is_none();
     let path = fault.object.as_deref().map(|object| Path::new(OsStr::from_bytes(object)));
     // An address that a route prohibits is denied, too; it is no name in the working directory.
     let is_of_file = |path: &Path| path.is_absolute() || !ON_ADDRESSES.contains(&fault.op.as_ref());
-    match path {
-        Some(path) if is_denied && lacks_override() && is_of_file(path) && is_refused_by_mode(path) => {
-            fault.with_hint("--cap-add DAC_OVERRIDE")
-        }
-        _ => fault,
-    }
+    let Some(path) = path.filter(|path| is_denied && is_of_file(path)) else { return fault };
+    let why = format!("why {}", shell_quoted(path.as_os_str().as_bytes()));
+    let hint = if lacks_override() && is_refused_by_mode(path) {
+        format!("{why}, or --cap-add DAC_OVERRIDE")
+    } else {
+        why
+    };
+    fault.with_hint(hint)
 }
 
 fn lacks_override() -> bool {

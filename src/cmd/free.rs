@@ -284,6 +284,12 @@ fn container(cgroups: &str, node: Option<u64>, host: &Host) -> Option<Line> {
     })
 }
 
+/// What the memory cgroup that this very process is in has left; none where nothing limits it.
+pub(crate) fn left_for_us(host: &Host) -> Option<u64> {
+    let cgroups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    container(&cgroups, None, host)?.available
+}
+
 /// The path of the cgroup that counts memory, cgroups(7). The root's counts the node.
 fn memory_cgroup(file: &str) -> Option<(&str, &'static Hierarchy)> {
     let mut unified = None;

@@ -1,8 +1,8 @@
 //! `help`.
 
 use super::{
-    Command, Completion, Context, Entry, Example, Fault, Place, Prints, REGISTRY, Result, Status, find,
-    nearest,
+    Command, Completion, Context, Entry, Example, Fault, Place, Prints, REGISTRY, Result, Status, resolve,
+    unknown,
 };
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
@@ -121,7 +121,7 @@ impl Command for Help {
     fn run(self, _: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         if out.is_json() {
             let one = match &self.command {
-                Some(name) => Some(find(name).ok_or_else(|| unknown(name))?),
+                Some(name) => Some(resolve(name).ok_or_else(|| unknown(name, None).with_status(1))?.0),
                 None => None,
             };
             for entry in REGISTRY.iter().filter(|entry| one.is_none_or(|one| one.name == entry.name)) {
@@ -131,10 +131,10 @@ impl Command for Help {
         }
         let page = match &self.command {
             None => overview(),
-            Some(name) => match (find(name), BUILTINS.iter().find(|builtin| builtin.0 == name)) {
-                (Some(entry), _) => entry.help(),
+            Some(name) => match (resolve(name), BUILTINS.iter().find(|builtin| builtin.0 == name)) {
+                (Some((entry, _)), _) => entry.help(),
                 (None, Some((_, usage, about))) => format!("{about}\n\nUsage: {usage}\n"),
-                (None, None) => return Err(unknown(name)),
+                (None, None) => return Err(unknown(name, None).with_status(1)),
             },
         };
         out.bytes().write_all(page.as_bytes()).map_err(Fault::output)?;
@@ -144,14 +144,6 @@ impl Command for Help {
     fn complete(_: &Completion) -> Option<Vec<String>> {
         let names = REGISTRY.iter().map(|entry| entry.name).chain(BUILTINS.iter().map(|builtin| builtin.0));
         Some(names.map(str::to_owned).collect())
-    }
-}
-
-fn unknown(name: &str) -> Fault {
-    let fault = Fault::text("", name, "no such command");
-    match nearest(name, &[]) {
-        Some(near) => fault.with_hint(format!("did you mean {near}?")),
-        None => fault.with_hint("help lists them"),
     }
 }
 

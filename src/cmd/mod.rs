@@ -30,6 +30,7 @@ mod history;
 pub(crate) mod http;
 mod info;
 mod input;
+mod instead;
 mod ip;
 mod kill;
 mod ldd;
@@ -71,8 +72,10 @@ use clap::ArgAction;
 use clap::error::ContextValue;
 
 pub use context::{Accepts, Context, HostFile, Watch};
+pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, spellings};
 pub use input::refusal;
+pub use instead::{resolve, unknown};
 pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
 
 use crate::out::name::escape;
@@ -118,6 +121,8 @@ pub struct Needs {
     pub mounts: bool,
     /// It is told which file the target's program is, and the target's own PID.
     pub program: bool,
+    /// It holds what it reads: it is told how much memory nsdbg's own cgroup has left.
+    pub memory: bool,
     /// It runs inside and looks processes up, at least with some arguments: one outside answers it.
     pub processes: bool,
     /// It reads or writes files of the node that the operator names.
@@ -153,6 +158,7 @@ impl Needs {
         host: false,
         mounts: false,
         program: false,
+        memory: false,
         processes: false,
         files: NodeFiles::None,
     };
@@ -471,6 +477,10 @@ pub fn sentence(error: &clap::Error) -> String {
         let line = line.trim();
         if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
+        }
+        // clap's way out, `-- --colour`, is never what is meant.
+        if line.starts_with("tip: to pass") {
+            continue;
         }
         if !line.is_empty() {
             // A list follows a colon.

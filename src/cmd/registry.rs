@@ -18,7 +18,7 @@ pub static REGISTRY: &[Entry] = &[
     entry::<doctor::Doctor>("doctor", &["diagnose"]),
     entry::<du::Du>("du", &[]),
     entry::<echo::Echo>("echo", &[]),
-    entry::<env::Env>("env", &[]),
+    entry::<env::Env>("env", &["printenv"]),
     entry::<truth::False>("false", &[]),
     entry::<file::FileKind>("file", &[]),
     entry::<super::find::Find>("find", &[]),
@@ -86,14 +86,18 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     REGISTRY.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
 }
 
-/// The command whose name is nearest to a mistyped one: at most two letters inserted, dropped, changed or swapped,
-/// and fewer than the name has.
+/// The command that a mistyped name most likely means: one letter inserted, dropped, changed or swapped with the next,
+/// or its beginning.
 pub fn nearest(typed: &str, more: &[&'static str]) -> Option<&'static str> {
-    let names = REGISTRY.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases));
-    nearest_of(typed, names.chain(more).copied())
+    let names =
+        || REGISTRY.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases)).chain(more);
+    let edited =
+        names().copied().filter(|name| distance(typed, name) == 1 && name.len().min(typed.len()) > 1);
+    let begun = names().copied().filter(|name| typed.len() > 1 && name.starts_with(typed));
+    edited.min().or_else(|| begun.min())
 }
 
-/// The nearest of some names, as [`nearest`].
+/// The nearest of some names: at most two edits, and fewer than the name has letters.
 pub fn nearest_of<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .map(|name| (distance(typed, name), name))

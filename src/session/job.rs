@@ -84,6 +84,8 @@ pub struct Job {
     pub program: Option<Vec<u8>>,
     /// The target's PID as its own PID namespace counts, for a command that needs it.
     pub target: Option<i32>,
+    /// The bytes that nsdbg's own cgroup has left, for a command that holds what it reads.
+    pub memory: Option<u64>,
     /// The command whose rows come in, by name; empty for none.
     pub rows_of: String,
     /// Whether a person reads the output on a terminal.
@@ -116,6 +118,7 @@ impl Job {
             mounts: None,
             program: None,
             target: None,
+            memory: None,
             rows_of: String::new(),
             tty: false,
             color: false,
@@ -134,6 +137,7 @@ impl Job {
             mounts: self.mounts,
             program: self.program.map(OsString::from_vec),
             target_inside: self.target,
+            memory: self.memory,
             rows_of: cmd::find(&self.rows_of),
             tty: self.tty,
             color: self.color,
@@ -192,6 +196,7 @@ impl Job {
             to.bytes(program);
         }
         to.number(self.target.and_then(|pid| pid.try_into().ok()).unwrap_or(0));
+        to.number(self.memory.is_some().into()).number(self.memory.unwrap_or(0));
         to.number(self.is_partnered.into()).number(self.watched.into());
         to.finish()
     }
@@ -232,6 +237,7 @@ impl Job {
         let mounts = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         let program = if from.flag()? { Some(from.bytes()?.to_vec()) } else { None };
         let target = i32::try_from(from.number()?).ok().filter(|pid| *pid > 0);
+        let (is_limited, memory) = (from.flag()?, from.number()?);
         let (is_partnered, watched) = (from.flag()?, from.flag()?);
         Some(Self {
             task,
@@ -246,6 +252,7 @@ impl Job {
             mounts,
             program,
             target,
+            memory: is_limited.then_some(memory),
             rows_of,
             tty,
             color,
@@ -295,6 +302,7 @@ mod tests {
             mounts: Some(b"1".to_vec()),
             program: Some(b"/server".to_vec()),
             target: Some(7),
+            memory: Some(64 << 20),
             rows_of: "ps".into(),
             tty: true,
             width: 132,

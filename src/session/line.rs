@@ -9,9 +9,10 @@ use nix::sys::signal::{SigSet, Signal};
 use super::job::{Argument, Redirection};
 use super::run::{Limits, Outcome};
 use super::spawn::{Prepared, Redirect, To, node_path};
-use super::{Session, builtins, unknown};
+use super::{Session, builtins};
 use crate::cmd;
 use crate::out::Fault;
+use crate::out::name::escape;
 use crate::shell::{self, Expanded, Joint, Pipeline, Simple, Word};
 
 /// The status of what SIGKILL ended.
@@ -198,9 +199,16 @@ impl Session {
         let name = match words.next() {
             None => return Ok(None),
             Some(Expanded::Word(name)) => name,
+            // `?` is a glob, and what many type for help.
+            Some(Expanded::Pattern(_)) if is_question_mark(simple) => b"help".to_vec(),
             Some(Expanded::Pattern(_)) => return Err(Fault::usage("a command's name can't be a glob")),
         };
         let arguments = words.map(argument).collect();
+        if name == b"where"
+            && let Some(fault) = redirected_comparison(simple)
+        {
+            return Err(fault);
+        }
         let redirects =
             simple.redirects.iter().map(|redirect| self.redirection(redirect)).collect::<Result<_, _>>()?;
         self.command(&name, arguments, redirects).map(Some)
@@ -223,7 +231,9 @@ impl Session {
                 .collect::<Result<_, _>>()?;
             return Ok(Command::Builtin(builtin, args));
         }
-        let entry = cmd::find(&text).ok_or_else(|| unknown(&text))?;
+        let (entry, first) = cmd::resolve(&text).ok_or_else(|| cmd::unknown(&text, Some(self.target.pid)))?;
+        let first = first.iter().map(|word| Argument::Word(word.as_bytes().to_vec()));
+        let arguments = first.chain(arguments).collect();
         Ok(Command::Run(Prepared::new(entry, arguments, redirects)))
     }
 
@@ -247,6 +257,40 @@ impl Session {
     }
 }
 
+/// `where rss > 5`: a comparison by a sign that redirects. The word before the sign is a field, and what follows it a
+/// number.
+fn redirected_comparison(simple: &Simple) -> Option<Fault> {
+    let literal = |word: &Word| match word.pieces.as_slice() {
+        [shell::Piece::Literal(text)] => String::from_utf8_lossy(text).into_owned(),
+        _ => String::new(),
+    };
+    simple.redirects.iter().find_map(|redirect| {
+        let (sign, operator, file) = match redirect {
+            shell::Redirect::Stdin(file) => ('<', "lt", file),
+            shell::Redirect::Stdout(file, false) => ('>', "gt", file),
+            _ => return None,
+        };
+        let value = literal(file);
+        let (operator, value) = match value.strip_prefix('=') {
+            Some(value) => (if sign == '<' { "le" } else { "ge" }, value),
+            None if value.starts_with(|first: char| first.is_ascii_digit()) => (operator, value.as_str()),
+            None => return None,
+        };
+        let before: Vec<String> =
+            simple.words.iter().take_while(|word| word.column < file.column).map(literal).collect();
+        let [.., joint, field] = before.as_slice() else { return None };
+        let begins = matches!(joint.as_str(), "where" | "and" | "or" | "not" | "(");
+        begins.then(|| {
+            let value = if value.is_empty() { "VALUE" } else { value };
+            Fault::usage(format!("'{sign}' redirects to a file; {operator} compares")).with_hint(format!(
+                "where {} {operator} {}",
+                escape(field.as_bytes()),
+                escape(value.as_bytes())
+            ))
+        })
+    })
+}
+
 /// What a simple command is.
 enum Command {
     /// It changes the session, and runs in it.
@@ -260,6 +304,10 @@ fn argument(expanded: Expanded) -> Argument {
         Expanded::Word(word) => Argument::Word(word),
         Expanded::Pattern(pattern) => Argument::Pattern(pattern.to_bytes()),
     }
+}
+
+fn is_question_mark(simple: &Simple) -> bool {
+    simple.words.first().is_some_and(|word| word.pieces == [shell::Piece::AnyByte])
 }
 
 fn is_word(word: Option<&Word>, text: &[u8]) -> bool {

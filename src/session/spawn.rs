@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::run::{Outcome, Pipeline};
 use super::stage::Stage;
 use crate::cmd::lookup::PidNamespace;
-use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants};
+use crate::cmd::{Accepts, Entry, HostFile, NodeFiles, Place, Prints, Wants, left_for_us};
 use crate::enter::Step;
 use crate::enter::fds;
 use crate::enter::worker::{MAX_EXTRA, Want};
@@ -125,6 +125,10 @@ impl Session {
             let is_shown = matches!(to, To::Operator) && at + 1 == count;
             let to_terminal = is_shown && self.shows_to_person(&command);
             let mut job = self.job(&command, to_terminal);
+            if command.entry.needs.memory {
+                // Where the node's files can't be reached, the command keeps to its own limit.
+                job.memory = self.host().ok().and_then(left_for_us);
+            }
             job.rows_of = sources[at].map_or_else(String::new, |entry| entry.name.to_owned());
             if at + 1 < count && sources[at + 1].is_some() {
                 job.format = Format::Json;
@@ -270,6 +274,7 @@ impl Session {
             mounts: if command.entry.needs.mounts { self.target.mountinfo() } else { None },
             program: if command.entry.needs.program { self.target.program() } else { None },
             target: command.entry.needs.program.then_some(self.target.facts.pid_inside),
+            memory: None,
             rows_of: String::new(),
             tty: to_terminal,
             color: to_terminal && self.terminal.color,

@@ -22,7 +22,7 @@ impl From<nix::errno::Errno> for Refused {
     }
 }
 
-/// Opens a regular file for reading. What it is, is asked of an O_PATH descriptor first, since opening a FIFO can
+/// Opens a regular file, or /dev/null, for reading. What it is, is asked of an O_PATH descriptor first, since opening a FIFO can
 /// block and opening a device can act; then the file is opened without blocking and must still be the same one.
 ///
 /// # Errors
@@ -30,7 +30,9 @@ impl From<nix::errno::Errno> for Refused {
 pub fn regular(path: &OsStr) -> Result<(File, FileStat), Refused> {
     let looked_at = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let before = fstat(&looked_at)?;
-    if let Some(kind) = special(&before) {
+    if let Some(kind) = special(&before)
+        && !is_null(&before)
+    {
         return Err(Refused::Kind(kind));
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -51,7 +53,7 @@ pub fn to_write(path: &OsStr, append: bool) -> Result<File, Refused> {
     let looked_at = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     if let Ok(stat) = looked_at.and_then(fstat)
         && let Some(kind) = special(&stat)
-        && stat.st_rdev != libc::makedev(1, 3)
+        && !is_null(&stat)
     {
         return Err(Refused::Kind(kind));
     }
@@ -59,6 +61,11 @@ pub fn to_write(path: &OsStr, append: bool) -> Result<File, Refused> {
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | how;
     Ok(openat(AT_FDCWD, path, flags, Mode::from_bits_truncate(0o644))?.into())
+}
+
+/// Whether it is the device that gives nothing and takes everything, by any name.
+pub fn is_null(stat: &FileStat) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits() && stat.st_rdev == libc::makedev(1, 3)
 }
 
 /// What a file is, where it is not a regular one.

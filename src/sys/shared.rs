@@ -14,7 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::mounts::{self, Mount};
-use super::open::{Refused, read_limited, special};
+use super::open::{Refused, is_null, read_limited, special};
 
 /// Why a path is refused.
 const LINK: &str = "a link in a directory that the container shares is not followed";
@@ -196,7 +196,6 @@ pub fn to_write(path: &OsStr, append: bool, shared: &Shared) -> Result<File, Ref
     let place = resolve(path, true, shared)?;
     let how = if append { OFlag::O_WRONLY | OFlag::O_APPEND } else { OFlag::O_WRONLY };
     for _ in 0..TRIES {
-        let is_null = |stat: &FileStat| stat.st_rdev == libc::makedev(1, 3);
         match open_same(&place, how, |stat| special(stat).is_none() || is_null(stat)) {
             Ok((fd, stat)) => {
                 let file = File::from(fd);

@@ -85,6 +85,10 @@ fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
     }
     let fault =
         Fault::text("find container", typed, "no container has this name or id prefix").with_status(125);
+    let siblings = siblings(listing, typed);
+    if !siblings.is_empty() {
+        return fault.with_hint(format!("that pod has {}", siblings.join(", ")));
+    }
     let is_near = |container: &&Container| {
         let name = container.full_name();
         !typed.is_empty()
@@ -107,6 +111,21 @@ fn typeable(container: &Container) -> String {
     } else {
         format!("pid:{} {}", container.pid, container.name)
     }
+}
+
+/// The containers of the pod in `[NAMESPACE/]POD/CONTAINER`.
+fn siblings(listing: &Listing, typed: &str) -> Vec<String> {
+    let Some((pod, _)) = typed.strip_prefix("pod:").unwrap_or(typed).rsplit_once('/') else {
+        return Vec::new();
+    };
+    let is_pods = |container: &&Container| {
+        container
+            .pod
+            .as_ref()
+            .is_some_and(|of| of.name == pod || format!("{}/{}", of.namespace, of.name) == pod)
+    };
+    let of_pod = listing.containers.iter().filter(|container| !container.is_sandbox).filter(is_pods);
+    of_pod.map(Container::full_name).take(CANDIDATES).collect()
 }
 
 /// The candidates, each with what would name it alone.
@@ -181,5 +200,9 @@ mod tests {
         let none = fault("ap");
         assert!(none.status == 125 && none.to_string().contains("did you mean prod/api/app?"), "{none}");
         assert!(fault("zzz").to_string().contains("--list"));
+        for typed in ["prod/api/nope", "api/nope", "pod:prod/api/nope"] {
+            assert!(fault(typed).to_string().contains("that pod has prod/api/app"), "{typed}");
+        }
+        assert!(fault("prod/other/nope").to_string().contains("--list"));
     }
 }

@@ -69,6 +69,64 @@ fn ls_prints_what_gnu_ls_prints() {
 }
 
 #[test]
+fn ps_has_the_columns_and_selections_of_procps() {
+    needs_root!();
+    needs_tool!("ps", "procps");
+    let target = sandbox().user(0, 0).start();
+    let pid = target.pid.to_string();
+    let both = |options: &str| {
+        let words: Vec<&str> = options.split_whitespace().collect();
+        let ours = target.run(&[&["ps"], words.as_slice(), &["-p", "1"]].concat()).ok();
+        (ours, oracle(Command::new("ps").args(words).args(["-p", &pid])))
+    };
+    for columns in ["netns=", "mntns=", "userns=", "oomadj=", "label="] {
+        let (ours, theirs) = both(&format!("-o {columns}"));
+        assert_eq!(ours.trim(), theirs.trim(), "{columns}");
+    }
+    for list in ["pid:9=,comm:3=,nice:4=", "comm:20,ni:5", "ni:3,comm:4"] {
+        let (ours, theirs) = both(&format!("-o {list}"));
+        let end = |text: &str| {
+            text.lines()
+                .map(|line| line.split_once(&pid).map_or(line, |two| two.1).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let ours: Vec<String> =
+            ours.lines().map(|line| line.strip_prefix("        1").unwrap_or(line).to_owned()).collect();
+        assert_eq!(ours, end(&theirs), "{list}");
+    }
+    for options in ["-F", "-j", "-jf", "-fZ", "-lZ", "-h -j"] {
+        let (ours, theirs) = both(options);
+        let head = |text: &str| {
+            text.lines().next().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        if !options.contains("-h") {
+            assert_eq!(head(&ours), head(&theirs), "ps {options}");
+        }
+        assert_eq!(ours.lines().count(), theirs.lines().count(), "ps {options}");
+    }
+    // They change with whoever maps the same files.
+    let shares: Vec<u64> =
+        both("-o uss=,pss=,rss=").0.split_whitespace().map(|kib| kib.parse().unwrap()).collect();
+    assert!(shares[0] > 0 && shares[0] <= shares[1] && shares[1] <= shares[2], "{shares:?}");
+    let heads = target.line("ps axjf").ok();
+    assert!(
+        heads
+            .split_whitespace()
+            .take(9)
+            .eq(["PPID", "PID", "PGID", "SID", "TTY", "TPGID", "STAT", "UID", "TIME"])
+    );
+    assert_eq!(target.line("ps -N -p 1").status, 1);
+    assert_eq!(target.line("ps -N -p 2 -o pid=").ok().trim(), "1");
+    assert_eq!(target.line("ps -U 0 -o pid=").ok().trim(), "1");
+    assert_eq!(target.line("ps -U 1 -o pid=").status, 1);
+    assert_eq!(target.line("ps -t - -o pid=").ok().trim(), "1");
+    assert_eq!(target.line("ps -t pts/7 -o pid=").status, 1);
+    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    let first = environment.split('\0').next().unwrap();
+    assert!(target.line("ps axe -o args").ok().contains(first), "{first}");
+}
+
+#[test]
 fn netstat_and_ps_agree_with_ss_and_procps() {
     needs_root!();
     needs_tool!("ss", "iproute2");
@@ -93,6 +151,9 @@ fn netstat_and_ps_agree_with_ss_and_procps() {
     let theirs = oracle(Command::new("ps").args(["-o", "ni=,nlwp=,vsz=,comm=,args=", "-p", &pid]));
     let words =
         |text: &str, skip: usize| text.split_whitespace().skip(skip).map(str::to_owned).collect::<Vec<_>>();
+    let rss = |text: String| text.trim().to_owned();
+    let mine_rss = rss(target.run(&["ps", "-o", "rss=", "-p", "1"]).ok());
+    assert_eq!(mine_rss, rss(oracle(Command::new("ps").args(["-o", "rss=", "-p", &pid]))));
     // The parent is outside of the namespace.
     assert_eq!(words(&mine, 0)[0], "0", "{mine}");
     assert_eq!(words(&mine, 1), words(&theirs, 0), "{mine}{theirs}");

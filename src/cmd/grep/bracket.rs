@@ -15,6 +15,8 @@ pub struct Put<'a> {
 /// One end of a range, or a class of its own.
 enum Item {
     Code(u32),
+    /// A byte that is no character: in brackets it matches nothing.
+    Nothing,
     Class(&'static str),
 }
 
@@ -35,6 +37,7 @@ pub fn put(after: &[u8], flavour: Flavour) -> Result<Put<'_>, String> {
                 rest = after;
                 break;
             }
+            Some((b'-', [next, ..])) if !first && *next != b']' => return Err("invalid range end".to_owned()),
             Some(_) => {}
         }
         first = false;
@@ -46,6 +49,7 @@ pub fn put(after: &[u8], flavour: Flavour) -> Result<Put<'_>, String> {
                 items.push_str(class);
                 continue;
             }
+            Item::Nothing => continue,
             Item::Code(code) => code,
         };
         depends |= low >= 0x80;
@@ -55,7 +59,7 @@ pub fn put(after: &[u8], flavour: Flavour) -> Result<Put<'_>, String> {
                 rest = after;
                 match item {
                     Item::Code(high) => high,
-                    Item::Class(_) => return Err("invalid range end".to_owned()),
+                    Item::Class(_) | Item::Nothing => return Err("invalid range end".to_owned()),
                 }
             }
             _ => low,
@@ -67,7 +71,11 @@ pub fn put(after: &[u8], flavour: Flavour) -> Result<Put<'_>, String> {
         items.push_str(&range(low, high, flavour));
     }
     let end = format!("\\x{:02x}", flavour.end);
-    let text = if negated { format!("[^{items}{end}]") } else { format!("[[{items}]--[{end}]]") };
+    let text = match (negated, items.is_empty()) {
+        (true, _) => format!("[^{items}{end}]"),
+        (false, true) => "[^\\x00-\\x{10ffff}]".to_owned(),
+        (false, false) => format!("[[{items}]--[{end}]]"),
+    };
     Ok(Put { text, rest, depends })
 }
 
@@ -95,22 +103,23 @@ fn item(text: &[u8], flavour: Flavour) -> Result<(Item, &[u8]), String> {
         if name.is_empty() || character(name, flavour).1 != name.len() {
             return Err("invalid collation character".to_owned());
         }
-        return Ok((Item::Code(character(name, flavour).0), rest));
+        return Ok((character(name, flavour).0.map_or(Item::Nothing, Item::Code), rest));
     }
     if text.is_empty() {
         return Err(unmatched());
     }
     let (code, length) = character(text, flavour);
-    Ok((Item::Code(code), &text[length..]))
+    Ok((code.map_or(Item::Nothing, Item::Code), &text[length..]))
 }
 
-/// The first character, and its length. A byte that is no character is taken for that of its number.
-fn character(text: &[u8], flavour: Flavour) -> (u32, usize) {
-    let length = if flavour.unicode { character_length(text) } else { 1 };
-    match std::str::from_utf8(&text[..length]).ok().and_then(|text| text.chars().next()) {
-        Some(character) => (u32::from(character), length),
-        None => (u32::from(text[0]), 1),
+/// The first character, none for a byte that is not UTF-8, and its length.
+fn character(text: &[u8], flavour: Flavour) -> (Option<u32>, usize) {
+    if !flavour.unicode {
+        return (Some(u32::from(text[0])), 1);
     }
+    let length = character_length(text);
+    let character = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.chars().next());
+    (character.map(u32::from), length)
 }
 
 /// A class by its name. Beyond ASCII, letters are what `\w` has but for digits; upper and lower case are not told apart.

@@ -30,14 +30,13 @@ pub struct How {
 
 /// Patterns that are ready to be searched for.
 pub struct Matcher {
-    /// For text that is ASCII, or not UTF-8.
+    /// For text that is ASCII.
     bytes: Regex,
-    /// For UTF-8 beyond ASCII, where that makes a difference.
+    /// For other text, where that makes a difference. Bytes that are not UTF-8 match nothing but themselves.
     characters: Option<Regex>,
     /// Whether there is a pattern at all.
     any: bool,
     longest: Option<Longest>,
-    end: u8,
 }
 
 /// Finds where the longest match ends that begins at a place: crate regex prefers the first alternative instead.
@@ -46,15 +45,16 @@ struct Longest {
     characters: Option<(DFA, RefCell<Cache>)>,
 }
 
-/// What a block of text is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Text {
-    /// One regular expression serves.
-    Bytes,
-    /// It is UTF-8.
-    Characters,
-    /// Some of its lines are UTF-8: where runs of lines end, and whether they are that.
-    Mixed(Vec<(usize, bool)>),
+/// Searches one block of whole lines.
+pub struct Block<'a>(Option<&'a Regex>);
+
+impl Block<'_> {
+    /// A place in the first line at or after `from`, itself the start of a line, that matches.
+    pub fn find(&self, block: &[u8], from: usize) -> Option<usize> {
+        let at = self.0.filter(|_| from < block.len())?.shortest_match_at(block, from)?;
+        // Behind the end of the last line there is none.
+        (at < block.len()).then_some(at)
+    }
 }
 
 impl Matcher {
@@ -64,7 +64,9 @@ impl Matcher {
     /// A sentence that says what is wrong with a pattern.
     pub fn new(patterns: &[Vec<u8>], how: How, spans: bool) -> Result<Self, String> {
         let (text, mut depends) = whole(patterns, how, false)?;
-        depends |= how.ignore_case && patterns.iter().any(|pattern| !pattern.is_ascii());
+        // The long s is a case variant of an ASCII letter.
+        depends |= how.ignore_case
+            && !patterns.iter().flatten().all(|byte| byte.is_ascii() && !b"sS".contains(byte));
         let bytes = build(&text, how, false)?;
         let mut longest =
             if spans { Some(Longest { bytes: dfa(&text, how, false)?, characters: None }) } else { None };
@@ -76,82 +78,20 @@ impl Matcher {
                 longest.characters = Some(dfa(&text, how, true)?);
             }
         }
-        Ok(Self { bytes, characters, any: !patterns.is_empty(), longest, end: how.end })
+        Ok(Self { bytes, characters, any: !patterns.is_empty(), longest })
     }
 
-    /// What a block is made of.
-    pub fn text(&self, block: &[u8]) -> Text {
-        if self.characters.is_none() || block.is_ascii() {
-            Text::Bytes
-        } else if std::str::from_utf8(block).is_ok() {
-            Text::Characters
-        } else {
-            Text::Mixed(self.runs(block))
-        }
-    }
-
-    /// A place in the first line at or after `from`, itself the start of a line, that matches.
-    pub fn find(&self, block: &[u8], text: &Text, from: usize) -> Option<usize> {
-        if !self.any || from >= block.len() {
-            return None;
-        }
-        let at = match (text, &self.characters) {
-            (Text::Characters, Some(characters)) => characters.shortest_match_at(block, from)?,
-            (Text::Mixed(runs), Some(characters)) => return self.find_in_runs(block, from, runs, characters),
-            _ => self.bytes.shortest_match_at(block, from)?,
-        };
-        // Behind the end of the last line there is none.
-        (at < block.len()).then_some(at)
-    }
-
-    fn find_in_runs(
-        &self,
-        block: &[u8],
-        mut from: usize,
-        runs: &[(usize, bool)],
-        characters: &Regex,
-    ) -> Option<usize> {
-        for (end, is_text) in &runs[runs.partition_point(|(end, _)| *end <= from)..] {
-            let regex = if *is_text { characters } else { &self.bytes };
-            match regex.shortest_match_at(block.get(..*end)?, from) {
-                Some(at) if at < *end => return Some(at),
-                _ => from = *end,
-            }
-        }
-        None
-    }
-
-    /// Lines that are UTF-8 and lines that are not, in runs of as many as there are.
-    fn runs(&self, block: &[u8]) -> Vec<(usize, bool)> {
-        let (mut runs, mut from): (Vec<(usize, bool)>, usize) = (Vec::new(), 0);
-        while from < block.len() {
-            let rest = &block[from..];
-            let valid = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), |_| rest.len());
-            let text = if valid == rest.len() {
-                valid
-            } else {
-                memchr::memrchr(self.end, &rest[..valid]).map_or(0, |at| at + 1)
-            };
-            if text > 0 {
-                runs.push((from + text, true));
-                from += text;
-                continue;
-            }
-            let line = memchr::memchr(self.end, rest).map_or(rest.len(), |at| at + 1);
-            from += line;
-            match runs.last_mut() {
-                Some((end, false)) => *end = from,
-                _ => runs.push((from, false)),
-            }
-        }
-        runs
-    }
-
-    fn regex(&self, line: &[u8]) -> &Regex {
+    /// The expression for this text: the one for bytes serves ASCII alone, and is faster there.
+    fn regex(&self, text: &[u8]) -> &Regex {
         match &self.characters {
-            Some(characters) if !line.is_ascii() && std::str::from_utf8(line).is_ok() => characters,
+            Some(characters) if !text.is_ascii() => characters,
             _ => &self.bytes,
         }
+    }
+
+    /// Readies the search of a block of whole lines.
+    pub fn block(&self, block: &[u8]) -> Block<'_> {
+        Block(self.any.then(|| self.regex(block)))
     }
 
     /// The first match in a line, without its end, at or after `from`: the longest of those that begin first.
@@ -190,7 +130,12 @@ fn whole(patterns: &[Vec<u8>], how: How, unicode: bool) -> Result<(String, bool)
     if how.line {
         text = format!("^(?:{text})$");
     } else if how.word {
-        text = format!("\\b{{start-half}}(?:{text})\\b{{end-half}}");
+        // The halves match nowhere beside a byte that is not UTF-8, the others do.
+        text = if unicode {
+            format!("(?:\\b{{start-half}}|\\b{{start}})(?:{text})(?:\\b{{end-half}}|\\b{{end}})")
+        } else {
+            format!("\\b{{start-half}}(?:{text})\\b{{end-half}}")
+        };
     }
     Ok((text, depends))
 }
@@ -281,22 +226,22 @@ mod tests {
         ] {
             let matcher = matcher(&[pattern], word);
             let block = format!("{line}\n");
-            let found = matcher.find(block.as_bytes(), &matcher.text(block.as_bytes()), 0);
+            let found = matcher.block(block.as_bytes()).find(block.as_bytes(), 0);
             assert_eq!(found.is_some(), matched, "{pattern} {line}");
         }
     }
 
     #[test]
-    fn lines_that_are_not_utf8_are_matched_by_bytes() {
-        let block = b"\xff\n\xc3\xa9\nxx\n\xff\xff\n";
-        let matcher = matcher(&["^..$"], BASIC);
-        let text = matcher.text(block);
-        assert_eq!(text, Text::Mixed(vec![(2, false), (8, true), (11, false)]));
-        assert_eq!(matcher.find(block, &text, 0), Some(7));
-        assert_eq!(matcher.find(block, &text, 8), Some(10));
-        let one = self::matcher(&["^.$"], BASIC);
-        assert_eq!(one.find(block, &text, 0), Some(1));
-        assert_eq!(one.find(block, &text, 2), Some(4));
-        assert_eq!(one.find(block, &text, 5), None);
+    fn a_byte_that_is_not_utf8_is_no_character_and_spoils_no_other() {
+        let find =
+            |patterns: &[&str], how: How, block: &[u8]| matcher(patterns, how).block(block).find(block, 0);
+        assert_eq!(find(&["^.$"], BASIC, b"\xff\n\xc3\xa9\n"), Some(4));
+        assert_eq!(find(&["^[^a]$"], BASIC, b"\xff\n"), None);
+        assert_eq!(find(&["caf. bar"], BASIC, b"caf\xc3\x89 bar\xff\n"), Some(9));
+        let any_case = How { ignore_case: true, ..BASIC };
+        for (pattern, block) in [("é", &b"\xc3\x89\xff\n"[..]), ("s", "\u{17f}\n".as_bytes())] {
+            assert!(find(&[pattern], any_case, block).is_some(), "{pattern}");
+        }
+        assert_eq!(matcher(&["."], BASIC).span(b"\xff\xc3\x89", 0), Some((1, 3)));
     }
 }

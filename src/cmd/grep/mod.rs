@@ -25,7 +25,7 @@ use tree::Run;
 /// Print lines that match a pattern.
 ///
 /// Patterns are basic regular expressions, with -E extended ones; back-references and -P there are not. Characters are
-/// those of UTF-8 where a line is that, else bytes. Without files standard input is searched, with -r the current
+/// those of UTF-8; a byte that is not UTF-8 matches only itself. Without files standard input is searched, with -r the current
 /// directory. Status 0 where a line was selected, 1 where none was, 2 where something could not be searched.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]

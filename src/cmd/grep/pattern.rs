@@ -151,6 +151,7 @@ impl Putting<'_> {
                     Some((_, Some(most), _)) if most > MOST_REPEATS => return Err(too_big()),
                     Some((least, _, _)) if least > MOST_REPEATS => return Err(too_big()),
                     Some((least, most, rest)) => self.repeat(rest, &count(least, most)),
+                    None if is_empty_interval(rest) => return Err("invalid content of \\{\\}".to_owned()),
                     None => self.literal(),
                 },
                 _ => self.literal(),
@@ -332,6 +333,13 @@ fn interval(text: &[u8], backslash: bool) -> Option<(u32, Option<u32>, &[u8])> {
     if most.is_some_and(|most| most < least) { None } else { Some((least, most, rest)) }
 }
 
+/// `}` or `5,3}`: an interval in its form that matches no count. Other braces are literal.
+fn is_empty_interval(text: &[u8]) -> bool {
+    let (_, rest) = number(text);
+    let rest = rest.strip_prefix(b",").map_or(rest, |rest| number(rest).1);
+    rest.first() == Some(&b'}')
+}
+
 fn number(text: &[u8]) -> (Option<u32>, &[u8]) {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
@@ -416,7 +424,6 @@ mod tests {
             (Extended, "^a{2,}$", &["aa", "aaaa"], &["a"]),
             (Extended, "a{1", &["a{1"], &["a"]),
             (Extended, "a{1a}", &["a{1a}"], &["a"]),
-            (Extended, "a{2,1}", &["a{2,1}"], &["aa"]),
             (Extended, "{1}a", &["a"], &["b"]),
             (Extended, "*a", &["a"], &["b"]),
             (Extended, "(*a|+b)", &["a", "b"], &["c"]),
@@ -472,6 +479,10 @@ mod tests {
             (Basic, "\\(a\\)\\1", "back-references are not supported: \\1"),
             (Basic, "[a", "unmatched [, [^, [:, [., or [="),
             (Basic, "[b-a]", "invalid range end"),
+            (Basic, "a[1-3-5]c", "invalid range end"),
+            (Basic, "[[:digit:]-z]", "invalid range end"),
+            (Extended, "a{2,1}", "invalid content of \\{\\}"),
+            (Extended, "a{}", "invalid content of \\{\\}"),
             (Basic, "[[:foo:]]", "invalid character class name"),
             (Basic, "[:space:]", "character class syntax is [[:space:]], not [:space:]"),
             (Basic, "a\\{1", "unmatched \\{"),

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memrchr};
 
-use super::matcher::{Matcher, Text};
+use super::matcher::{Block, Matcher};
 use super::plan::{Binary, Plan};
 use super::print::{Line, Printer};
 use crate::cmd::{Fault, Result};
@@ -210,10 +210,10 @@ impl<'a> Search<'a> {
     /// Searches the whole lines between two places.
     fn region(&mut self, from: usize, to: usize, sink: Sink) -> Result<()> {
         let block = self.buffer.get(from..to).unwrap_or_default();
-        let text = self.matcher.text(block);
+        let searched = self.matcher.block(block);
         let mut at = from;
         while at < to && self.file.left > 0 {
-            let (start, stop) = self.next_line(&text, from, at, to);
+            let (start, stop) = self.next_line(&searched, from, at, to);
             if self.plan.invert {
                 self.inverted(at, start, sink)?;
             } else if start < to {
@@ -236,9 +236,9 @@ impl<'a> Search<'a> {
     }
 
     /// The next line that matches, and where the one after it begins; both are `to` where there is none.
-    fn next_line(&self, text: &Text, from: usize, at: usize, to: usize) -> (usize, usize) {
+    fn next_line(&self, searched: &Block, from: usize, at: usize, to: usize) -> (usize, usize) {
         let block = self.buffer.get(from..to).unwrap_or_default();
-        let Some(place) = self.matcher.find(block, text, at - from) else { return (to, to) };
+        let Some(place) = searched.find(block, at - from) else { return (to, to) };
         let end = self.plan.end;
         let before = block.get(at - from..place).unwrap_or_default();
         let start = memrchr(end, before).map_or(at, |found| at + found + 1);

@@ -27,6 +27,14 @@ pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
                 has_signal = true;
                 options.push(format!("--signal={rest}").into());
             }
+            // No option is so long and begins with a capital: a signal that there is not.
+            _ if !has_signal
+                && rest.len() > 1
+                && rest.starts_with(|first: char| first.is_ascii_uppercase()) =>
+            {
+                has_signal = true;
+                options.push(format!("--signal={rest}").into());
+            }
             _ if rest.bytes().all(|b| b.is_ascii_digit()) => operands.push(arg),
             _ => {
                 has_signal |= rest.starts_with('s') || rest.starts_with("-signal");
@@ -58,6 +66,7 @@ mod tests {
             ("-9 -5", "--signal=9 -- -5"),
             ("-9 -- -5", "--signal=9 -- -5"),
             ("-- -9", "-- -9"),
+            ("-FOO 7", "--signal=FOO -- 7"),
             ("-l", "-l"),
             ("-l 9", "-l -- 9"),
             ("-v web", "-v -- web"),

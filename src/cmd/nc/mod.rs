@@ -28,7 +28,7 @@ const UDP_ANSWER: Duration = Duration::from_secs(1);
 
 /// Connect standard input and output to the network.
 ///
-/// `nc HOST PORT`, `nc -l PORT`, `nc -l ADDRESS PORT`, `nc -U PATH`; PORT may be a list or a range. Bytes go both ways as
+/// `nc HOST PORT`, `nc -l PORT`, `nc -l ADDRESS PORT`, `nc -lp PORT`, `nc -U PATH`; PORT may be a list or a range. Bytes go both ways as
 /// they are. At the end of standard input the sending side stays open, unless -N or -q asks otherwise. The status is 1
 /// where a connection fails. Addresses and ports are shown as numbers.
 #[derive(clap::Parser)]
@@ -77,7 +77,7 @@ pub struct Nc {
     #[arg(short, conflicts_with_all = ["listen", "unix"])]
     zero: bool,
     /// Host and port, port, or path.
-    #[arg(required = true, num_args = 1..=2, value_name = "HOST")]
+    #[arg(num_args = 0..=2, value_name = "HOST")]
     operands: Vec<OsString>,
 }
 
@@ -156,13 +156,14 @@ impl Nc {
         let (host, list) = match (words.as_slice(), self.listen, self.port) {
             ([host, list], _, _) => (Some(host.as_str()), ports(list)?),
             ([host], true, Some(port)) => (Some(host.as_str()), vec![port]),
+            ([], true, Some(port)) => (None, vec![port]),
             ([list], true, None) => (None, ports(list)?),
             ([host], ..) if host.is_empty() => return Err(Fault::usage("the host is empty")),
             ([host], ..) => {
                 let host = escape(host.as_bytes());
                 return Err(Fault::usage(format!("the port of {host} is missing: nc {host} PORT")));
             }
-            _ => return Err(Fault::usage("takes a host and a port")),
+            _ => return Err(Fault::usage("takes a host and a port").with_hint("nc HOST PORT")),
         };
         if self.numeric && host.is_some_and(|host| literal(host).is_none()) {
             return Err(Fault::text("resolve", host.unwrap_or_default(), "it is a name, and -n takes none"));

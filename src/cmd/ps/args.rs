@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 /// Options whose next word is their value.
-const VALUED: &[&str] = &["-o", "-p", "-C", "-u", "--format", "--pid", "--ppid", "--user", "--sort"];
+const VALUED: &[&str] =
+    &["-o", "-p", "-C", "-u", "-U", "-t", "--format", "--pid", "--ppid", "--user", "--tty", "--sort"];
 
 /// Rewrites words of BSD letters into options. A word that holds another letter stays, and is refused as an operand.
 pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
@@ -31,8 +32,8 @@ fn unix_valued(word: &str) -> bool {
     word.strip_prefix('-').is_some_and(|letters| {
         let mut letters = letters.chars();
         let last = letters.next_back();
-        matches!(last, Some('o' | 'p' | 'C' | 'u'))
-            && letters.all(|c| matches!(c, 'e' | 'A' | 'f' | 'l' | 'w' | 'T' | 'L' | 'H'))
+        matches!(last, Some('o' | 'p' | 'C' | 'u' | 'U' | 't'))
+            && letters.all(|c| "eAfFjlwTLHMNZh".contains(c))
     })
 }
 
@@ -55,10 +56,14 @@ fn bsd(word: &str) -> Option<Vec<&'static str>> {
             'f' => "--forest",
             'l' => "-l",
             'w' => "-w",
+            'e' => "--environment",
             'h' => "--no-headers",
+            'j' => "--bsd-jobs",
+            'Z' => "-Z",
             'T' | 'H' => "-T",
             'o' if last => "-o",
             'p' if last => "-p",
+            't' if last => "-t",
             'U' if last => "-u",
             'k' if last => "--sort",
             _ => return None,
@@ -82,6 +87,9 @@ mod tests {
             ("-eo pid f", "-eo pid --forest"),
             ("-ef f", "-ef --forest"),
             ("-u x", "-u x"),
+            ("axjf", "-e -e --bsd-jobs --forest"),
+            ("auxe", "-e --bsd-user -e --environment"),
+            ("-eFt pts/0", "-eFt pts/0"),
             ("-u x aux", "-u x -e --bsd-user -e"),
             ("1234", "1234"),
             ("auxz", "auxz"),

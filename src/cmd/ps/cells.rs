@@ -42,8 +42,8 @@ pub fn write(column: Column, process: &Process, all: &Collector, to: &mut Vec<u8
         Column::Cpu => tenths(process.cpu_percent(system), to),
         Column::CpuWhole => number(process.cpu_percent(system).min(99.0) as i64, to),
         Column::Memory => tenths(process.mem_percent(system), to),
-        Column::Rss => unsigned(process.rss(system) / 1024, to),
-        Column::Size => to.extend_from_slice(units::bytes(process.rss(system)).as_bytes()),
+        Column::Rss => unsigned(process.rss / 1024, to),
+        Column::Size => to.extend_from_slice(units::bytes(process.rss).as_bytes()),
         Column::Vsz => unsigned(stat.vsize / 1024, to),
         Column::Pages => unsigned(stat.vsize / system.page, to),
         Column::State => to.push(stat.state),
@@ -79,6 +79,16 @@ pub fn write(column: Column, process: &Process, all: &Collector, to: &mut Vec<u8
         Column::Exe => printable(process.exe.as_deref().unwrap_or(b"-"), to),
         Column::Cgroup => printable(&cgroup(&process.cgroup), to),
         Column::ForegroundGroup => number(i64::from(stat.tpgid), to),
+        Column::Label if process.label.is_empty() => to.push(b'-'),
+        Column::Label => printable(&process.label, to),
+        Column::Namespace(at) => match process.namespaces.get(at) {
+            None | Some(0) => to.push(b'-'),
+            Some(inode) => unsigned(*inode, to),
+        },
+        Column::OomAdjustment => number(process.oom_adjustment, to),
+        Column::OomScore => number(process.oom_score, to),
+        Column::Proportional => unsigned(process.shares.proportional, to),
+        Column::Unshared => unsigned(process.shares.unshared, to),
     }
 }
 

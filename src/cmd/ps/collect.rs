@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use nix::errno::Errno;
 
 use super::Only;
-use super::columns::Reads;
+use super::columns::{NAMESPACES, Reads};
 use crate::sys::idmap::IdMap;
 use crate::sys::passwd::Users;
 use crate::sys::proc::{Procfs, Reader, Stat, System, why_refused};
@@ -34,14 +34,32 @@ pub struct Process {
     pub rgid: u32,
     /// Memory is locked (`L` of STAT).
     pub locked: bool,
+    /// Resident memory in bytes, of status: the kernel calls that of stat inaccurate.
+    pub rss: u64,
     /// Arguments as the kernel has them: each ends with NUL.
     pub args: Vec<u8>,
     pub wchan: Vec<u8>,
     /// None where the kernel refused it.
     pub exe: Option<Vec<u8>>,
     pub cgroup: Vec<u8>,
+    /// As `args`; shown after them.
+    pub environment: Vec<u8>,
+    pub label: Vec<u8>,
+    /// Inodes in the order of [`NAMESPACES`]; 0 where the kernel refused one.
+    pub namespaces: [u64; NAMESPACES.len()],
+    pub oom_adjustment: i64,
+    pub oom_score: i64,
+    /// Resident memory in KiB: what others share is divided by their number, or left out.
+    pub shares: Shares,
     /// How deep in the forest, as text before the command.
     pub branch: String,
+}
+
+/// Of smaps_rollup.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Shares {
+    pub proportional: u64,
+    pub unshared: u64,
 }
 
 /// What was left out.
@@ -77,7 +95,7 @@ impl Budget {
     pub fn sentences(&self) -> Vec<String> {
         let mut all = Vec::new();
         if self.refused.load(Ordering::Relaxed) {
-            all.push(format!("'-' in EXE or WCHAN: the kernel refused it, {}", why_refused()));
+            all.push(format!("not all of EXE, WCHAN, namespaces, memory or environment is known: the kernel refused it, {}", why_refused()));
         }
         if self.cut.load(Ordering::Relaxed) {
             all.push("long command lines are cut".to_owned());
@@ -153,6 +171,16 @@ impl Collector<'_> {
                 process.args = args.to_vec();
             }
         }
+        if self.needs.environment && !process.stat.is_kernel() {
+            let limit = self.budget.args_limit();
+            match reader.read_all(pid, "environ", limit) {
+                Ok(environment) => {
+                    self.budget.take(environment.len(), limit);
+                    process.environment = environment;
+                }
+                Err(error) => self.refused(error),
+            }
+        }
         if !self.threads {
             made(process);
             return;
@@ -193,6 +221,33 @@ impl Collector<'_> {
                 Err(error) => self.refused(error),
             }
         }
+        if self.needs.label {
+            let label = reader.read(pid, &format!("{folder}attr/current"), 4096).unwrap_or_default();
+            process.label =
+                label.trim_ascii_end().split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        }
+        if self.needs.namespaces {
+            for (kind, inode) in NAMESPACES.iter().zip(&mut process.namespaces) {
+                match reader.link(pid, &format!("{folder}ns/{kind}")) {
+                    Ok(link) => *inode = number_in(link.as_encoded_bytes()).unwrap_or(0),
+                    Err(error) => self.refused(error),
+                }
+            }
+        }
+        if self.needs.oom {
+            let mut number = |name: &str| {
+                let text = reader.read(pid, name, 64).ok()?;
+                std::str::from_utf8(text).ok()?.trim().parse().ok()
+            };
+            process.oom_adjustment = number("oom_score_adj").unwrap_or(0);
+            process.oom_score = number("oom_score").unwrap_or(0);
+        }
+        if self.needs.shares && !process.stat.is_kernel() {
+            match reader.read(pid, "smaps_rollup", 4096) {
+                Ok(text) => process.shares = parse_shares(text),
+                Err(error) => self.refused(error),
+            }
+        }
         if self.needs.cgroup {
             process.cgroup = reader.read_all(pid, "cgroup", 16 * 1024).unwrap_or_default();
         }
@@ -214,6 +269,7 @@ impl Collector<'_> {
             process.rgid = self.gids.inside(gid);
         }
         process.locked |= status.locked;
+        process.rss = status.rss;
     }
 }
 
@@ -224,9 +280,11 @@ pub(crate) struct RealIds {
     gid: Option<u32>,
     /// Whether memory is locked.
     locked: bool,
+    /// Resident memory in bytes; 0 for what has none.
+    rss: u64,
 }
 
-/// The real ids and whether memory is locked. By hand: procfs-core's status wants every one of its 50 lines to read as
+/// The real ids, locked and resident memory. By hand: procfs-core's status wants every one of its 50 lines to read as
 /// it expects.
 pub(crate) fn parse_status(status: &[u8]) -> RealIds {
     let first = |rest: &[u8]| {
@@ -242,10 +300,29 @@ pub(crate) fn parse_status(status: &[u8]) -> RealIds {
             found.gid = Some(gid);
         } else if let Some(locked) = line.strip_prefix(b"VmLck:").and_then(first) {
             found.locked = locked > 0;
+        } else if let Some(rss) = line.strip_prefix(b"VmRSS:").and_then(first) {
+            found.rss = u64::from(rss) * 1024;
             break;
         }
     }
     found
+}
+
+/// The number in `net:[4026531833]`.
+fn number_in(link: &[u8]) -> Option<u64> {
+    let (_, rest) = std::str::from_utf8(link).ok()?.split_once('[')?;
+    rest.strip_suffix(']')?.parse().ok()
+}
+
+/// Of smaps_rollup, proc_pid_smaps(5).
+fn parse_shares(text: &[u8]) -> Shares {
+    let kib = |name: &[u8]| {
+        let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+        std::str::from_utf8(line).ok()?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    let private = [&b"Private_Clean:"[..], b"Private_Dirty:", b"Private_Hugetlb:"];
+    let unshared = private.into_iter().filter_map(kib).fold(0, u64::saturating_add);
+    Shares { proportional: kib(b"Pss:").unwrap_or(0), unshared }
 }
 
 impl Process {
@@ -270,14 +347,9 @@ impl Process {
         if seconds < 0.01 { 0.0 } else { self.ticks() as f64 / system.hz as f64 * 100.0 / seconds }
     }
 
-    /// Resident memory in bytes.
-    pub fn rss(&self, system: &System) -> u64 {
-        self.stat.rss.saturating_mul(system.page)
-    }
-
     /// Resident memory as a share of the node's.
     pub fn mem_percent(&self, system: &System) -> f64 {
-        if system.memory == 0 { 0.0 } else { self.rss(system) as f64 * 100.0 / system.memory as f64 }
+        if system.memory == 0 { 0.0 } else { self.rss as f64 * 100.0 / system.memory as f64 }
     }
 
     /// Whether it has ended and nobody has asked for its status.
@@ -295,6 +367,10 @@ impl Process {
     pub fn command(&self, to: &mut Vec<u8>) {
         if !self.args().is_empty() && !self.is_zombie() {
             to.extend(self.args().iter().map(|b| if *b == 0 { b' ' } else { *b }));
+            for variable in self.environment.split(|byte| *byte == 0).filter(|one| !one.is_empty()) {
+                to.push(b' ');
+                to.extend_from_slice(variable);
+            }
             return;
         }
         to.push(b'[');

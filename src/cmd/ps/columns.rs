@@ -1,5 +1,6 @@
 //! The columns of `ps`: their names, headers, and what each needs to be read.
 
+use std::cmp::Reverse;
 use std::ops::BitOr;
 
 use crate::out::{Align, Fault};
@@ -15,16 +16,32 @@ pub struct Reads {
     pub wchan: bool,
     pub exe: bool,
     pub cgroup: bool,
+    pub environment: bool,
+    pub label: bool,
+    pub namespaces: bool,
+    pub oom: bool,
+    pub shares: bool,
 }
 
 impl Reads {
-    const NONE: Self =
-        Self { owner: false, args: false, status: false, wchan: false, exe: false, cgroup: false };
+    const NONE: Self = Self {
+        owner: false,
+        args: false,
+        status: false,
+        wchan: false,
+        exe: false,
+        cgroup: false,
+        environment: false,
+        label: false,
+        namespaces: false,
+        oom: false,
+        shares: false,
+    };
     const OWNER: Self = Self { owner: true, ..Self::NONE };
     const ARGS: Self = Self { args: true, ..Self::NONE };
-    const STATUS: Self = Self { status: true, ..Self::NONE };
+    pub const STATUS: Self = Self { status: true, ..Self::NONE };
     /// What a JSON row holds.
-    pub const FOR_JSON: Self = Self { owner: true, args: true, ..Self::NONE };
+    pub const FOR_JSON: Self = Self { owner: true, args: true, status: true, ..Self::NONE };
 }
 
 impl BitOr for Reads {
@@ -38,6 +55,11 @@ impl BitOr for Reads {
             wchan: self.wchan || other.wchan,
             exe: self.exe || other.exe,
             cgroup: self.cgroup || other.cgroup,
+            environment: self.environment || other.environment,
+            label: self.label || other.label,
+            namespaces: self.namespaces || other.namespaces,
+            oom: self.oom || other.oom,
+            shares: self.shares || other.shares,
         }
     }
 }
@@ -94,7 +116,17 @@ pub enum Column {
     Exe,
     Cgroup,
     ForegroundGroup,
+    Label,
+    /// By its place in [`NAMESPACES`].
+    Namespace(usize),
+    OomAdjustment,
+    OomScore,
+    Proportional,
+    Unshared,
 }
+
+/// The links of PID/ns that are columns.
+pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// Names, header, alignment. The first name is the one that an error suggests.
 type Spec = (Column, &'static [&'static str], &'static str, Align);
@@ -160,6 +192,19 @@ pub const SPECS: &[Spec] = &[
     (Column::Exe, &["exe"], "EXE", Left),
     (Column::Cgroup, &["cgroup"], "CGROUP", Left),
     (Column::ForegroundGroup, &["tpgid"], "TPGID", Right),
+    (Column::Label, &["label", "context"], "LABEL", Left),
+    (Column::Namespace(0), &["cgroupns"], "CGROUPNS", Right),
+    (Column::Namespace(1), &["ipcns"], "IPCNS", Right),
+    (Column::Namespace(2), &["mntns"], "MNTNS", Right),
+    (Column::Namespace(3), &["netns"], "NETNS", Right),
+    (Column::Namespace(4), &["pidns"], "PIDNS", Right),
+    (Column::Namespace(5), &["timens"], "TIMENS", Right),
+    (Column::Namespace(6), &["userns"], "USERNS", Right),
+    (Column::Namespace(7), &["utsns"], "UTSNS", Right),
+    (Column::OomAdjustment, &["oomadj", "oom_score_adj"], "OOMADJ", Right),
+    (Column::OomScore, &["oom", "oom_score"], "OOM", Right),
+    (Column::Proportional, &["pss"], "PSS", Right),
+    (Column::Unshared, &["uss"], "USS", Right),
 ];
 
 impl Column {
@@ -168,10 +213,15 @@ impl Column {
         match self {
             Self::User | Self::Uid | Self::Gid | Self::Group => Reads::OWNER,
             Self::RealUser | Self::RealUid | Self::RealGid | Self::RealGroup | Self::Marks => Reads::STATUS,
+            Self::Memory | Self::Rss | Self::Size => Reads::STATUS,
             Self::Args => Reads::ARGS,
             Self::Wchan => Reads { wchan: true, ..Reads::NONE },
             Self::Exe => Reads { exe: true, ..Reads::NONE },
             Self::Cgroup => Reads { cgroup: true, ..Reads::NONE },
+            Self::Label => Reads { label: true, ..Reads::NONE },
+            Self::Namespace(_) => Reads { namespaces: true, ..Reads::NONE },
+            Self::OomAdjustment | Self::OomScore => Reads { oom: true, ..Reads::NONE },
+            Self::Proportional | Self::Unshared => Reads { shares: true, ..Reads::NONE },
             _ => Reads::NONE,
         }
     }
@@ -183,9 +233,11 @@ pub struct Chosen {
     pub column: Column,
     pub header: String,
     pub align: Align,
+    /// How wide it is, where that was asked for.
+    pub width: Option<usize>,
 }
 
-/// Adds the columns of a list (`pid,args`, `pid=X`). As in procps a new header is all that follows the `=` where that
+/// Adds the columns of a list (`pid,args`, `pid=X`, `cmd:50`). As in procps a new header is all that follows the `=` where that
 /// column is the last, commas included.
 ///
 /// # Errors
@@ -196,14 +248,26 @@ pub fn parse(list: &str, to: &mut Vec<Chosen>) -> Result<()> {
             Some((name, header)) => (name, Some(header)),
             None => (word, None),
         };
+        let (name, width) = match name.split_once(':') {
+            Some((name, width)) => (name, Some(width_of(width)?)),
+            None => (name, None),
+        };
         let (column, _, usual, align) = find(name)?;
         to.push(Chosen {
             column: *column,
             header: crate::out::name::escape(header.unwrap_or(usual).as_bytes()),
             align: *align,
+            width,
         });
     }
     if to.is_empty() { Err(Fault::usage("-o names no column")) } else { Ok(()) }
+}
+
+fn width_of(text: &str) -> Result<usize> {
+    let width = text.parse::<u16>().ok().filter(|width| *width > 0);
+    width
+        .map(usize::from)
+        .ok_or_else(|| Fault::usage(format!("'{}' is no width", crate::out::name::escape(text.as_bytes()))))
 }
 
 /// How a column orders.
@@ -238,7 +302,10 @@ fn find(name: &str) -> Result<&'static Spec> {
     if let Some(spec) = SPECS.iter().find(|spec| spec.1.contains(&lower.as_str())) {
         return Ok(spec);
     }
-    let nearest = SPECS.iter().flat_map(|spec| spec.1).max_by_key(|known| likeness(known, &lower));
+    let nearest = SPECS
+        .iter()
+        .flat_map(|spec| spec.1)
+        .max_by_key(|known| (likeness(known, &lower), Reverse(known.len())));
     let shown = crate::out::name::escape(name.as_bytes());
     Err(Fault::usage(match nearest {
         Some(known) if likeness(known, &lower) * 2 > lower.len() => {
@@ -265,6 +332,9 @@ mod tests {
         parse("pid=,ppid=P,ARGS rss", &mut all).unwrap();
         let headers: Vec<_> = all.iter().map(|c| c.header.as_str()).collect();
         assert_eq!(headers, ["", "P", "COMMAND", "RSS"]);
+        parse("cmd:50=X", &mut all).unwrap();
+        assert_eq!(all.last().map(|c| (c.header.as_str(), c.width)), Some(("X", Some(50))));
+        assert_eq!(parse("cmd:0", &mut all).unwrap_err().to_string(), "'0' is no width");
         let fault = parse("pidd", &mut all).unwrap_err().to_string();
         assert_eq!(fault, "unknown column 'pidd'; the nearest is 'pid'");
         assert_eq!(sorting("-rss,+pid").unwrap(), [(Column::Rss, Sorting::Down), (Column::Pid, Sorting::Up)]);

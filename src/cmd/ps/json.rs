@@ -54,7 +54,7 @@ impl Row {
             tty: (stat.tty_nr != 0).then(|| process.tty()),
             cpu_percent: rounded(process.cpu_percent(system)),
             mem_percent: rounded(process.mem_percent(system)),
-            rss: process.rss(system),
+            rss: process.rss,
             vsz: stat.vsize,
             cpu_time: process.ticks() as f64 / system.hz as f64,
             started: units::rfc3339(process.started(system), 0),

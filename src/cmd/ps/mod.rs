@@ -13,6 +13,7 @@ use std::ffi::OsString;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
+use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 use crate::sys::idmap::IdMap;
@@ -35,13 +36,28 @@ pub struct Ps {
     /// Columns UID PID PPID C STIME TTY TIME CMD.
     #[arg(short = 'f')]
     full: bool,
+    /// Columns UID PID PPID C SZ RSS PSR STIME TTY TIME CMD.
+    #[arg(short = 'F')]
+    extra_full: bool,
+    /// Columns PID PGID SID TTY TIME CMD; with -f those of -f, and PGID and SID.
+    #[arg(short = 'j')]
+    jobs: bool,
+    /// Columns of `ps j`: PPID PID PGID SID TTY TPGID STAT UID TIME COMMAND.
+    #[arg(long = "bsd-jobs", hide = true)]
+    bsd_jobs: bool,
+    /// A first column with the security label.
+    #[arg(short = 'Z', short_alias = 'M')]
+    context: bool,
+    /// The environment after the command, as `ps e`. It may hold secrets.
+    #[arg(long = "environment", hide = true)]
+    environment: bool,
     /// Columns F S UID PID PPID C PRI NI ADDR SZ WCHAN TTY TIME CMD.
     #[arg(short = 'l')]
     long: bool,
     /// Columns of `ps aux`: USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND.
     #[arg(long = "bsd-user", hide = true)]
     bsd_user: bool,
-    /// Columns, as `pid,ppid,args`; `pid=X` names the header, `pid=` leaves it out.
+    /// Columns, as `pid,ppid,args`; `pid=X` names the header, `pid=` leaves it out, `args:50` sets the width.
     #[arg(short = 'o', long = "format", value_name = "LIST")]
     format: Vec<String>,
     /// These PIDs, as `1,7`.
@@ -56,6 +72,15 @@ pub struct Ps {
     /// Processes of these users, names or ids.
     #[arg(short = 'u', long = "user", value_name = "LIST")]
     user: Vec<String>,
+    /// Processes that these users have started, names or ids.
+    #[arg(short = 'U', value_name = "LIST")]
+    real_user: Vec<String>,
+    /// Processes on these terminals, as `pts/0`; `-` is none.
+    #[arg(short = 't', long = "tty", value_name = "LIST", allow_hyphen_values = true)]
+    tty: Vec<String>,
+    /// All but the processes that are selected.
+    #[arg(short = 'N', long = "deselect")]
+    deselect: bool,
     /// Order by columns, as `-rss,pid`: `-` is largest first.
     #[arg(long, value_name = "KEYS", allow_hyphen_values = true)]
     sort: Option<String>,
@@ -72,7 +97,7 @@ pub struct Ps {
     #[arg(short = 'w', action = clap::ArgAction::Count)]
     wide: u8,
     /// Print no header.
-    #[arg(long = "no-headers", alias = "no-header", alias = "noheaders")]
+    #[arg(short = 'h', long = "no-headers", alias = "no-header", alias = "noheaders")]
     no_headers: bool,
     /// PIDs, as with -p.
     #[arg(value_name = "PID")]
@@ -153,6 +178,7 @@ impl Command for Ps {
                 .fold(columns::Reads::default(), |all, column| all | column.reads())
                 | only.reads()
         };
+        let needs = columns::Reads { environment: self.environment, ..needs };
         let collector = Collector {
             procfs,
             system,
@@ -197,6 +223,10 @@ impl Ps {
             return Ok(all);
         }
         let list = match (self.long, self.full, self.bsd_user) {
+            _ if self.extra_full => "uname=UID,pid,ppid,c,sz,rss,psr,stime,tname,time,cmd",
+            _ if self.bsd_jobs => "ppid,pid,pgid,sid,tname,tpgid,stat,uid,bsdtime,args",
+            (false, true, _) if self.jobs => "uname=UID,pid,ppid,pgid,sid,c,stime,tname,time,cmd",
+            (false, ..) if self.jobs => "pid,pgid,sid,tname,time,comm=CMD",
             (true, _, _) if self.lwp => {
                 "f,s,uid,pid,ppid,lwp,c,opri=PRI,ni,addr,sz,wchan,tname,time,comm=CMD"
             }
@@ -211,6 +241,9 @@ impl Ps {
             _ => "user,pid,ppid,%cpu,size=RSS,elapsed,args",
         };
         let mut all = Vec::new();
+        if self.context {
+            columns::parse("label", &mut all)?;
+        }
         columns::parse(list, &mut all)?;
         Ok(all)
     }
@@ -223,17 +256,20 @@ impl Ps {
         for word in words(&self.ppid) {
             only.ppids.insert(number(word, "PID")?);
         }
-        for word in words(&self.user) {
-            let uid = match word.parse() {
-                Ok(uid) => uid,
-                Err(_) => cx
-                    .users()
-                    .user_named(word)
-                    .map(|user| user.uid)
-                    .ok_or_else(|| Fault::usage(format!("the container has no user {word}")))?,
-            };
-            only.uids.insert(uid);
-        }
+        let uid = |word: &str| match word.parse() {
+            Ok(uid) => Ok(uid),
+            Err(_) => cx.users().user_named(word).map(|user| user.uid).ok_or_else(|| {
+                Fault::usage(format!("the container has no user {}", escape(word.as_bytes())))
+            }),
+        };
+        only.uids = words(&self.user).map(uid).collect::<Result<_>>()?;
+        only.real_uids = words(&self.real_user).map(uid).collect::<Result<_>>()?;
+        let terminal = |word: &str| match word.strip_prefix("/dev/").unwrap_or(word) {
+            "-" => "?".to_owned(),
+            name => name.to_owned(),
+        };
+        only.terminals = words(&self.tty).map(terminal).collect();
+        only.is_inverted = self.deselect;
         only.names
             .extend(self.command.iter().flat_map(|list| list.split(',')).map(|n| n.as_bytes().to_vec()));
         Ok(only)
@@ -256,18 +292,30 @@ pub struct Only {
     pids: HashSet<i32>,
     ppids: HashSet<i32>,
     uids: HashSet<u32>,
+    real_uids: HashSet<u32>,
+    terminals: Vec<String>,
     names: Vec<Vec<u8>>,
+    /// Those that no set names.
+    is_inverted: bool,
 }
 
 impl Only {
     fn everything(&self) -> bool {
-        self.pids.is_empty() && self.ppids.is_empty() && self.uids.is_empty() && self.names.is_empty()
+        self.pids.is_empty() && self.names_no_more()
+    }
+
+    /// Whether PIDs alone are asked for, or nothing.
+    fn names_no_more(&self) -> bool {
+        self.ppids.is_empty()
+            && self.uids.is_empty()
+            && self.real_uids.is_empty()
+            && self.terminals.is_empty()
+            && self.names.is_empty()
     }
 
     /// The PIDs, ascending, where nothing else is asked for: then the others need not be read.
     fn pids_alone(&self) -> Option<Vec<i32>> {
-        let alone =
-            !self.pids.is_empty() && self.ppids.is_empty() && self.uids.is_empty() && self.names.is_empty();
+        let alone = !self.pids.is_empty() && self.names_no_more() && !self.is_inverted;
         alone.then(|| {
             let mut pids: Vec<_> = self.pids.iter().copied().collect();
             pids.sort_unstable();
@@ -276,7 +324,9 @@ impl Only {
     }
 
     fn reads(&self) -> columns::Reads {
-        columns::Reads { owner: !self.uids.is_empty(), ..columns::Reads::default() }
+        let status =
+            if self.real_uids.is_empty() { columns::Reads::default() } else { columns::Reads::STATUS };
+        status | columns::Reads { owner: !self.uids.is_empty(), ..columns::Reads::default() }
     }
 
     fn takes(&self, process: &Process) -> bool {
@@ -284,11 +334,13 @@ impl Only {
         let named = |name: &Vec<u8>| {
             *name == process.stat.comm || name.len() > 15 && name.get(..15) == Some(&process.stat.comm)
         };
-        self.everything()
-            || self.pids.contains(&process.pid)
+        let is_named = self.pids.contains(&process.pid)
             || self.ppids.contains(&process.stat.ppid)
             || self.uids.contains(&process.uid)
-            || self.names.iter().any(named)
+            || self.real_uids.contains(&process.ruid)
+            || (!self.terminals.is_empty() && self.terminals.contains(&process.tty()))
+            || self.names.iter().any(named);
+        self.everything() || is_named != self.is_inverted
     }
 }
 

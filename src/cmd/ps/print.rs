@@ -147,7 +147,7 @@ fn compare(column: Column, a: &Process, b: &Process, all: &Collector) -> Orderin
         Column::Gid => f64::from(p.gid),
         Column::RealGid => f64::from(p.rgid),
         Column::Cpu | Column::CpuWhole => p.cpu_percent(system),
-        Column::Memory | Column::Rss | Column::Size => p.stat.rss as f64,
+        Column::Memory | Column::Rss | Column::Size => p.rss as f64,
         Column::Vsz | Column::Pages => p.stat.vsize as f64,
         Column::Tty => f64::from(p.stat.tty_nr),
         Column::Time | Column::BsdTime | Column::Seconds => p.ticks() as f64,
@@ -162,6 +162,10 @@ fn compare(column: Column, a: &Process, b: &Process, all: &Collector) -> Orderin
         Column::MinorFaults => p.stat.minflt as f64,
         Column::MajorFaults => p.stat.majflt as f64,
         Column::ForegroundGroup => f64::from(p.stat.tpgid),
+        Column::OomAdjustment => p.oom_adjustment as f64,
+        Column::OomScore => p.oom_score as f64,
+        Column::Proportional => p.shares.proportional as f64,
+        Column::Unshared => p.shares.unshared as f64,
         _ => f64::NAN,
     };
     value(a).partial_cmp(&value(b)).unwrap_or_else(|| {
@@ -183,7 +187,7 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(layout: &'a Layout<'a>) -> Self {
-        let widths = layout.columns.iter().map(|c| c.header.width()).collect();
+        let widths = layout.columns.iter().map(|c| c.width.unwrap_or_else(|| c.header.width())).collect();
         Self { layout, widths, started: false, line: Vec::new() }
     }
 
@@ -198,7 +202,11 @@ impl<'a> Printer<'a> {
                     let column = at % count;
                     let padded = column + 1 != count
                         || self.layout.columns.get(column).is_some_and(|c| c.align == Align::Right);
-                    if padded && let Some(width) = self.widths.get_mut(column) {
+                    let is_fixed = self.layout.columns.get(column).is_some_and(|c| c.width.is_some());
+                    if padded
+                        && !is_fixed
+                        && let Some(width) = self.widths.get_mut(column)
+                    {
                         *width = (*width).max(cell_width(cell));
                     }
                 }
@@ -227,7 +235,16 @@ impl<'a> Printer<'a> {
         let last = at + 1 == self.layout.columns.len();
         let width = self.widths.get(at).copied().unwrap_or(0);
         let pad = width.saturating_sub(cell_width(cell));
-        let right = self.layout.columns.get(at).is_some_and(|c| c.align == Align::Right);
+        let column = self.layout.columns.get(at);
+        let right = column.is_some_and(|c| c.align == Align::Right);
+        let short;
+        let is_cut = !last && !right && column.is_some_and(|c| c.width.is_some()) && cell_width(cell) > width;
+        let cell = if is_cut {
+            short = cut(&String::from_utf8_lossy(cell), width).into_owned();
+            short.as_bytes()
+        } else {
+            cell
+        };
         let from = self.line.len();
         if right {
             self.line.resize(from + pad, b' ');

@@ -72,7 +72,10 @@ fn by_key(key: &Key, a: &[u8], b: &[u8]) -> Ordering {
         As::General => number::compare_general(a, b),
         As::Human => number::compare_human(a, b),
         As::Month => month(a).cmp(&month(b)),
-        As::Version if key.how.fold => version::compare(&a.to_ascii_uppercase(), &b.to_ascii_uppercase()),
+        As::Version if key.how.fold || key.how.counts != Counts::All => {
+            let (a, b): (Vec<u8>, Vec<u8>) = (counted(key, a).collect(), counted(key, b).collect());
+            version::compare(&a, &b)
+        }
         As::Version => version::compare(a, b),
     }
 }

@@ -28,9 +28,9 @@ pub struct Hold<'a> {
 }
 
 impl<'a> Hold<'a> {
-    /// No lines yet.
-    pub fn new(comparison: &'a Comparison, unique: bool) -> Self {
-        Self { comparison, unique, limit: LIMIT, text: Vec::new(), lines: Vec::new() }
+    /// No lines yet, and at most so many bytes of them.
+    pub fn new(comparison: &'a Comparison, unique: bool, limit: usize) -> Self {
+        Self { comparison, unique, limit: limit.min(LIMIT), text: Vec::new(), lines: Vec::new() }
     }
 
     fn size(&self) -> usize {
@@ -43,7 +43,7 @@ impl<'a> Hold<'a> {
     /// A fault of reading, or more than can be held.
     pub fn read(&mut self, input: &Input, delimiter: u8) -> Result<()> {
         if let Some(length) = text::length(input)? {
-            self.text.reserve((length as usize).min(LIMIT).saturating_add(PIECE));
+            self.text.reserve((length as usize).min(self.limit).saturating_add(PIECE));
         }
         let mut start = self.text.len();
         loop {
@@ -64,7 +64,8 @@ impl<'a> Hold<'a> {
                     start = self.compact(start);
                 }
                 if !self.unique || self.size() > self.limit / 2 {
-                    let cause = "the lines are more than 512 MiB: they would not fit in memory";
+                    let mib = self.limit >> 20;
+                    let cause = format!("the lines are more than {mib} MiB: they would not fit in memory");
                     return Err(Fault::text("read", &input.name, cause));
                 }
             }
@@ -165,8 +166,7 @@ mod tests {
     fn of_lines_that_are_the_same_only_the_first_is_held() {
         let text: Vec<u8> = (0..300_000).flat_map(|n| format!("{} {n}\n", n % 100).into_bytes()).collect();
         let comparison = comparison(true);
-        let mut hold = Hold::new(&comparison, true);
-        hold.limit = 1 << 20;
+        let mut hold = Hold::new(&comparison, true, 1 << 20);
         for _ in 0..2 {
             hold.read(&input(&text), b'\n').unwrap();
             assert!(hold.size() < 3 << 20);
@@ -181,8 +181,7 @@ mod tests {
     #[test]
     fn more_than_can_be_held_is_said() {
         let comparison = comparison(false);
-        let mut hold = Hold::new(&comparison, false);
-        hold.limit = 1 << 20;
+        let mut hold = Hold::new(&comparison, false, 1 << 20);
         let fault = hold.read(&input(&b"x\n".repeat(1 << 20)), b'\n').unwrap_err();
         assert!(fault.to_string().starts_with("read text: the lines are more"), "{fault}");
     }

@@ -92,8 +92,8 @@ impl Ordering {
     }
 
     fn agree(&self) -> Result<(), String> {
-        if self.counts != Counts::All && self.kind != As::Text {
-            return Err("-d and -i go with none of -g, -h, -M, -n and -V".into());
+        if self.counts != Counts::All && !matches!(self.kind, As::Text | As::Version) {
+            return Err("-d and -i go with none of -g, -h, -M and -n".into());
         }
         Ok(())
     }

@@ -27,7 +27,8 @@ const SHOWN: usize = 200;
 
 /// Sort lines of all files together.
 ///
-/// By their bytes, without options. At most 512 MiB are held: nothing is written to a temporary file.
+/// By their bytes, without options. All lines are held in memory, nothing is written to a temporary file: at most 512
+/// MiB, and half of what the memory cgroup of nsdbg itself has left.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Sort {
@@ -82,6 +83,12 @@ pub struct Sort {
     /// Write to a file of the container, which may be one that is read.
     #[arg(short, long, value_name = "FILE")]
     output: Option<OsString>,
+    /// The most that is held, as 64M; KiB without a unit.
+    #[arg(short = 'S', long, value_name = "SIZE", value_parser = size)]
+    buffer_size: Option<u64>,
+    /// By what, as the letters above: general-numeric, human-numeric, month, numeric or version.
+    #[arg(long, value_name = "WORD", value_parser = ["general-numeric", "human-numeric", "month", "numeric", "version"])]
+    sort: Option<String>,
     /// Lines end in NUL.
     #[arg(short, long)]
     zero_terminated: bool,
@@ -89,10 +96,29 @@ pub struct Sort {
     files: Vec<OsString>,
 }
 
+/// A size as sort -S takes it: KiB without a unit.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "b" => 1,
+        "" | "K" | "k" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1 << 40,
+        _ => return Err("a size is a number and b, K, M, G or T".to_owned()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "a size is a number and b, K, M, G or T".to_owned())
+}
+
 impl Command for Sort {
     type Row = NoRow;
     const PLACE: Place = Place::Inside;
-    const NEEDS: Needs = Needs::STDIN;
+    const NEEDS: Needs = Needs { memory: true, ..Needs::STDIN };
     const PRINTS: Prints = Prints::Bytes;
     const REPLACES: &'static str = "coreutils sort";
     const EXAMPLES: &'static [Example] = &[
@@ -124,7 +150,7 @@ impl Sort {
         if let Some(output) = &self.output {
             cx.writes("open", output)?;
         }
-        let mut hold = Hold::new(&comparison, self.unique);
+        let mut hold = Hold::new(&comparison, self.unique, self.limit(cx));
         for file in &files {
             hold.read(&Input::open(file)?, delimiter)?;
         }
@@ -143,16 +169,17 @@ impl Sort {
 
     fn comparison(&self) -> Result<Comparison> {
         let mut global = KeyOrdering::default();
+        let is = |word: &str| self.sort.as_deref() == Some(word);
         for (is_set, letter) in [
             (self.ignore_leading_blanks, b'b'),
             (self.dictionary_order, b'd'),
             (self.ignore_case, b'f'),
-            (self.general_numeric_sort, b'g'),
-            (self.human_numeric_sort, b'h'),
+            (self.general_numeric_sort || is("general-numeric"), b'g'),
+            (self.human_numeric_sort || is("human-numeric"), b'h'),
             (self.ignore_nonprinting, b'i'),
-            (self.month_sort, b'M'),
-            (self.numeric_sort, b'n'),
-            (self.version_sort, b'V'),
+            (self.month_sort || is("month"), b'M'),
+            (self.numeric_sort || is("numeric"), b'n'),
+            (self.version_sort || is("version"), b'V'),
             (self.reverse, b'r'),
         ] {
             if is_set {
@@ -174,6 +201,13 @@ impl Sort {
             stable: self.stable,
             unique: self.unique,
         })
+    }
+
+    /// How many bytes are held: half of what the cgroup has left, since other commands of the line take some.
+    fn limit(&self, cx: &Context) -> usize {
+        let most = cx.memory.map_or(u64::MAX, |left| left / 2);
+        let limit = self.buffer_size.map_or(most, |size| size.min(most));
+        usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
     fn separator(&self) -> Result<Option<u8>> {

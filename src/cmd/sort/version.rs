@@ -29,15 +29,19 @@ fn without_suffix(name: &[u8]) -> &[u8] {
     let at = |i: usize| name.get(i).copied().unwrap_or(0);
     let mut prefix = 0;
     let mut i = 0;
-    while i < name.len() {
-        i += 1;
-        prefix = i;
+    loop {
+        // The name may be a suffix from its first byte: `.a` is all suffix.
         while i + 1 < name.len() && at(i) == b'.' && (at(i + 1).is_ascii_alphabetic() || at(i + 1) == b'~') {
             i += 2;
             while i < name.len() && (at(i).is_ascii_alphanumeric() || at(i) == b'~') {
                 i += 1;
             }
         }
+        if i >= name.len() {
+            break;
+        }
+        i += 1;
+        prefix = i;
     }
     name.get(..prefix).unwrap_or(name)
 }
@@ -93,6 +97,7 @@ mod tests {
             ".",
             "..",
             ".a",
+            ".0",
             "1.0~rc1",
             "1.0",
             "1.9",

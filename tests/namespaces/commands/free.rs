@@ -62,10 +62,10 @@ fn options_that_name_units_override_each_other() {
 }
 
 /// A cgroup of the tests' own that counts memory, removed at the end.
-struct Cgroup(PathBuf);
+pub(super) struct Cgroup(pub(super) PathBuf);
 
 impl Cgroup {
-    fn make() -> Option<Self> {
+    pub(super) fn make() -> Option<Self> {
         ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].iter().find_map(|top| {
             let path = PathBuf::from(top).join(format!("nsdbg-test-{}", std::process::id()));
             fs::create_dir(&path).ok()?;

@@ -24,6 +24,7 @@ fn files() -> Sandbox {
         .file("data/binary", b"foo\n\0bar\nfoo\n")
         .file("data/latin", b"caf\xe9 foo\ncafe\n")
         .file("data/long", long)
+        .file("data/bad", b"caf\xc3\x89 bar\xff\n\xff\nx\xe2\x82y\n\xc3\xa9\nk \xc5\xbf\n\xfe\xff\n")
         .file("data/crlf", "foo\r\nbar\r\n")
         .file("data/nul", b"foo\0bar\nfoo\0last\0")
         .file("data/tree/a.c", "int foo;\nint bar;\n")
@@ -174,24 +175,62 @@ fn it_prints_what_gnu_grep_prints() {
         "-i -o 'FOO' text",
         "-iE '(ALPHA|last)' text",
         "-y ALPHA text",
+        "-E 'a{1,0}' text",
+        "-E 'a{}' text",
+        "-E 'a{a}' text",
+        "'a[1-3-5]c' text",
+        "'[[:digit:]-z]' text",
+        "'[a-c-]' text",
+        "'[%--a]' text",
     ] {
         wrong.extend(differs(&target, &data, line));
+    }
+    // Bytes that are not UTF-8 among characters that are.
+    for line in [
+        "-ani é bad",
+        "-an 'caf. bar' bad",
+        "-ano . bad",
+        "-ano '[^q]*' bad",
+        "-anx . bad",
+        "-anv . bad",
+        "-an '\\w' bad",
+        "-ano '\\W' bad",
+        "-ano '\\S\\+' bad",
+        "-anw bar bad",
+        "-anw É bad",
+        "-anio k bad",
+        "-anio s bad",
+        "-ano '[[:alpha:]]' bad",
+        "-an 'x.y' bad",
+        "-ano $'\\xff' bad",
+        "-anoE $'r\\xff?' bad",
+        "-anF $'\\xa9' bad",
+        "-an $'[\\xff]' bad",
+        "-ano $'[^\\xfe]' bad",
+        "-ano $'[\\xffr]' bad",
+    ] {
+        wrong.extend(differs_in(&target, &data, line, "C.UTF-8"));
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Where nsdbg's output or status is not GNU grep's: both.
 fn differs(target: &Sandbox, data: &std::path::Path, line: &str) -> Option<String> {
+    differs_in(target, data, line, "C")
+}
+
+/// The same in a locale.
+fn differs_in(target: &Sandbox, data: &std::path::Path, line: &str, locale: &str) -> Option<String> {
     let ours = target.line(&format!("cd /data; grep {line}"));
     let script = format!("exec grep {line}");
-    let theirs = run(Command::new("sh")
+    let theirs = run(Command::new("bash")
         .args(["-c", &script])
         .current_dir(data)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         // Without the sequences that clear the rest of a line.
         .env("GREP_COLORS", "ne")
-        .env("LC_ALL", "C"));
+        .env("LC_ALL", locale));
     if (ours.status, &ours.out) == (theirs.status, &theirs.out) {
         return None;
     }

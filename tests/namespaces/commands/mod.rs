@@ -11,6 +11,7 @@ mod free;
 mod grep;
 mod head;
 mod http;
+mod instead;
 mod ip;
 mod kill;
 mod ls;

@@ -226,6 +226,8 @@ fn ends_of_standard_input_and_of_time() {
     assert_eq!(ran.status, 0, "{ran:?}");
     // Nobody comes.
     target.run(&["nc", "-l", "-w", "1", "9006"]).fails(1, "nc: accept 0.0.0.0 9006: nobody came in time");
+    target.run(&["nc", "-w", "1", "-lvnp", "9006"]).fails(1, "nc: accept 0.0.0.0 9006: nobody came in time");
+    target.run(&["nc", "-p", "9006"]).fails(2, "takes a host and a port");
     // Nobody answers: a route that leads nowhere.
     script(
         &target,
@@ -250,7 +252,7 @@ fn wrong_words_and_hosts() {
     needs_root!();
     let target = target();
     for (words, status, said) in [
-        (&["nc"][..], 2, "required"),
+        (&["nc"][..], 2, "takes a host and a port (nc HOST PORT)"),
         (&["nc", "web"], 2, "the port of web is missing: nc web PORT"),
         (&["nc", "web", "0"], 2, "'0' is no port: it is 1 to 65535"),
         (&["nc", "web", "65536"], 2, "'65536' is no port"),

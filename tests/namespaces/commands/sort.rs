@@ -1,9 +1,12 @@
 //! `sort`.
 
 use std::fs;
+use std::process::Command;
 
+use super::free::Cgroup;
 use super::text::{both_with_input, data, ends_with_its_reader, make_vast, peak, same, same_of_input};
-use crate::support::needs_root;
+use crate::live::run;
+use crate::support::{NSDBG, needs_root, skip};
 
 const INPUT: &[u8] = b"b 10\na 2\nA 2\n a 02\n\nc 1.5\n-3\n10\n9\n2K\n1M\n1G\n-1K\nb 10\nFEB 2\njan 1\n1e3\n.5\n-.5\nx1.10\nx1.9\n\
 x1.10~rc\n_x\n\tt\nnan\n-inf\na:3:x\na:1:y\nB:2:z\n\xff\xfe\n\x01\n0\n-0\n00\nno newline";
@@ -31,6 +34,11 @@ fn sort_prints_what_gnu_sort_prints() {
         "sort -V",
         "sort -Vr",
         "sort -Vf",
+        "sort -Vd",
+        "sort --sort=numeric",
+        "sort --sort=version -r",
+        "sort -S 1M",
+        "sort -k 1V,1i",
         "sort -f",
         "sort -fu",
         "sort -fs",
@@ -59,6 +67,7 @@ fn sort_prints_what_gnu_sort_prints() {
     for input in [INPUT, b"", b"\n", b"\n\n", b"x", b"b\0a\n\0"] {
         same_of_input(&target, &lines, input);
     }
+    same_of_input(&target, &["sort -V", "sort -Vr"], b".a\n.0\n.b\n.a1\n.a.1\na\n0\n..\n.\n~\n.~\n.a~\n");
     same_of_input(&target, &["sort -z", "sort -zn", "sort -zu"], b"b\0a\n\0c\nd\0a\n\0 1\0");
     same(
         &target,
@@ -105,6 +114,8 @@ fn sort_says_what_it_can_not_do() {
         ("sort -k 0 /data/few", "-k 0: fields are counted from 1"),
         ("sort -k 1q /data/few", "there is no option 'q' of keys"),
         ("sort -t ab /data/few", "-t: one byte is wanted"),
+        ("sort -S 8b /data/many", "the lines are more than 0 MiB"),
+        ("sort -S 8q /data/few", "a size is a number"),
         ("sort -c /data/few /data/cut", "-c checks one file"),
     ] {
         let ran = target.line(line);
@@ -123,4 +134,22 @@ fn sort_does_not_hold_a_vast_file() {
     let (ran, peak) = peak(&target, &["sort", "/data/vast"]);
     ran.fails(2, "read /data/vast: the lines are more than 512 MiB");
     assert!(ran.out.is_empty() && peak < 600 << 10, "{peak}");
+}
+
+// Seen to be killed by the kernel without the limit.
+#[test]
+fn sort_keeps_to_the_memory_that_its_own_cgroup_has() {
+    needs_root!();
+    let Some(cgroup) = Cgroup::make() else { skip!("no cgroup with a memory limit can be made") };
+    let target = data();
+    make_vast(&target, b"\nend\n");
+    let limited = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$ > \"$0\"; exec \"$@\""]).arg(cgroup.0.join("cgroup.procs"));
+        run(shell.arg(NSDBG).args(["--pid", &target.pid.to_string(), "-c", line]))
+    };
+    let ran = limited("sort /data/vast");
+    ran.fails(2, "sort: read /data/vast: the lines are more than ");
+    assert!(!ran.err.contains("512 MiB"), "{ran:?}");
+    assert_eq!(limited("sort /data/few").ok(), target.line("sort /data/few").ok());
 }

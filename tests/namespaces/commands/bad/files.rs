@@ -29,7 +29,8 @@ pub(super) enum Takes {
 const BAD: [&str; 9] = ["none", "few/x", "dir", "broken", "loop", "fifo", "zero", "secret", "locked/x"];
 
 const ABSENT: &str = "no such file or directory";
-const DENIED: &str = "permission denied (--cap-add DAC_OVERRIDE)";
+/// PATH is the file.
+const DENIED: &str = "permission denied (why PATH, or --cap-add DAC_OVERRIDE)";
 const LOOP: &str = "too many symbolic links encountered";
 
 /// The operation, where it is not the row's own, and the cause; nothing where the file is taken.
@@ -121,7 +122,10 @@ fn each_bad_file_is_named_and_the_others_are_taken() {
             let (status, said) = match refused(*takes, bad) {
                 Some((own, cause)) => {
                     let operation = own.unwrap_or(operation);
-                    (*status, format!("{}: {operation} {path}: {cause}\n", command(&line)))
+                    (
+                        *status,
+                        format!("{}: {operation} {path}: {}\n", command(&line), cause.replace("PATH", &path)),
+                    )
                 }
                 // Nobody has it open.
                 None => (i32::from(*takes == Takes::Finds), String::new()),
@@ -192,7 +196,7 @@ fn bad_files_behind_redirections_are_named() {
     let target = spoiled(sandbox());
     for bad in BAD {
         let Some((_, cause)) = refused(Takes::Reads, bad) else { panic!("{bad}") };
-        let said = format!("cat: open /data/{bad}: {cause}\n");
+        let said = format!("cat: open /data/{bad}: {}\n", cause.replace("PATH", &format!("/data/{bad}")));
         is(bad, &target.line(&format!("cat < /data/{bad}")), 1, &said);
     }
     for (bad, cause) in [
@@ -210,6 +214,7 @@ fn bad_files_behind_redirections_are_named() {
             (format!("sort -o /data/{bad} /data/few"), "sort", 2),
             (format!("uniq /data/few /data/{bad}"), "uniq", 1),
         ] {
+            let cause = cause.replace("PATH", &format!("/data/{bad}"));
             is(&line, &target.line(&line), status, &format!("{name}: open /data/{bad}: {cause}\n"));
         }
     }

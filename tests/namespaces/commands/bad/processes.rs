@@ -122,7 +122,7 @@ fn a_missing_capability_is_named_with_the_option_that_gives_it() {
     let target = spoiled(sandbox());
     script(&target, "ip link set lo up; echo '1 0' > /proc/sys/net/ipv4/ping_group_range");
     let denied = |operation: &str, path: &str| {
-        format!("{operation} {path}: permission denied (--cap-add DAC_OVERRIDE)")
+        format!("{operation} {path}: permission denied (why {path}, or --cap-add DAC_OVERRIDE)")
     };
     let put = format!("put {} /data/put", target.root.join("data/few").display());
     let rows = [
@@ -159,7 +159,7 @@ fn a_missing_capability_is_named_with_the_option_that_gives_it() {
     is("nc", &ran, 1, "nc: accept 0.0.0.0 80: nobody came in time\n");
     // Once a command, where many files are closed to it; none where the capability is held, or would not help.
     let ran = target.run(&["cat", "/data/secret", "/data/locked/x"]);
-    let said = "cat: open /data/secret: permission denied (--cap-add DAC_OVERRIDE)\n\
+    let said = "cat: open /data/secret: permission denied (why /data/secret, or --cap-add DAC_OVERRIDE)\n\
                 cat: open /data/locked/x: permission denied\n";
     is("cat", &ran, 1, said);
     let ran = target.run(&["ls", "/proc/2/fd"]);
@@ -167,7 +167,7 @@ fn a_missing_capability_is_named_with_the_option_that_gives_it() {
     let ran = target.run_with(&["--json"], &["cat", "/data/secret"]);
     assert_ne!(ran.status, 0, "{ran:?}");
     let ran = target.run_with(&["--json"], &["stat", "/data/locked/x"]);
-    assert!(ran.err.contains("\"hint\":\"--cap-add DAC_OVERRIDE\""), "{ran:?}");
+    assert!(ran.err.contains("\"hint\":\"why /data/locked/x, or --cap-add DAC_OVERRIDE\""), "{ran:?}");
 }
 
 // Seen to fail with the hint of `kill` taken out.

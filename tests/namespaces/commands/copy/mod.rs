@@ -207,7 +207,7 @@ fn what_can_not_be_copied_is_told_and_the_rest_is_copied() {
     let node = Node::new("node");
     let ran = target.run(&["get", "/app", "/none", "/app/loop", "/proc/1/status", node.text()]);
     for words in [
-        "get: open /app/secret: permission denied (--cap-add DAC_OVERRIDE)\n",
+        "get: open /app/secret: permission denied (why /app/secret, or --cap-add DAC_OVERRIDE)\n",
         "get: copy /app/fifo: left out: it is a FIFO\n",
         "get: copy /app/socket: left out: it is a socket\n",
         "get: open /none: no such file or directory\n",
