@@ -25,6 +25,7 @@ use crate::out::filter::TerminalFilter;
 use crate::out::relay::{self, Pump, Sink};
 use crate::out::{Fault, Format};
 use crate::sys::syscall::{self, pidfd_open};
+use crate::target::host::Host;
 
 /// A command that is ready to be started.
 pub struct Prepared {
@@ -127,7 +128,7 @@ impl Session {
             let mut job = self.job(&command, to_terminal);
             if command.entry.needs.memory {
                 // Where the node's files can't be reached, the command keeps to its own limit.
-                job.memory = self.host().ok().and_then(left_for_us);
+                job.memory = Host::find(None).ok().as_ref().and_then(left_for_us);
             }
             job.rows_of = sources[at].map_or_else(String::new, |entry| entry.name.to_owned());
             if at + 1 < count && sources[at + 1].is_some() {
