@@ -92,7 +92,7 @@ impl Payload {
         while let Some(part) = self.parts.get(self.at) {
             let (file, name, length) = match part {
                 Part::Bytes(bytes) if (bytes.len() as u64) > self.done => break,
-                Part::File(file, name, length) if *length > self.done => (file, &*name, *length),
+                Part::File(file, name, length) if *length > self.done => (file, name, *length),
                 Part::Bytes(_) | Part::File(..) => {
                     self.at += 1;
                     self.done = 0;
