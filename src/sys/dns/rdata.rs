@@ -58,11 +58,19 @@ fn service(from: &mut Bytes) -> Option<String> {
                     each.push(name.map_or_else(|| format!("key{key}"), |name| (*name).to_owned()));
                 }
             }
+            // Commas within a name are escaped once as such, and the backslash again in quotes: RFC 9460 appendix A.1.
             1 => {
+                let mut list = Vec::new();
                 while !value.0.is_empty() {
-                    each.push(escape(value.string()?, b"\\,\""));
+                    if !list.is_empty() {
+                        list.push(b',');
+                    }
+                    for byte in value.string()? {
+                        list.extend(matches!(byte, b',' | b'\\').then_some(b'\\'));
+                        list.push(*byte);
+                    }
                 }
-                each = vec![format!("\"{}\"", each.join(","))];
+                each.push(quoted(&list));
             }
             2 => {}
             3 => each.push(value.two()?.to_string()),
