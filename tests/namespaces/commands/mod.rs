@@ -93,6 +93,8 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
     ("ping -c 1 -t 1 -W 1 127.0.0.1", 2),
     // `get /etc - > @host:/tmp/etc.tar` is run with --json last, which it refuses: what is left is empty.
     ("put - /tmp < @host:/tmp/etc.tar", 1),
+    // The target's environment is empty.
+    ("env PATH", 1),
     // Nothing is there of this name, or with this PID.
     ("kill -v -s USR1 nginx", 1),
     ("kill -0 7", 1),
