@@ -141,7 +141,7 @@ fn what_must_not_be_signalled_is_not() {
         (&["kill", "4000000"], 1, "signal 4000000: no such process"),
         (&["kill", "99999999999"], 1, "no such process"),
         (&["kill", ""], 1, "no PID and no name"),
-        (&["kill", "-FOO", "1"], 2, "-F"),
+        (&["kill", "-FOO", "1"], 1, "send FOO: no such signal (kill -l lists them)"),
         (&["kill", "-s", "FOO", "1"], 1, "send FOO: no such signal (kill -l lists them)"),
         (&["kill", "-s", "65", "1"], 1, "no such signal"),
         (&["kill"], 2, "wants a PID or the name of a process"),
