@@ -8,7 +8,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::job::{Argument, Redirection};
 use super::run::{Limits, Outcome};
-use super::spawn::{Prepared, Redirect, To, node_path};
+use super::spawn::{Prepared, Redirect, To, fault, node_path};
 use super::{Session, builtins};
 use crate::cmd;
 use crate::out::Fault;
@@ -117,19 +117,27 @@ impl Session {
     fn run_prepared(&mut self, commands: Vec<Prepared>, stdin: bool) -> u8 {
         let name = commands.last().map_or("nsdbg", |command| command.entry.name);
         let mut outcome = Outcome::default();
-        let mut pipeline = match self.start(commands, To::Operator, stdin, &mut outcome) {
-            Ok(pipeline) => pipeline,
+        match self.run_to_end(commands, stdin, &mut outcome) {
+            Ok(()) => self.conclude(name, &outcome),
             Err(fault) => {
                 self.report_of(name, &fault);
-                return fault.status;
+                fault.status
             }
-        };
+        }
+    }
+
+    fn run_to_end(
+        &mut self,
+        commands: Vec<Prepared>,
+        stdin: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), Fault> {
+        let mut pipeline = self.start(commands, To::Operator, stdin, outcome)?;
         // Ctrl-\ is for the command, too.
         let quit = SigSet::from(Signal::SIGQUIT);
-        let _ = quit.thread_block();
-        pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, &mut outcome);
-        let _ = quit.thread_unblock();
-        self.conclude(name, &outcome)
+        quit.thread_block().map_err(fault("sigprocmask"))?;
+        pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, outcome);
+        quit.thread_unblock().map_err(fault("sigprocmask"))
     }
 
     fn conclude(&mut self, name: &str, outcome: &Outcome) -> u8 {
