@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Instant;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use super::job::{Argument, Redirection};
 use super::run::{Limits, Outcome};
@@ -135,9 +135,9 @@ impl Session {
         let mut pipeline = self.start(commands, To::Operator, stdin, outcome)?;
         // Ctrl-\ is for the command, too.
         let quit = SigSet::from(Signal::SIGQUIT);
-        quit.thread_block().map_err(fault("sigprocmask"))?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&quit), None).map_err(fault("sigprocmask"))?;
         pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, outcome);
-        quit.thread_unblock().map_err(fault("sigprocmask"))
+        sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&quit), None).map_err(fault("sigprocmask"))
     }
 
     fn conclude(&mut self, name: &str, outcome: &Outcome) -> u8 {
