@@ -119,6 +119,8 @@ impl Pipeline {
         let mut ending: Option<Ending> = None;
         // When the last process had ended, or something came after that.
         let mut quiet_since: Option<Instant> = None;
+        // Whether what feeds the last stage was ended with it: its status says nothing then.
+        let mut was_cut_off = false;
         // Since when nothing runs any more but threads that a process has left behind.
         let mut ended_since: Option<Instant> = None;
         loop {
@@ -157,6 +159,7 @@ impl Pipeline {
                 }
             } else if running && self.ends_with_last && self.last_has_ended() {
                 // What writes the output somewhere else has yet to.
+                was_cut_off = true;
                 self.stages
                     .iter_mut()
                     .filter(|stage| stage.feeds)
@@ -209,12 +212,14 @@ impl Pipeline {
         outcome.output_error = self.pumps.iter().find_map(|pump| pump.error);
         if outcome.is_undisturbed() {
             let last = self.stages.iter().rposition(|stage| !stage.auxiliary);
-            let before = self.stages.iter().enumerate().filter(|(at, _)| Some(*at) != last);
+            let counts = |at: usize, stage: &Stage| Some(at) != last && !(was_cut_off && stage.feeds);
+            let before = self.stages.iter().enumerate().filter(|(at, stage)| counts(*at, stage));
             let lost = before.filter_map(|(_, stage)| Some((stage.name.clone(), stage.status?)));
             outcome.lost = lost.filter(|(_, status)| is_lost(*status)).collect();
         }
         let last = self.stages.iter().rfind(|stage| !stage.auxiliary).and_then(|stage| stage.status);
-        let auxiliary = self.stages.iter().filter(|s| s.auxiliary).filter_map(|s| s.status).find(|s| *s != 0);
+        let counts = |stage: &&Stage| stage.auxiliary && !(was_cut_off && stage.feeds);
+        let auxiliary = self.stages.iter().filter(counts).filter_map(|s| s.status).find(|s| *s != 0);
         outcome.status = match () {
             () if outcome.timed_out => 124,
             () if outcome.failure.is_some() || outcome.target_ended => 125,
