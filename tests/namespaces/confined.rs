@@ -123,7 +123,7 @@ fn yama(scope: u8) {
 fn yama_is_in_nobodys_way() {
     for scope in [0, 1, 2, 3] {
         yama(scope);
-        for target in [sandbox(), sandbox().mapped(), sandbox().set("proc", "none")] {
+        for target in [sandbox(), sandbox().mapped(), sandbox().set("proc", "overmounted")] {
             let mut target = target.variable("OF", "target").mode(&["serve", "8080"]).start();
             assert_eq!(target.next_line(LIMIT).as_deref(), Some("listening"));
             assert_eq!(target.run(&["ls", "/app"]).ok(), "", "{scope}");
