@@ -8,8 +8,10 @@ use crate::system::*;
 /// Forks processes that end at once, so that the numbers of PIDs go round. Where it may, it has few of them.
 pub fn noise() -> ! {
     set_name("attacker-forks");
-    // Of its own PID namespace, on a kernel that has one for each.
-    let _ = std::fs::write("/proc/sys/kernel/pid_max", "400");
+    // Before 6.14 there is one for the whole node, and the tests run out of PIDs, too.
+    if kernel() >= (6, 14) {
+        let _ = std::fs::write("/proc/sys/kernel/pid_max", "400");
+    }
     loop {
         let child = unsafe { fork() };
         if child == 0 {
@@ -18,6 +20,14 @@ pub fn noise() -> ! {
         unsafe { waitpid(child, std::ptr::null_mut(), 0) };
         pause_for(3);
     }
+}
+
+/// The kernel's version. None that can be read counts as old.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// From a line on stdin on: forks until no more may be forked, tells how many there are, and tries on for ever.
