@@ -355,7 +355,8 @@ fn container(
     let known = group.known.as_ref().map(|(_, known)| known);
     let written = known.and_then(|known| known.pid);
     let (main, look) = main_process(scan, reader, &group.processes, written)?;
-    let spaces = Spaces::read(&scan.procfs, main.pid).ok()?;
+    let spaces =
+        Spaces::read(&scan.procfs, main.pid).ok().filter(|now| scan.still_finds(reader, main, *now))?;
     let (called, namer) = called(scan, states, group, main, &look)?;
     if namer != Namer::Root && spaces == scan.node {
         // Anybody can call a cgroup so, and be in no container.

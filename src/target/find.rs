@@ -10,8 +10,6 @@ use crate::out::name::escape;
 
 /// More candidates are only counted.
 const CANDIDATES: usize = 10;
-/// Most of a process's cgroup file that is read.
-const CGROUP_LIMIT: u64 = 16 << 10;
 
 /// The containers that are meant: named by `selector`, if there is one, and let through by the filter. Sandboxes and
 /// containers in virtual machines are not among them, unless they are named by their id.
@@ -40,7 +38,7 @@ pub fn one(
     }
 }
 
-/// Opens a container's main process, if that is still the one that was listed, where it was.
+/// Opens a container's main process, if that is still the one that was listed.
 ///
 /// # Errors
 /// As [`Target::open`]; what runs in a virtual machine is told.
@@ -58,21 +56,14 @@ pub fn open(container: &Container) -> Result<Target, Fault> {
         .with_status(125));
     }
     let mut target = Target::open(container.pid)?;
-    // Its PID may have come to be another's before even its start time was read.
-    let is_there = container.cgroup.is_empty() || is_in(&target, &container.cgroup);
-    if target.facts.start_time != container.start || !is_there {
+    // Where it was found was looked at once more after its start time.
+    if target.facts.start_time != container.start {
         let cause = "it ended while it was looked for";
         return Err(Fault::text("find container", container.full_name(), cause).with_status(125));
     }
     target.title = Some(container.full_name());
     target.container = Some(container.id.clone()).filter(|id| !id.is_empty());
     Ok(target)
-}
-
-/// Whether a process is in the cgroup with this path.
-fn is_in(target: &Target, path: &str) -> bool {
-    let text = target.read(c"cgroup", CGROUP_LIMIT).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().any(|line| line.splitn(3, ':').nth(2) == Some(path))
 }
 
 fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
@@ -167,9 +158,6 @@ mod tests {
         );
         listed.start = Target::open(pid).unwrap().facts.start_time;
         assert_eq!(open(&listed).unwrap().title.as_deref(), Some("web"));
-        // The same process in another cgroup.
-        listed.cgroup = "/docker/aaaa1111".into();
-        assert!(open(&listed).unwrap_err().to_string().contains("ended while it was looked for"));
         listed.machine = Some("Kata".into());
         assert!(open(&listed).unwrap_err().to_string().contains("virtual machine (Kata)"));
     }

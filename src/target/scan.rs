@@ -95,6 +95,25 @@ pub struct Scan {
     pub processes: Vec<Process>,
     /// Processes of the runtimes.
     pub shims: Vec<Shim>,
+    hierarchies: Hierarchies,
+}
+
+impl Scan {
+    /// Whether a process is still in the cgroup and the namespaces that it was found in: its PID may be another's by now.
+    /// `spaces` are its namespaces of now.
+    pub fn still_finds(&self, reader: &mut Reader, process: &Process, spaces: Spaces) -> bool {
+        if process.spaces.is_some_and(|before| before != spaces) {
+            return false;
+        }
+        let path = process.cgroup.path.as_str();
+        // In a cgroup namespace that can't be left, what procfs writes is not the path in the hierarchy.
+        path.is_empty()
+            || tree::holds(&self.hierarchies, path, process.pid).unwrap_or_else(|| {
+                let text = reader.read(process.pid, "cgroup", CGROUP_LIMIT).unwrap_or_default();
+                let mut lines = text.split(|byte| *byte == b'\n');
+                lines.any(|line| line.splitn(3, |byte| *byte == b':').nth(2) == Some(path.as_bytes()))
+            })
+    }
 }
 
 /// Looks at every process, in two threads.
@@ -131,7 +150,7 @@ pub fn scan(host: &Host) -> Result<Scan, Fault> {
     });
     found.0.extend(more.0);
     found.1.extend(more.1);
-    Ok(Scan { processes: found.0, shims: found.1, node, procfs: root })
+    Ok(Scan { processes: found.0, shims: found.1, node, procfs: root, hierarchies })
 }
 
 /// Whether a name is that of a runtime's process which knows where its files are.

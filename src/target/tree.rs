@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -38,6 +38,21 @@ pub fn members(hierarchies: &Hierarchies) -> HashMap<i32, Arc<Cgroup>> {
         }
     }
     walk.members
+}
+
+/// Whether a process is in the cgroup with this path, as the hierarchies tell. None where none of them has that path.
+pub fn holds(hierarchies: &Hierarchies, path: &str, pid: i32) -> Option<bool> {
+    if path.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let list = format!("./{path}/cgroup.procs");
+    let mut found = None;
+    for hierarchy in hierarchies.likely() {
+        if let Ok(text) = read_list(&hierarchy.root, list.as_bytes()) {
+            found = Some(found == Some(true) || pids(&text).any(|member| member == pid));
+        }
+    }
+    found
 }
 
 struct Walk {
@@ -101,23 +116,27 @@ impl Walk {
     }
 
     fn take(&mut self, directory: impl AsFd, list: &[u8], cgroup: Cgroup) {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let mut text = Vec::new();
-        let read = openat(directory, list, flags, Mode::empty())
-            .map_err(std::io::Error::from)
-            .and_then(|file| File::from(file).take(LIST_LIMIT).read_to_end(&mut text));
-        if read.is_err() {
-            return;
-        }
+        let Ok(text) = read_list(directory, list) else { return };
         let cgroup = Arc::new(cgroup);
-        for line in text.split(|byte| *byte == b'\n') {
-            // PIDs of outer namespaces are 0.
-            let pid = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
-            let Some(pid) = pid.filter(|pid: &i32| *pid != 0) else { continue };
+        for pid in pids(&text) {
             let known = self.members.entry(pid).or_insert_with(|| Arc::clone(&cgroup));
             if cgroup.weight() > known.weight() {
                 *known = Arc::clone(&cgroup);
             }
         }
     }
+}
+
+fn read_list(directory: impl AsFd, list: &[u8]) -> io::Result<Vec<u8>> {
+    let file = openat(directory, list, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    File::from(file).take(LIST_LIMIT).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// The PIDs in a member list. Those of outer namespaces are 0, and left out.
+fn pids(list: &[u8]) -> impl Iterator<Item = i32> {
+    let numbers =
+        list.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok());
+    numbers.filter(|pid| *pid != 0)
 }

@@ -14,8 +14,8 @@ use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use serde_json::{Value, json};
 
 use crate::audit::{lines, place};
-use crate::live::{own_mounts, within};
-use crate::support::{LIMIT, Sandbox, helper, needs_root, new_directory, sandbox, signal, skip};
+use crate::live::{own_mounts, run, within};
+use crate::support::{LIMIT, NSDBG, Sandbox, helper, needs_root, new_directory, sandbox, signal, skip};
 use crate::targets::{Root, rows};
 
 /// The user of the sandboxes.
@@ -381,4 +381,26 @@ fn r36_a_setuid_program_does_not_tell_where_roots_files_are() {
     }
     leads_nowhere(&root, &["victim", &victim]);
     fs::remove_dir_all(directory).unwrap();
+}
+
+// Seen to fail where the path in /proc/PID/cgroup is compared with that in the hierarchy.
+#[test]
+fn a_name_leads_to_its_container_in_a_cgroup_namespace_that_can_not_be_left() {
+    needs_root!();
+    let Some(hierarchy) = hierarchies().into_iter().next() else { skip!("no cgroups are mounted") };
+    let (cgroups, id) = (Cgroups::new(&hierarchy), new_id());
+    let (container, own) = (cgroups.make(&format!("docker/{id}")), cgroups.make("own"));
+    // A node that is a container itself, as those of kind are: its PID namespace and its cgroup namespace are its own.
+    let node = r#"
+        sh -c 'echo 0 >"$1/cgroup.procs"; exec unshare --mount --net sleep 30' - "$1" &
+        until grep -q "/docker/" /proc/$!/cgroup && [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do
+            sleep 0.02
+        done
+        echo 0 >"$2/cgroup.procs"
+        exec unshare --cgroup "$3" --no-doctor --host-root / "$4" -- pwd
+    "#;
+    let mut command = Command::new("timeout");
+    command.args(["10", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", node, "-"]);
+    let ran = run(command.args([&container, &own]).args([NSDBG, id.get(..16).unwrap()]));
+    assert!(ran.status == 0 && ran.out.starts_with(b"/"), "{ran:?}");
 }
