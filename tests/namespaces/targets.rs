@@ -366,8 +366,7 @@ fn the_prompt_lists_tells_and_switches() {
     prompt.sees(&id('b')[..12]);
     prompt.type_in(b"info\r");
     prompt.sees("uid 65532");
-    prompt.type_in(b"switch solo-\t\t");
-    prompt.sees("solo-2");
+    prompt.completes("switch solo-", "solo-2");
     prompt.type_in(b"2\r");
     prompt.sees(&format!("solo-2[{}] web:/app$ ", second.pid));
     prompt.type_in(b"switch nobody\r");
