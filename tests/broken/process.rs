@@ -4,7 +4,9 @@ use std::fs;
 
 use super::doctor;
 use super::inside::{first, plain, started};
-use crate::support::{LIMIT, Sandbox, needs_root, signal};
+use crate::limits::Cgroup;
+use crate::live::within;
+use crate::support::{LIMIT, Sandbox, needs_root, signal, skip};
 
 // Seen to fail with the bit of the next signal.
 #[test]
@@ -153,4 +155,68 @@ fn deleted_exe() {
     let report = doctor(&target, &["deleted-exe"]);
     report.says("deleted-exe", "note", &first(&target));
     assert_eq!(report.status, 0);
+}
+
+// Seen to fail without the look at the cgroup, and with `t` taken for `T`.
+#[test]
+fn state() {
+    needs_root!();
+    let target = started(plain(), &["family"]);
+    doctor(&target, &["state"]).says("state", "ok", "");
+    signal(target.pid, libc::SIGSTOP);
+    let report = doctor(&target, &["state"]);
+    assert_eq!(report.says("state", "fail", &first(&target))["fix"], "kill -CONT 1");
+    signal(target.pid, libc::SIGCONT);
+    // SAFETY: no request of these reads or writes memory.
+    let trace = |request| assert_eq!(unsafe { libc::ptrace(request, target.pid, 0, 0) }, 0);
+    trace(libc::PTRACE_SEIZE);
+    trace(libc::PTRACE_INTERRUPT);
+    assert!(within(LIMIT, || doctor(&target, &["state"]).of("state")[0]["status"] == "warn"));
+    let report = doctor(&target, &["state"]);
+    let row = report.says("state", "warn", &first(&target));
+    assert!(row["evidence"][0].as_str().unwrap().contains("outside of the container"), "{row}");
+    trace(libc::PTRACE_DETACH);
+    let Some(freezer) = Cgroup::new("freezer") else { skip!("no cgroup that can be frozen can be made") };
+    freezer.take(&target);
+    assert!(freezer.freeze());
+    let report = doctor(&target, &[]);
+    assert!(report.says("state", "fail", "")["detail"].as_str().unwrap().contains("paused"));
+    report.nothing_else_is_broken(&["state"]);
+    drop((freezer, target));
+}
+
+// Seen to fail with the processes of the container alone.
+#[test]
+fn nproc_limit() {
+    needs_root!();
+    // No other process of this machine has this user.
+    let user = 71_306;
+    let other = started(plain().user(user, user), &["family", "threads=7"]);
+    let mut target = started(plain().user(user, user), &["broken", "limit-processes"]);
+    let mut limited = |soft: u64| {
+        target.say(&soft.to_string());
+        assert_eq!(target.next_line(LIMIT).as_deref(), Some("limited"));
+        doctor(&target, &["nproc-limit"])
+    };
+    let count = 1 + tasks(other.pid);
+    assert!(tasks(other.pid) > 5);
+    for (soft, status) in [(999, "ok"), (count * 2, "ok"), (count + 1, "warn"), (count, "fail")] {
+        let report = limited(soft);
+        let row = report.says("nproc-limit", status, "");
+        if status != "ok" {
+            let seen = format!("user {user} has {count} of {soft} ");
+            let evidence = row["evidence"][0].as_str().unwrap();
+            assert!(evidence.starts_with(&seen), "{row}");
+            assert!(
+                evidence.ends_with(&format!("{} of them outside of the container", tasks(other.pid))),
+                "{row}"
+            );
+        }
+    }
+    let root = started(plain().user(0, 0), &["family"]);
+    doctor(&root, &["nproc-limit"]).says("nproc-limit", "ok", "");
+}
+
+fn tasks(pid: i32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() as u64
 }

@@ -304,7 +304,7 @@ fn checks_are_listed_and_chosen() {
     let two = doctor(&target, &["zombies", "hosts-file"]).rows;
     assert_eq!(ids(&two), ["hosts-file".to_owned(), "zombies".to_owned()].into());
     let both = ids(&doctor(&target, &["process", "hosts-file"]).rows);
-    assert!(both.contains("hosts-file") && both.contains("fd-limit") && both.len() == 5, "{both:?}");
+    assert!(both.contains("hosts-file") && both.contains("fd-limit") && both.len() == 7, "{both:?}");
     let fast = ids(&doctor(&target, &["--fast"]).rows);
     let slow: Vec<String> = ids(&all).difference(&fast).cloned().collect();
     assert!(slow.contains(&"dns".to_owned()) && slow.len() < 6, "{slow:?}");

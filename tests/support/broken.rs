@@ -60,14 +60,15 @@ pub fn broken(words: &[String]) -> ! {
         }
         // A child for each line on stdin.
         "fork" => fork_by_line(),
-        // So many further open files, and for each line on stdin that limit on their number.
-        "limit-files" => {
+        // So many further open files, and for each line on stdin that limit on their number, or on that of processes.
+        "limit-files" | "limit-processes" => {
+            // RLIMIT_NOFILE, RLIMIT_NPROC.
+            let resource = if words[0] == "limit-files" { 7 } else { 6 };
             files.extend((0..argument.parse().unwrap_or(0)).map(|_| File::open("/etc/passwd").unwrap()));
             say("ready");
             for line in std::io::stdin().lock().lines().map_while(Result::ok) {
                 let limit = [line.parse::<u64>().unwrap(), 1000];
-                // RLIMIT_NOFILE.
-                check(unsafe { setrlimit(7, &limit) }, "setrlimit");
+                check(unsafe { setrlimit(resource, &limit) }, "setrlimit");
                 say("limited");
             }
         }
