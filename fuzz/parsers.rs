@@ -28,7 +28,9 @@ use crate::cmd::http::request::{Header, Request};
 use crate::cmd::http::stream::{Conn, Stream};
 use crate::cmd::http::url::Url;
 use crate::cmd::loader::Cache;
-use crate::cmd::net::trust::{Store, Trusted, Verifier, is_authority};
+use crate::cmd::net::keystore;
+use crate::cmd::net::trust::Store;
+use crate::cmd::net::verify::{Trusted, Verifier, is_authority};
 use crate::cmd::net::{Sock, seconds};
 use crate::cmd::ps::collect;
 use crate::cmd::tls::certificate::Certificate;
@@ -450,8 +452,11 @@ pub fn http_request(bytes: &[u8]) {
     assert!(seconds(&text).map_or(0, |time| time.as_secs()) <= 31_536_000);
 }
 
-/// Bundles of certificates, and the certificate that a server shows.
+/// Bundles of certificates, Java's key stores, and the certificate that a server shows.
 pub fn certificate(bytes: &[u8]) {
+    for der in keystore::certificates(bytes).unwrap_or_default() {
+        assert!(der.len() <= bytes.len());
+    }
     static AUTHORITY: LazyLock<Verifier> = LazyLock::new(|| {
         let mut store = Store::empty();
         store.add(include_bytes!("corpus/certificate/authority"));

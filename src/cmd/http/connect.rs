@@ -192,7 +192,7 @@ impl Connector {
         sock.phase = None;
         phases.tls = Some(lap());
         let session = Session {
-            version: client.protocol_version().and_then(crate::cmd::net::trust::version_name),
+            version: client.protocol_version().and_then(crate::cmd::net::verify::version_name),
             cipher: client.negotiated_cipher_suite().and_then(|s| s.suite().as_str()).map(str::to_owned),
             alpn: client.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned()),
             verified: store.is_some(),

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError as Bad};
 
-use super::trust::{StaleAuthority, is_authority};
+use super::verify::{StaleAuthority, is_authority};
 use crate::cmd::Fault;
 use crate::out::name::escape;
 use crate::out::units::rfc3339;

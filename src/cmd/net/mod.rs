@@ -6,12 +6,14 @@ mod connect;
 pub mod fail;
 mod host;
 mod icmp;
+pub mod keystore;
 mod names;
 mod ports;
 mod resolver;
 mod signals;
 mod sock;
 pub mod trust;
+pub mod verify;
 
 pub use connect::{connect_any, sort_by_route};
 pub use host::{host_and_port, host_path, seconds};

@@ -6,7 +6,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use super::certificate::Certificate;
 use crate::cmd::Result;
 use crate::cmd::net::fail::tls_text;
-use crate::cmd::net::trust::{StaleAuthority, Store, Trusted};
+use crate::cmd::net::trust::Store;
+use crate::cmd::net::verify::{StaleAuthority, Trusted};
 use crate::out::name::escape;
 
 /// What one store says of a chain.

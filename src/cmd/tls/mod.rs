@@ -36,10 +36,11 @@ const PORT: u16 = 443;
 /// Show a server's certificates and whether the container trusts them.
 ///
 /// HOST[:PORT], port 443 unless it says another. Connects as the container does, offers TLS 1.2 and 1.3, and shows what is
-/// agreed on and each certificate that the server sends. They are checked against the container's own authorities: its
-/// bundle, which curl reads, what OpenSSL and Python read, and what Go reads (or those of --cacert), and against those
-/// built in, Mozilla's, which Node has too. The bundle decides. The exit status is curl's: 0 where the container trusts the server, 6
-/// name, 7 connection, 28 time limit, 35 handshake, 60 not trusted, 77 --cacert.
+/// agreed on and each certificate that the server sends. They are checked against the container's own authorities (or those
+/// of --cacert): its bundle, which curl reads, what OpenSSL and Python read, and what Go reads; where there is Java or Node,
+/// Java's key store and Node's own list; and against those built in, Mozilla's. The bundle decides. The exit status is
+/// curl's: 0 where the container trusts the server, 6 name, 7 connection, 28 time limit, 35 handshake, 60 not trusted, 77
+/// --cacert.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Tls {
@@ -158,12 +159,20 @@ impl Command for Tls {
         }
         let stores = match &self.cacert {
             Some(file) => vec![Store::of_file(cx, file)?, Store::builtin()],
-            None => vec![
-                Store::of_container(cx),
-                clients::openssl(|name| cx.var(name)),
-                clients::go(|name| cx.var(name)),
-                Store::builtin(),
-            ],
+            None => {
+                let mut stores = vec![
+                    Store::of_container(cx),
+                    clients::openssl(|name| cx.var(name)),
+                    clients::go(|name| cx.var(name)),
+                ];
+                let others = [clients::java(|name| cx.var(name)), clients::node(|name| cx.var(name))];
+                for store in others.into_iter().flatten() {
+                    store.notes.iter().for_each(|note| cx.note(note));
+                    stores.push(store);
+                }
+                stores.push(Store::builtin());
+                stores
+            }
         };
         let found = self.find(stores)?;
         show::show(cx, &found, self.pem, out)?;

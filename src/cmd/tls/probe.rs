@@ -14,7 +14,7 @@ use rustls::{ClientConnection, DigitallySignedStruct, SignatureScheme};
 use crate::cmd::Result;
 use crate::cmd::net::Sock;
 use crate::cmd::net::fail::tls_error;
-use crate::cmd::net::trust::{Verifier, client, version_name};
+use crate::cmd::net::verify::{Verifier, client, version_name};
 
 /// How much of a server's first words is kept, to tell what it speaks.
 const FIRST_WORDS: usize = 48;

@@ -516,6 +516,61 @@ fn clients_that_look_elsewhere_have_verdicts_of_their_own() {
     );
 }
 
+/// A key store as keytool(1) writes one, with one certificate; the digest of its password is left out.
+fn key_store(der: &[u8]) -> Vec<u8> {
+    let count = |bytes: &[u8]| (bytes.len() as u32).to_be_bytes();
+    let name = |text: &str| [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat();
+    let (one, two) = (1_u32.to_be_bytes(), 2_u32.to_be_bytes());
+    let head = [&[0xfe, 0xed, 0xfe, 0xed][..], &two, &one].concat();
+    let entry = [&two[..], &name("mine"), &[0; 8], &name("X.509"), &count(der), der, &[0; 20]].concat();
+    [head, entry].concat()
+}
+
+// Seen to fail without a word of either.
+#[test]
+fn java_and_node_have_verdicts_of_their_own() {
+    needs_root!();
+    let world = World::new();
+    let (mine, other) = (world.root.der().to_vec(), root("other root").der().to_vec());
+    let security = world.target.root.join("opt/java/openjdk/lib/security");
+    let place = format!("web.test:{GOOD}");
+    let verdict = |line: &str, client: &str| {
+        let ran = world.target.line(line);
+        let row: Value = serde_json::from_str(ran.text().lines().next().unwrap()).unwrap();
+        let all = row["judgements"].as_array().unwrap();
+        let found = all.iter().find(|one| one["store"].as_str().unwrap().starts_with(client));
+        (found.map(|one| one["verified"] == true), ran.err)
+    };
+    let plain = format!("tls --json {place}");
+    assert_eq!(verdict(&plain, "Java").0, None);
+    assert_eq!(verdict(&plain, "Node").0, None);
+    fs::create_dir_all(&security).unwrap();
+    for (der, trusted) in [(&mine, true), (&other, false)] {
+        fs::write(security.join("cacerts"), key_store(der)).unwrap();
+        assert_eq!(verdict(&plain, "Java /opt/java/openjdk/lib/security/cacerts").0, Some(trusted));
+    }
+    // This one goes before it, and what options name before both.
+    fs::write(security.join("jssecacerts"), key_store(&mine)).unwrap();
+    assert_eq!(verdict(&plain, "Java /opt/java/openjdk/lib/security/jssecacerts").0, Some(true));
+    let encrypted = include_bytes!("../../fixtures/keystores/encrypted.p12");
+    fs::write(world.target.root.join("app/store"), encrypted).unwrap();
+    let (found, said) = verdict(
+        &format!("export JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=/app/store; {plain}"),
+        "Java /app/store",
+    );
+    assert_eq!(found, Some(false));
+    assert!(said.contains("read /app/store: its certificates are encrypted"), "{said:?}");
+    fs::write(world.target.root.join("app/mine.pem"), world.root.pem()).unwrap();
+    assert_eq!(
+        verdict(&format!("export NODE_ENV=production; {plain}"), "Node (Mozilla's list)").0,
+        Some(false)
+    );
+    let extra = format!("export NODE_EXTRA_CA_CERTS=/app/mine.pem; {plain}");
+    assert_eq!(verdict(&extra, "Node (Mozilla's list) /app/mine.pem").0, Some(true));
+    let openssl = format!("export NODE_OPTIONS=--use-openssl-ca SSL_CERT_FILE=/app/mine.pem; {plain}");
+    assert_eq!(verdict(&openssl, "Node (--use-openssl-ca) /app/mine.pem").0, Some(true));
+}
+
 // Seen to fail at 42 ms without TCP_NODELAY, and with a segment for each record.
 #[test]
 fn a_handshake_of_tls_1_2_does_not_wait_for_a_delayed_acknowledgement() {
