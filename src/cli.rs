@@ -195,6 +195,10 @@ fn missing_dashes(args: &[OsString]) -> Option<Fault> {
         let text = arg.to_str().unwrap_or_default();
         if skip {
             skip = false;
+            if text.starts_with('-') {
+                // As in `--pid $UNSET -c ls`.
+                return Some(Fault::usage(format!("{} has no value before {text}", args[i - 1].display())));
+            }
             targets += usize::from(args[i - 1] == "--pid");
         } else if WITH_VALUE.contains(&text) {
             skip = true;
@@ -243,5 +247,6 @@ mod tests {
             let fault = fault(args);
             assert_eq!((fault.hint.as_deref(), fault.status), (Some(line), 2), "{args:?}");
         }
+        assert_eq!(fault(&["--pid", "-c", "ls"]).to_string(), "--pid has no value before -c");
     }
 }

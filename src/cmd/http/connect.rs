@@ -182,10 +182,12 @@ impl Connector {
             return Ok(Opened { stream: Stream::Plain(sock), address, phases, session: None });
         };
         let name = ServerName::try_from(url.host.trim_end_matches('.').to_owned()).map_err(|_| {
-            Fault::text("tls", &url.host, "this name cannot stand in a certificate").with_status(status::TLS)
+            Fault::text("verify", &url.host, "this name cannot stand in a certificate")
+                .with_status(status::TLS)
         })?;
-        let mut client = rustls::ClientConnection::new(config, name)
-            .map_err(|error| Fault::text("tls", &url.host, error.to_string()).with_status(status::TLS))?;
+        let mut client = rustls::ClientConnection::new(config, name).map_err(|error| {
+            Fault::text("handshake", &url.host, error.to_string()).with_status(status::TLS)
+        })?;
         while client.is_handshaking() {
             client.complete_io(&mut sock).map_err(|error| handshake(&url.host, &error))?;
         }

@@ -54,9 +54,9 @@ pub fn handshake(host: &str, error: &io::Error) -> Fault {
         let status = if error.kind() == io::ErrorKind::TimedOut { status::TIME } else { status::TLS };
         return match error.kind() {
             io::ErrorKind::UnexpectedEof => {
-                Fault::text("tls", host, "the server closed within the handshake").with_status(status)
+                Fault::text("handshake", host, "the server closed within the handshake").with_status(status)
             }
-            _ => Fault::io("tls", host, error).with_status(status),
+            _ => Fault::io("handshake", host, error).with_status(status),
         };
     };
     let (text, hint) = tls_text(inner);
@@ -64,7 +64,7 @@ pub fn handshake(host: &str, error: &io::Error) -> Fault {
         rustls::Error::InvalidCertificate(_) => status::CERTIFICATE,
         _ => status::TLS,
     };
-    let fault = Fault::text("tls", host, text).with_status(status);
+    let fault = Fault::text("handshake", host, text).with_status(status);
     match hint {
         Some(hint) => fault.with_hint(hint),
         None => fault,

@@ -275,7 +275,7 @@ impl Tls {
         }
         let name = ServerName::try_from(typed.clone()).map_err(|_| {
             let text = "this name cannot stand in a certificate";
-            Fault::text("tls", typed, text).with_status(status::TLS)
+            Fault::text("verify", typed, text).with_status(status::TLS)
         })?;
         let sends = !self.no_sni && matches!(name, ServerName::DnsName(_));
         Ok((name, sends))
@@ -284,7 +284,7 @@ impl Tls {
 
 /// Why there is no connection, from what the server said.
 fn failure(host: &str, probe: &Probe, error: &std::io::Error) -> Fault {
-    let fault = |text: String| Fault::text("tls", host, text).with_status(status::TLS);
+    let fault = |text: String| Fault::text("handshake", host, text).with_status(status::TLS);
     let asks = "the server asks for a client certificate";
     match tls_error(error) {
         Some(rustls::Error::AlertReceived(alert)) => {

@@ -80,7 +80,10 @@ fn certificates_are_checked_by_authority_name_and_date() {
     assert!(body(&[&url, "-4", "-k"]).starts_with(b"GET /p "));
     let wrong_name = format!("other.test:{good}:127.0.0.1");
     for (args, text) in [
-        (vec![url.as_str(), "-4", "--cacert", other], "tls localhost: certificate signed by an authority"),
+        (
+            vec![url.as_str(), "-4", "--cacert", other],
+            "handshake localhost: certificate signed by an authority",
+        ),
         (vec![&url, "-4", "--ca", "builtin"], "not trusted (--cacert FILE, or -k)"),
         (
             vec![&format!("https://localhost:{old}/"), "-4", "--cacert", ca],
