@@ -101,14 +101,14 @@ fn r23_r26_a_thousand_commands_under_siege() {
 const COMMANDS: [&str; 6] = ["cat FILE", "ls -l FILE", "ps -ef", "cat < FILE", "wc FILE", "cat /etc/group"];
 
 // Seen to hang with a file that is spliced into the supervisor's pipe, and without the process between the pipes of a
-// target with CAP_SYS_PTRACE and the supervisor. NSDBG_TEST_SIEGE says how many commands.
+// target with CAP_SYS_PTRACE and the supervisor. NSDBG_TEST_SIEGE says how many commands, in place of 500.
 #[test]
 fn r22_r23_r31_many_commands_under_siege_each_on_a_fresh_file() {
     needs_root!();
     if !fs::exists("/dev/fuse").unwrap() {
         skip!("no FUSE can be mounted here");
     }
-    let many = std::env::var("NSDBG_TEST_SIEGE").ok().and_then(|many| many.parse().ok()).unwrap_or(120);
+    let many = std::env::var("NSDBG_TEST_SIEGE").ok().and_then(|many| many.parse().ok()).unwrap_or(500);
     let builder = sandbox().user(0, 0).caps(RUNTIMES | 1 << 19).set("fuse", "bottomless");
     let mut target = builder.mode(&["siege"]).start();
     assert_eq!(target.next_line(SOON).as_deref(), Some("listening"));
