@@ -219,7 +219,7 @@ fn a_peer_that_says_nothing_ends_each_command_within_its_limit() {
             (
                 "tls --connect-timeout 1 127.0.0.1:8080",
                 28,
-                "tls 127.0.0.1:8080: the server is connected and says nothing; the time limit has passed",
+                "handshake 127.0.0.1:8080: the server is connected and says nothing; the time limit has passed",
             ),
             (
                 "http get --max-time 1 http://127.0.0.1:8080/",
@@ -229,7 +229,7 @@ fn a_peer_that_says_nothing_ends_each_command_within_its_limit() {
             (
                 "http get --ca builtin --connect-timeout 1 https://127.0.0.1:8080/",
                 28,
-                "tls 127.0.0.1: the time limit of --connect-timeout has passed",
+                "handshake 127.0.0.1: the time limit of --connect-timeout has passed",
             ),
         ] {
             scope.spawn(move || {
