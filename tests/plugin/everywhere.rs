@@ -50,15 +50,19 @@ fn each_line_is_an_object_with_node_namespace_pod_and_container() {
     }
 }
 
-// Seen to fail with rows wrapped as lines.
+// Seen to fail with rows wrapped as lines, and with their fields put beside those of the pod.
 #[test]
-fn rows_of_nsdbg_get_their_fields() {
+fn rows_of_nsdbg_stand_below_one_key() {
     for cluster in clusters() {
         many(&cluster, 1);
-        cluster.has("exec", r#"echo '{"name":"a","size":1}'; echo '{}'"#);
+        cluster.has(
+            "exec",
+            r#"echo '{"name":"a","size":1}'; echo '{}'; echo '{"pod":"other","row":[1,{"x":null}]}'"#,
+        );
         let ran = cluster.run(&["-l", "app=web", "-q", "--json", "--", "ls"]);
-        let head = r#""node":"n0","namespace":"prod","pod":"web-0","container":"app""#;
-        assert_eq!(ran.text(), format!("{{{head},\"name\":\"a\",\"size\":1}}\n{{{head}}}\n"));
+        let head = r#""node":"n0","namespace":"prod","pod":"web-0","container":"app","row":"#;
+        let rows = [r#"{"name":"a","size":1}"#, "{}", r#"{"pod":"other","row":[1,{"x":null}]}"#];
+        assert_eq!(ran.text(), rows.map(|row| format!("{{{head}{row}}}\n")).concat());
         assert_eq!((ran.status, ran.err.as_str()), (0, ""));
         let exec = &cluster.calls_of("exec")[0];
         assert!(exec.ends_with(&["--json", "id:app0123456789ab", "--", "ls"].map(str::to_owned)), "{exec:?}");
