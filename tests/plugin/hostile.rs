@@ -177,7 +177,17 @@ fn r24_what_kubectl_says_does_not_steer_the_terminal() {
         }
         cluster.has("apply", HOSTILE).has("rollout.fail", &error).has("delete", &format!("{HOSTILE}\u{9b}"));
         run(&["--install"], "install", "not every node has it yet");
-        run(&["--uninstall"], "uninstall", "removed");
+        let own = line("O", &["DaemonSet", "nsdbg", "kubectl-nsdbg", "", ""]);
+        cluster.has(
+            "installed",
+            &(own.clone() + &line("O", &["Namespace", "nsdbg-system", "kubectl-nsdbg", "", ""])),
+        );
+        cluster.has("api-resources", &format!("pods\n{HOSTILE}\nroles\n"));
+        cluster.has("others", &line("F", &["Secret", "\\u009b8m|x", ""]));
+        run(&["--uninstall"], "uninstall", "it holds Secret/\\u009b8m!x");
+        cluster.has("installed", &line("O", &[HOSTILE, "nsdbg", "", "", ""]));
+        run(&["--uninstall"], "a kind", "can't see what is installed: kubectl's answer");
+        cluster.has("installed", &own);
         let _ = std::fs::remove_file(cluster.files.join("rollout.fail"));
         cluster.has("exec", &said);
         run(&["--install"], "version", "the image holds said");
