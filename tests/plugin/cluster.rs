@@ -1,8 +1,9 @@
 //! Installing, uninstalling, and a pod for one node.
 
 use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::harness::{Cluster, Ran, VERSION, cluster, clusters, helper, line};
@@ -87,6 +88,73 @@ fn ctrl_c_leaves_no_pod_behind() {
             assert!(deleted.last().is_some_and(|words| words.contains(&pod)), "{name}: {deleted:?}");
             assert!(cluster.left().is_empty(), "{:?}", cluster.left());
         }
+    }
+}
+
+// Seen to fail with kubectl in the foreground: the shell hears the signal when that has ended by itself.
+#[test]
+fn a_signal_to_the_plugin_alone_leaves_no_pod_and_no_kubectl() {
+    for cluster in clusters() {
+        for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+            for (at, args) in [
+                ("starts", &["--node", "n1", "web-0", "-c", "app"][..]),
+                ("runs", &["--node", "n1", "web-0", "-c", "app"]),
+                ("runs", &["--node", "n1", "web-0", "-c", "app", "--", "tail", "-f", "/x"]),
+            ] {
+                for name in ["created", "runs", "kubectls", "wait.wait"] {
+                    let _ = std::fs::remove_file(cluster.files.join(name));
+                }
+                cluster.has("helpers", "").has("exec", ": >\"$FAKE/runs\"; exec sleep 20");
+                if at == "starts" {
+                    cluster.has("wait.wait", "20");
+                }
+                let mut command = cluster.command(args);
+                // The fake's own commands outlive it, and would hold its output open.
+                command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+                let mut child = command.process_group(0).spawn().unwrap();
+                // As a person or a pipe that is there still.
+                let _stdin = child.stdin.take();
+                cluster.waits_for(if at == "starts" { "created" } else { "runs" });
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                let begun = std::time::Instant::now();
+                kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+                let group = Pid::from_raw(child.id() as i32);
+                let ran = cluster.end_within(child, std::time::Duration::from_secs(10));
+                let name = format!("{signal:?} {args:?} {at} {:?}", cluster.shell);
+                assert_eq!(ran.status, status, "{name}: {ran:?}");
+                assert!(begun.elapsed().as_secs() < 5, "{name}: {:?}", begun.elapsed());
+                let pod = format!("nsdbg-node-{}", made(&cluster.file("created")));
+                let deleted = cluster.calls_of("delete");
+                assert!(deleted.last().is_some_and(|words| words.contains(&pod)), "{name}: {deleted:?}");
+                assert!(cluster.left().is_empty(), "{:?}", cluster.left());
+                for pid in cluster.file("kubectls").lines() {
+                    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                    assert!(!state.contains("kubectl"), "{name}: {state}");
+                }
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+// Seen to fail without the look: it waited a minute for a pod that could not start.
+#[test]
+fn a_node_that_there_is_not_gets_no_pod() {
+    for cluster in clusters() {
+        cluster.has("helpers", "");
+        cluster.has("node.fail", "Error from server (NotFound): nodes \"nosuch\" not found\n");
+        let ran = cluster.run(&["--node", "nosuch"]);
+        assert_eq!(
+            (ran.status, ran.err.as_str()),
+            (2, "kubectl nsdbg: there is no node nosuch: kubectl get nodes\n")
+        );
+        assert!(cluster.calls_of("create").is_empty());
+        // Who may not see nodes.
+        cluster.has(
+            "node.fail",
+            "Error from server (Forbidden): nodes \"n1\" is forbidden: User \"jane\" cannot get resource\n",
+        );
+        assert_eq!(cluster.run(&["--node", "n1"]).status, 0);
     }
 }
 
@@ -317,7 +385,7 @@ fn the_plugin_installs_where_it_is_alone() {
                 own.iter().map(|word| if *word == crate::harness::plugin() { at.as_os_str() } else { word }),
             );
             moved.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            moved.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            moved.stdout(Stdio::piped()).stderr(Stdio::piped());
             let ran = cluster.end(moved.process_group(0).spawn().unwrap());
             assert_eq!(ran.status, 0, "{ran:?}");
             assert!(cluster.file("applied").contains("kind: DaemonSet\n"));

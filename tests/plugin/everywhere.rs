@@ -107,6 +107,26 @@ fn a_dead_node_does_not_stop_the_rest_and_the_worst_status_is_told() {
     }
 }
 
+// Seen to fail with the limit of this side alone: the command went on there.
+#[test]
+fn the_limit_of_each_pod_is_the_commands_own() {
+    let cluster = cluster();
+    many(&cluster, 1);
+    for (options, limits) in [
+        (&["--wait", "7"][..], &["--timeout=7s"][..]),
+        (&[], &["--timeout=120s"]),
+        (&["--wait=0"], &[]),
+        (&["--timeout", "2m"], &["--timeout=2m"]),
+    ] {
+        let _ = std::fs::remove_file(cluster.files.join("count"));
+        let ran = cluster.run(&[&["-l", "app=web"], options, &["--", "ls"]].concat());
+        assert_eq!(ran.status, 0, "{ran:?}");
+        let words = cluster.calls_of("exec").remove(0);
+        let own: Vec<&String> = words.iter().filter(|word| word.starts_with("--timeout")).collect();
+        assert_eq!(own, limits, "{words:?}");
+    }
+}
+
 // Seen to fail with the first of them as the end.
 #[test]
 fn pods_that_can_not_be_reached_are_told_and_the_others_are_looked_into() {
