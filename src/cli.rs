@@ -121,6 +121,9 @@ pub fn parse(args: &[OsString]) -> Result<Asked, Fault> {
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     });
     let wanted = Wanted { selector, filter: cli.filter, typed };
+    if options.end_with_stdin && options.command.is_empty() && options.line.is_none() {
+        return Err(Fault::usage("--end-with-stdin goes with a command or -c LINE"));
+    }
     if cli.all {
         if options.command.is_empty() && options.line.is_none() {
             return Err(Fault::usage("--all runs a command").with_hint("nsdbg --all -- ps"));
@@ -162,13 +165,14 @@ pub fn command() -> clap::Command {
 }
 
 /// Options that take the word after them.
-const WITH_VALUE: [&str; 18] = [
+const WITH_VALUE: [&str; 19] = [
     "--audit",
     "--reason",
     "--serve-audit",
     "--pid",
     "-c",
     "--timeout",
+    "--idle-limit",
     "--user",
     "--cap-add",
     "--ns",

@@ -75,10 +75,13 @@ pub fn run(socket: Option<&Path>) -> Result<u8, Fault> {
     }
 }
 
-/// A socket for root alone. One that is left of an earlier start is replaced, anything else is not.
+/// A socket for root alone. One that nobody receives from, of an earlier start, is replaced, anything else is not.
 fn bind(path: &Path) -> io::Result<UnixDatagram> {
     if fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket()) {
-        fs::remove_file(path)?;
+        match UnixDatagram::unbound()?.connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            _ => return Err(io::Error::other("another process receives there")),
+        }
     }
     let socket = UnixDatagram::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;

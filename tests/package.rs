@@ -147,7 +147,7 @@ fn the_deb_can_be_installed_used_and_removed() {
     assert_eq!(said(60, &["dpkg", "--root", &at, "--verify", "nsdbg"]), "");
     let plugin = format!("{at}/usr/bin/kubectl-nsdbg");
     assert_eq!(said(30, &[&plugin, "--version"]), version.replace("nsdbg ", "kubectl-nsdbg "));
-    assert!(root.0.join("usr/share/nsdbg/daemonset.yaml").exists(), "the plugin installs from there");
+    assert!(root.0.join("usr/share/nsdbg/daemonset.yaml").exists(), "for kubectl apply");
     assert!(fs::read_to_string(root.0.join("usr/share/doc/nsdbg/copyright")).unwrap().contains("MIT"));
     said(120, &["dpkg", "--root", &at, "--force-script-chrootless", "-P", "nsdbg"]);
     let left = said(30, &["find", &at, "-name", "*nsdbg*", "-not", "-path", &at]);

@@ -35,7 +35,9 @@ fn json() -> String {
          not UTF-8, or begins\nwith `$'`, is spelled `$'…'` with `\\xHH` for each byte that is not printable ASCII. Faults are \
          objects on stderr:\n`command`, `op`, `path`, `errno`, `error`, `hint`.\n\n\
          With `--all` each of these objects begins with the field `in_target`, the name of its container; a line that is no \
-         such\nobject, or has that field already, is text after that name and a colon.\n\n`where`, `select`, `sort-by`, `first`, \
+         such\nobject, or has that field already, is text after that name and a colon. `kubectl\nnsdbg -l SELECTOR \
+         --json` prints `{\"node\":…,\"namespace\":…,\"pod\":…,\"container\":…,\"row\":…}`, where `row` is such an object; a line\nthat \
+         is none is the string `line` in place of `row`.\n\n`where`, `select`, `sort-by`, `first`, \
          `last` and `count` work on the rows of the command before them. This page is\nwritten by `scripts/docs`.\n",
     );
     for entry in REGISTRY.iter().filter(|entry| !entry.fields.is_empty()) {

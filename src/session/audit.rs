@@ -18,7 +18,8 @@ use crate::sys::passwd::{self, Users};
 use crate::sys::random;
 use crate::target::hierarchies::Hierarchies;
 use crate::target::host::Host;
-use crate::target::{Target, scan};
+use crate::target::runtime::Runtime;
+use crate::target::{Target, container, scan};
 
 /// Where the node's programs send what is to be logged.
 const SYSLOG: &str = "/dev/log";
@@ -256,13 +257,15 @@ fn shown(command: &[u8]) -> (String, bool) {
 /// The target, by what stays when its PID is somebody else's.
 fn target(target: &Target, hierarchies: &Hierarchies) -> Value {
     let cgroup = scan::cgroup_of(hierarchies, target.pid).unwrap_or_default();
+    // By a container's name or id root's state files tell; by a PID its cgroup.
+    let runtime = target.runtime.unwrap_or_else(|| container::runtime_of(&cgroup));
     json!({
         "pid": target.pid,
         "name": target.title,
         "command": target.facts.name,
         "container": target.container.as_ref().or(cgroup.id.as_ref()),
         "pod_uid": cgroup.pod_uid,
-        "runtime": cgroup.runtime.map(|runtime| runtime.name()),
+        "runtime": Some(runtime).filter(|runtime| *runtime != Runtime::None).map(Runtime::name),
         "started": target.facts.start_time,
     })
 }
@@ -299,11 +302,32 @@ impl Session {
         }
     }
 
-    /// Writes that a session with a prompt, or of several lines, begins or ends.
-    pub(super) fn audit_session(&mut self, event: &'static str) -> Result<(), Fault> {
+    /// Writes that a session with a prompt, or of several lines, begins.
+    pub(super) fn audit_open(&mut self) -> Result<(), Fault> {
+        self.audit_session("open", None)
+    }
+
+    /// Writes how it has ended, begun so long ago; returns its status.
+    pub(super) fn audit_close(&mut self, status: u8, duration: Duration) -> u8 {
+        match self.audit_session("close", Some((status, duration))) {
+            Ok(()) => status,
+            Err(fault) => {
+                self.report(&fault);
+                125
+            }
+        }
+    }
+
+    fn audit_session(&mut self, event: &'static str, end: Option<(u8, Duration)>) -> Result<(), Fault> {
         let Some(audit) = &self.audit else { return Ok(()) };
-        let target = target(&self.target, &audit.hierarchies);
-        self.write_audit(json!({ "event": event, "target": target, "uid": self.plan.uid }))
+        let line = json!({
+            "event": event,
+            "target": target(&self.target, &audit.hierarchies),
+            "uid": self.plan.uid,
+            "status": end.map(|(status, _)| status),
+            "duration": end.map(|(_, duration)| duration.as_secs_f64()),
+        });
+        self.write_audit(line)
     }
 
     fn write_audit(&mut self, line: Value) -> Result<(), Fault> {

@@ -1,13 +1,14 @@
 //! Running a line: its pipelines one after the other, each of commands or one builtin.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Instant;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use super::job::{Argument, Redirection};
-use super::run::{Limits, Outcome};
+use super::run::{HUNG_UP, Limits, Outcome};
 use super::spawn::{Prepared, Redirect, To, fault, node_path};
 use super::{Session, builtins};
 use crate::cmd;
@@ -65,7 +66,7 @@ impl Session {
         let arguments = args.into_iter().map(|arg| Argument::Word(arg.into_vec())).collect();
         match self.command(name.as_bytes(), arguments, Vec::new()) {
             Ok(Command::Builtin(name, args)) => self.run_builtin(name, args),
-            Ok(Command::Run(prepared)) => self.run_prepared(vec![prepared], true),
+            Ok(Command::Run(prepared)) => self.run_prepared(vec![prepared], !self.options.end_with_stdin),
             Err(fault) => {
                 self.report(&fault);
                 fault.status
@@ -136,7 +137,9 @@ impl Session {
         // Ctrl-\ is for the command, too.
         let quit = SigSet::from(Signal::SIGQUIT);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&quit), None).map_err(fault("sigprocmask"))?;
-        pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout }, outcome);
+        let stdin = std::io::stdin();
+        let client = self.options.end_with_stdin.then(|| stdin.as_fd());
+        pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout, client }, outcome);
         sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&quit), None).map_err(fault("sigprocmask"))
     }
 
@@ -158,6 +161,10 @@ impl Session {
         if outcome.timed_out {
             let limit = self.options.timeout.unwrap_or_default();
             self.report_of(name, &Fault::say(format!("ended: the time limit of {limit:?} is over")));
+        }
+        if outcome.hung_up {
+            self.leave = Some(HUNG_UP);
+            self.report_of(name, &Fault::say("ended: standard input was closed"));
         }
         match (outcome.hindered, outcome.status) {
             (Some(cause), _) => self.report_of(name, &Fault::say(cause)),

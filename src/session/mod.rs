@@ -12,6 +12,7 @@ mod history;
 mod identity;
 mod job;
 mod line;
+mod lines;
 pub mod many;
 mod options;
 mod outside;
@@ -25,12 +26,12 @@ mod variables;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, Read, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -228,63 +229,17 @@ impl Session {
                 self.report(&line_too_long());
                 return 2;
             }
-            self.run_text(line.as_bytes(), true)
+            self.run_text(line.as_bytes(), !self.options.end_with_stdin)
+        } else if let Err(fault) = self.audit_open() {
+            self.report(&fault);
+            125
         } else if self.terminal.stdin {
             self.is_prompt = true;
-            if let Err(fault) = self.audit_session("open") {
-                self.report(&fault);
-                return 125;
-            }
             self.prompt()
         } else {
-            self.audited_lines()
-        }
-    }
-
-    /// The lines of stdin, between an open and a close of the audit.
-    fn audited_lines(&mut self) -> u8 {
-        if let Err(fault) = self.audit_session("open") {
-            self.report(&fault);
-            return 125;
-        }
-        let status = self.run_lines();
-        if let Err(fault) = self.audit_session("close") {
-            self.report(&fault);
-            return 125;
-        }
-        status
-    }
-
-    /// The lines of stdin, one after the other.
-    fn run_lines(&mut self) -> u8 {
-        let mut status = 0;
-        let mut stdin = std::io::stdin().lock();
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match (&mut stdin).take(LINE_LIMIT as u64 + 2).read_until(b'\n', &mut line) {
-                Ok(0) => return status,
-                Ok(_) => {}
-                Err(error) => {
-                    self.report(&Fault::io("read", "standard input", &error));
-                    return 125;
-                }
-            }
-            if line.ends_with(b"\n") {
-                line.pop();
-            }
-            if line.len() > LINE_LIMIT {
-                // What follows of it would be run as a line of its own.
-                self.report(&line_too_long());
-                return 2;
-            }
-            status = self.run_line(&line, false);
-            if let Some(leave) = self.leave {
-                return leave;
-            }
-            if self.target_ended || (self.options.stop_at_failure && status != 0) {
-                return status;
-            }
+            let begun = Instant::now();
+            let status = self.run_lines();
+            self.audit_close(status, begun.elapsed())
         }
     }
 
@@ -339,7 +294,7 @@ impl Session {
     }
 
     fn inner_limits(&self) -> Limits<'_> {
-        Limits { signals: &self.signals, timeout: Some(self.inner_limit) }
+        Limits { signals: &self.signals, timeout: Some(self.inner_limit), client: None }
     }
 
     /// What the container says of itself, asked once.

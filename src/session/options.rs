@@ -22,6 +22,12 @@ pub struct Options {
     /// End each command after this time (30, 1.5s, 2m, 1h); status 124
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub timeout: Option<Duration>,
+    /// End a session in which nothing is typed for so long; the prompt warns before
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "8h")]
+    pub idle_limit: Duration,
+    /// Run a command or line until standard input is closed, and give it none: it ends with who holds that open
+    #[arg(long, conflicts_with_all = ["all", "list", "who"])]
+    pub end_with_stdin: bool,
     /// Be another user: UID, UID:GID or NAME, as the container counts them
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
@@ -82,6 +88,18 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time in words that [`parse_time`] takes: `8h`, `90s`.
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        _ if time.subsec_nanos() != 0 => format!("{}ms", time.as_millis()),
+        0 => "0s".to_owned(),
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +109,9 @@ mod tests {
         assert_eq!(parse_time("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_time("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        for text in ["8h", "90m", "5s", "1500ms"] {
+            assert_eq!(time(parse_time(text).unwrap()), text);
+        }
         for wrong in ["0", "-1", "x", "1d", "", "inf", "nan", "1e99"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
         }

@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, pipe2};
 use rustyline::completion::{Completer, Pair};
@@ -22,7 +24,8 @@ use rustyline::validate::Validator;
 use rustyline::{Cmd, CompletionType, Config, Context, Editor, Event, EventHandler, KeyEvent};
 
 use super::checkup::{Checkup, is_ready};
-use super::{Session, complete, history, terminal};
+use super::run::until_timeout;
+use super::{Session, complete, history, options, terminal};
 use crate::out::Fault;
 use crate::out::name::escape;
 use crate::shell;
@@ -38,6 +41,8 @@ struct Helper {
     session: Rc<RefCell<Session>>,
     hinter: HistoryHinter,
     typed: RefCell<Typed>,
+    /// When the last key was.
+    last_key: Arc<Mutex<Instant>>,
 }
 
 /// A line that is being edited, before the cursor and after it.
@@ -47,7 +52,17 @@ impl Helper {
     /// Remembers the line as it is, which the editor does not give back where it is interrupted.
     fn remember(&self, line: &str, position: usize) {
         let (left, right) = line.split_at_checked(position).unwrap_or((line, ""));
-        *self.typed.borrow_mut() = (left.to_owned(), right.to_owned());
+        let typed = (left.to_owned(), right.to_owned());
+        // It is asked as well where the line is only drawn again.
+        if self.typed.replace(typed.clone()) != typed {
+            touch(&self.last_key);
+        }
+    }
+}
+
+fn touch(last_key: &Mutex<Instant>) {
+    if let Ok(mut last) = last_key.lock() {
+        *last = Instant::now();
     }
 }
 
@@ -95,84 +110,12 @@ impl rustyline::Helper for Helper {}
 
 impl Session {
     /// Reads lines from the terminal and runs them until it is left. Returns the exit status.
-    pub(super) fn prompt(mut self) -> u8 {
-        let hello = match self.hello_or_none() {
-            Ok(hello) => hello,
-            Err(fault) => {
-                self.report(&fault);
-                return 125;
-            }
-        };
-        let name = |hello: &super::Hello| hello.users.user_name(hello.uid);
-        let mut user = (self.target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
-        self.checkup = self.start_checkup();
-        terminal::ignore_interrupts();
-        let (lines, mut file) = self.open_history();
-        self.history.clone_from(&lines);
+    pub(super) fn prompt(self) -> u8 {
+        let begun = Instant::now();
         let session = Rc::new(RefCell::new(self));
-        let mut editor = match editor(&session, &lines) {
-            Ok(editor) => editor,
-            Err(error) => {
-                session.borrow().report(&Fault::text("open", "the terminal", error.to_string()));
-                return 125;
-            }
-        };
-        let status = loop {
-            // After a switch it is another's.
-            let pid = session.borrow().target.pid;
-            if user.0 != pid {
-                let hello = session.borrow_mut().hello();
-                user = (pid, hello.map(|hello| name(&hello)).unwrap_or_default());
-            }
-            let prompt = session.borrow().prompt_text(&user.1);
-            match read_line(&mut editor, &prompt, &session) {
-                Ok(line) if line.trim().is_empty() => {}
-                Ok(line) if line.len() > super::LINE_LIMIT => {
-                    session.borrow().report(&super::line_too_long());
-                }
-                Ok(line) => {
-                    let mut session = session.borrow_mut();
-                    session.interrupted = false;
-                    // Several, where they were pasted: each is shown above its output.
-                    for (number, line) in shell::lines(line.as_bytes()).into_iter().enumerate() {
-                        if number > 0 {
-                            let _ = session
-                                .print(&[session.prompt_text(&user.1).as_bytes(), line, b"\n"].concat());
-                        }
-                        session.remember(&String::from_utf8_lossy(line), &mut editor, &mut file);
-                        session.run_line(line, true);
-                        session.end_line();
-                        if session.leave.is_some() || session.target_ended || session.interrupted {
-                            break;
-                        }
-                    }
-                    if let Some(status) = session.leave {
-                        break status;
-                    }
-                }
-                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {}
-                Err(ReadlineError::Eof) => break session.borrow().variables.status,
-                Err(error) => {
-                    session.borrow().report(&Fault::text("read", "the terminal", error.to_string()));
-                    break 125;
-                }
-            }
-            let session = session.borrow();
-            if session.target_ended {
-                break 125;
-            }
-            if session.target.has_ended() {
-                session.report(&Fault::say(format!("the target has ended: process {}", session.target.pid)));
-                break 125;
-            }
-        };
+        let status = converse(&session);
         terminal::put_back();
-        let ended = session.borrow_mut().audit_session("close");
-        if let Err(fault) = ended {
-            session.borrow().report(&fault);
-            return 125;
-        }
-        status
+        session.borrow_mut().audit_close(status, begun.elapsed())
     }
 
     /// Marks output whose last line has no newline, so that the prompt, which clears its line, does not take it away.
@@ -197,7 +140,7 @@ impl Session {
         )
     }
 
-    /// The history and its file. Where it can't be kept, that is said once.
+    /// The history and its file. Where it can't be kept, that is said once; on a read-only file system it is not meant to be.
     fn open_history(&self) -> (Vec<String>, Option<File>) {
         let Some(path) = history::path(&self.startup) else { return (Vec::new(), None) };
         let opened = history::load(&path).and_then(|lines| {
@@ -205,7 +148,9 @@ impl Session {
             Ok((lines, Some(file)))
         });
         opened.unwrap_or_else(|error: io::Error| {
-            self.note(&Fault::io("open", &path, &error).to_string());
+            if error.kind() != io::ErrorKind::ReadOnlyFilesystem {
+                self.note(&Fault::io("open", &path, &error).to_string());
+            }
             (Vec::new(), None)
         })
     }
@@ -227,20 +172,106 @@ impl Session {
     }
 }
 
-/// Reads a line, and stops when the target ends. What the doctor's first look has found meanwhile is shown above it, and
-/// what was typed stays.
+/// Reads lines from the terminal and runs them until the session is left. Returns the exit status.
+fn converse(session: &Rc<RefCell<Session>>) -> u8 {
+    let hello = match session.borrow_mut().hello_or_none() {
+        Ok(hello) => hello,
+        Err(fault) => {
+            session.borrow().report(&fault);
+            return 125;
+        }
+    };
+    let name = |hello: &super::Hello| hello.users.user_name(hello.uid);
+    let mut user = (session.borrow().target.pid, hello.as_ref().map_or_else(|| UNKNOWN.to_owned(), name));
+    let checkup = session.borrow_mut().start_checkup();
+    session.borrow_mut().checkup = checkup;
+    terminal::ignore_interrupts();
+    let (lines, mut file) = session.borrow().open_history();
+    session.borrow_mut().history.clone_from(&lines);
+    let mut editor = match editor(session, &lines) {
+        Ok(editor) => editor,
+        Err(error) => {
+            session.borrow().report(&Fault::text("open", "the terminal", error.to_string()));
+            return 125;
+        }
+    };
+    loop {
+        // After a switch it is another's.
+        let pid = session.borrow().target.pid;
+        if user.0 != pid {
+            let hello = session.borrow_mut().hello();
+            user = (pid, hello.map(|hello| name(&hello)).unwrap_or_default());
+        }
+        let prompt = session.borrow().prompt_text(&user.1);
+        match read_line(&mut editor, &prompt, session) {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) if line.len() > super::LINE_LIMIT => {
+                session.borrow().report(&super::line_too_long());
+            }
+            Ok(line) => {
+                let mut session = session.borrow_mut();
+                session.interrupted = false;
+                // Several, where they were pasted: each is shown above its output.
+                for (number, line) in shell::lines(line.as_bytes()).into_iter().enumerate() {
+                    if number > 0 {
+                        let _ =
+                            session.print(&[session.prompt_text(&user.1).as_bytes(), line, b"\n"].concat());
+                    }
+                    session.remember(&String::from_utf8_lossy(line), &mut editor, &mut file);
+                    session.run_line(line, true);
+                    session.end_line();
+                    if session.leave.is_some() || session.target_ended || session.interrupted {
+                        break;
+                    }
+                }
+            }
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {}
+            Err(ReadlineError::Eof) => break session.borrow().variables.status,
+            Err(error) => {
+                session.borrow().report(&Fault::text("read", "the terminal", error.to_string()));
+                break 125;
+            }
+        }
+        let session = session.borrow();
+        if let Some(status) = session.leave {
+            break status;
+        }
+        if session.target_ended {
+            break 125;
+        }
+        if session.target.has_ended() {
+            session.report(&Fault::say(format!("the target has ended: process {}", session.target.pid)));
+            break 125;
+        }
+    }
+}
+
+/// Reads a line, and stops when the target ends or nothing is typed for too long. What the doctor's first look has found
+/// meanwhile is shown above it, and what was typed stays.
 fn read_line(
     editor: &mut Editor<Helper, MemHistory>,
     prompt: &str,
     session: &RefCell<Session>,
 ) -> rustyline::Result<String> {
     let mut typed = Typed::default();
+    let last_key = editor.helper().map(|helper| Arc::clone(&helper.last_key)).unwrap_or_else(now);
+    touch(&last_key);
+    let mut idle = Idle { limit: session.borrow().options.idle_limit, last_key, warned: None };
     loop {
-        let (line, news) = interruptible(editor, prompt, &typed, session)?;
-        let Some(News::Findings(findings)) = news else { return line };
+        let (line, news) = interruptible(editor, prompt, &typed, session, &mut idle)?;
+        let findings = match news {
+            Some(News::Above(line)) => line,
+            Some(News::Idle) => {
+                let fault = session.borrow().idle();
+                session.borrow().report(&fault);
+                session.borrow_mut().leave = Some(fault.status);
+                return line;
+            }
+            Some(News::End) | None => return line,
+        };
         let is_interrupted = matches!(line, Err(ReadlineError::Interrupted | ReadlineError::Signal(_)));
         if is_interrupted {
-            typed = editor.helper().map(|helper| helper.typed.take()).unwrap_or_default();
+            typed = editor.helper().map(|helper| helper.typed.borrow().clone()).unwrap_or_default();
         }
         let rows =
             if is_interrupted { rows_of(prompt, &typed, session.borrow().terminal.width()) } else { 0 };
@@ -269,8 +300,55 @@ fn show_above(line: &str, rows: usize) {
 enum News {
     /// The target has ended.
     End,
-    /// The doctor's first look has found something.
-    Findings(String),
+    /// Nothing was typed for too long.
+    Idle,
+    /// To show a line: what the doctor's first look has found, or that the session is about to end.
+    Above(String),
+}
+
+/// How long nothing may be typed.
+struct Idle {
+    limit: Duration,
+    last_key: Arc<Mutex<Instant>>,
+    /// For which last key it was warned.
+    warned: Option<Instant>,
+}
+
+impl Idle {
+    /// How long before the end it is warned.
+    fn notice(&self) -> Duration {
+        (self.limit / 4).min(Duration::from_secs(300))
+    }
+
+    fn since(&self) -> Instant {
+        self.last_key.lock().map_or_else(|_| Instant::now(), |last| *last)
+    }
+
+    /// When to look at it again.
+    fn next(&self) -> Instant {
+        let since = self.since();
+        since + if self.warned == Some(since) { self.limit } else { self.limit - self.notice() }
+    }
+
+    /// What is due.
+    fn news(&mut self) -> Option<News> {
+        let since = self.since();
+        if since.elapsed() >= self.limit {
+            return Some(News::Idle);
+        }
+        if Instant::now() < self.next() {
+            return None;
+        }
+        self.warned = Some(since);
+        let [quiet, left] = [self.limit - self.notice(), self.notice()].map(options::time);
+        Some(News::Above(format!(
+            "nsdbg: nothing was typed for {quiet}: this session ends in {left} (--idle-limit)\n"
+        )))
+    }
+}
+
+fn now() -> Arc<Mutex<Instant>> {
+    Arc::new(Mutex::new(Instant::now()))
 }
 
 /// Reads a line that begins with what was typed before, until there are news. A thread waits for them, since the editor
@@ -281,6 +359,7 @@ fn interruptible(
     prompt: &str,
     (left, right): &Typed,
     session: &RefCell<Session>,
+    idle: &mut Idle,
 ) -> rustyline::Result<(rustyline::Result<String>, Option<News>)> {
     let target = session.borrow().target.pidfd.try_clone()?;
     let mut checkup = session.borrow_mut().checkup.take();
@@ -291,7 +370,7 @@ fn interruptible(
         // Without a thread the end is told after the line.
         let shared = &mut checkup;
         let waiting = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, move || {
-            let news = watch(target.as_fd(), until.as_fd(), shared)?;
+            let news = watch(target.as_fd(), until.as_fd(), shared, idle)?;
             interrupt_editor(until.as_fd());
             Some(news)
         });
@@ -321,15 +400,19 @@ fn interrupt_editor(until: BorrowedFd) {
     }
 }
 
-/// Waits for the target's end, or for the end of the doctor's first look where that has found something; none where the
-/// line is read before.
-fn watch(target: BorrowedFd, until: BorrowedFd, checkup: &mut Option<Checkup>) -> Option<News> {
+/// Waits for the target's end, for the end of the doctor's first look where that has found something, or until nothing was
+/// typed for too long; none where the line is read before.
+fn watch(
+    target: BorrowedFd,
+    until: BorrowedFd,
+    checkup: &mut Option<Checkup>,
+    idle: &mut Idle,
+) -> Option<News> {
     loop {
         let mut waits = vec![PollFd::new(target, PollFlags::POLLIN), PollFd::new(until, PollFlags::POLLIN)];
         waits.extend(checkup.iter().flat_map(Checkup::fds));
-        let limit = checkup.as_ref().map_or(PollTimeout::NONE, |checkup| {
-            PollTimeout::try_from(checkup.left().as_millis() as i32 + 1).unwrap_or(PollTimeout::MAX)
-        });
+        let of_checkup = checkup.as_ref().map(|checkup| Instant::now() + checkup.left());
+        let limit = until_timeout(of_checkup.into_iter().chain([idle.next()]).min());
         if !matches!(poll(&mut waits, limit), Ok(_) | Err(Errno::EINTR)) {
             return None;
         }
@@ -344,8 +427,11 @@ fn watch(target: BorrowedFd, until: BorrowedFd, checkup: &mut Option<Checkup>) -
         if let Some(mut over) = checkup.take_if(|checkup| checkup.is_over()) {
             over.end();
             if let Some(line) = over.line() {
-                return Some(News::Findings(line));
+                return Some(News::Above(line));
             }
+        }
+        if let Some(news) = idle.news() {
+            return Some(news);
         }
     }
 }
@@ -366,6 +452,7 @@ fn editor(session: &Rc<RefCell<Session>>, lines: &[String]) -> rustyline::Result
         session: Rc::clone(session),
         hinter: HistoryHinter::new(),
         typed: RefCell::default(),
+        last_key: now(),
     }));
     // Ctrl-Z would stop the prompt and leave its processes.
     editor.bind_sequence(Event::from(KeyEvent::ctrl('Z')), EventHandler::Simple(Cmd::Noop));

@@ -1,6 +1,6 @@
 //! Running a pipeline's processes to their end: relaying, Ctrl-C, time limits. Every wait has a limit.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,6 +13,8 @@ use super::stage::Stage;
 use crate::out::Fault;
 use crate::out::relay::Pump;
 
+/// The status of what ends since its client has hung up.
+pub const HUNG_UP: u8 = 128 + libc::SIGHUP as u8;
 /// From SIGINT to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);
 /// From SIGKILL until the command is given up, and named.
@@ -42,6 +44,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Ended by the time limit.
     pub timed_out: bool,
+    /// Ended since its client has hung up.
+    pub hung_up: bool,
     /// Commands that did not even end by SIGKILL: name and PID on the node.
     pub abandoned: Vec<(String, Option<i32>)>,
     /// Commands that ended, but for a thread that waits in the kernel: name and PID on the node.
@@ -59,7 +63,7 @@ pub struct Outcome {
 impl Outcome {
     /// Whether nobody but the commands themselves had a hand in their end.
     fn is_undisturbed(&self) -> bool {
-        !self.interrupted && !self.timed_out && !self.target_ended && self.failure.is_none()
+        !self.interrupted && !self.timed_out && !self.hung_up && !self.target_ended && self.failure.is_none()
     }
 }
 
@@ -84,6 +88,8 @@ pub struct Limits<'a> {
     pub signals: &'a SignalFd,
     /// The time limit of a command.
     pub timeout: Option<Duration>,
+    /// What ends it by hanging up.
+    pub client: Option<BorrowedFd<'a>>,
 }
 
 impl Pipeline {
@@ -169,6 +175,8 @@ impl Pipeline {
                 outcome.timed_out = true;
                 outcome.hindered = self.hindrance();
                 ending = Some(Ending::begin(&mut self.stages));
+            } else if running && outcome.hung_up {
+                ending = Some(Ending::begin(&mut self.stages));
             }
             let now = Instant::now();
             for stage in &mut self.stages {
@@ -186,7 +194,7 @@ impl Pipeline {
             .flatten()
             .chain(self.stages.iter().filter_map(Stage::deadline))
             .min();
-            let (signal, moved) = self.wait(limits.signals, next, outcome);
+            let (signal, moved) = self.wait(limits, next, outcome);
             if moved {
                 quiet_since = quiet_since.map(|_| Instant::now());
             }
@@ -224,6 +232,7 @@ impl Pipeline {
             () if outcome.timed_out => 124,
             () if outcome.failure.is_some() || outcome.target_ended => 125,
             () if outcome.interrupted => 130,
+            () if outcome.hung_up => HUNG_UP,
             () => match last.unwrap_or(137) {
                 0 => auxiliary.or(outcome.lost.first().map(|(_, status)| *status)).unwrap_or(0),
                 status => status,
@@ -259,27 +268,26 @@ impl Pipeline {
     }
 
     /// Waits for something to happen until `next`, and lets it. Returns the signal that came, and whether a stream moved.
-    fn wait(
-        &mut self,
-        signals: &SignalFd,
-        next: Option<Instant>,
-        outcome: &mut Outcome,
-    ) -> (Option<i32>, bool) {
+    fn wait(&mut self, limits: &Limits, next: Option<Instant>, outcome: &mut Outcome) -> (Option<i32>, bool) {
         let stages: Vec<usize> =
             (0..self.stages.len()).filter(|i| self.stages[*i].status.is_none()).collect();
         let pumps: Vec<usize> = (0..self.pumps.len()).filter(|i| !self.pumps[*i].is_done()).collect();
         let ready = {
-            let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            let mut fds = vec![PollFd::new(limits.signals.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.input.as_ref().filter(|input| !input.is_done()).and_then(Pump::poll_fd));
             let has_input = fds.len() == 2;
             fds.extend(stages.iter().filter_map(|i| self.stages[*i].poll_fd()));
             fds.extend(pumps.iter().filter_map(|i| self.pumps[*i].poll_fd()));
             fds.extend(self.progress.as_ref().and_then(Progress::poll_fd));
+            // Last, so that the others keep their places. Without an event: that it hangs up is told all the same.
+            let client = limits.client.filter(|_| !outcome.hung_up);
+            fds.extend(client.map(|client| PollFd::new(client, PollFlags::empty())));
             match poll(&mut fds, until_timeout(next)) {
                 Ok(_) => {}
                 Err(_) => return (None, false),
             }
             let mut ready: Vec<bool> = fds.iter().map(is_ready).collect();
+            outcome.hung_up |= client.is_some() && ready.pop().unwrap_or(false);
             if !has_input {
                 ready.insert(1, false);
             }
@@ -312,7 +320,7 @@ impl Pipeline {
                 self.stages[i].step(outcome);
             }
         }
-        let signal = if head[0] { signals.read_signal().ok().flatten() } else { None };
+        let signal = if head[0] { limits.signals.read_signal().ok().flatten() } else { None };
         (signal.map(|signal| signal.ssi_signo as i32), of_pumps.contains(&true))
     }
 }
@@ -369,7 +377,7 @@ fn is_ready(fd: &PollFd) -> bool {
 }
 
 /// Milliseconds until then, rounded up; none where there is no limit.
-fn until_timeout(until: Option<Instant>) -> PollTimeout {
+pub fn until_timeout(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()).as_millis() + 1;
     PollTimeout::try_from(left.min(60_000) as i32).unwrap_or(PollTimeout::MAX)

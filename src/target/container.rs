@@ -443,7 +443,8 @@ fn pod_of(states: &States, uid: &str) -> Pod {
     states.pods.get(uid).cloned().unwrap_or_else(|| Pod { uid: uid.to_owned(), ..Pod::default() })
 }
 
-fn runtime_of(cgroup: &Cgroup) -> Runtime {
+/// What made a cgroup, as far as its path tells.
+pub fn runtime_of(cgroup: &Cgroup) -> Runtime {
     match (cgroup.runtime, &cgroup.pod_uid, &cgroup.unit) {
         (Some(runtime), ..) => runtime,
         (None, Some(_), _) => Runtime::Kubernetes,

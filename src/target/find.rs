@@ -63,6 +63,7 @@ pub fn open(container: &Container) -> Result<Target, Fault> {
     }
     target.title = Some(container.full_name());
     target.container = Some(container.id.clone()).filter(|id| !id.is_empty());
+    target.runtime = Some(container.runtime);
     Ok(target)
 }
 

@@ -28,6 +28,7 @@ use crate::out::Fault;
 use crate::sys::syscall::pidfd_open;
 
 pub use facts::Facts;
+use runtime::Runtime;
 
 /// One process of the node: what nsdbg looks into.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Target {
     pub title: Option<String>,
     /// Its container's id, where it was found by its container.
     pub container: Option<String>,
+    /// What made its container, where it was found by that.
+    pub runtime: Option<Runtime>,
 }
 
 impl Target {
@@ -86,7 +89,7 @@ impl Target {
         if has_ended(&pidfd).map_err(polled)? {
             return Err(fault("it ended while it was looked at".into()));
         }
-        Ok(Self { pid, pidfd, proc, facts, title: None, container: None })
+        Ok(Self { pid, pidfd, proc, facts, title: None, container: None, runtime: None })
     }
 
     /// Whether the process has ended.

@@ -22,6 +22,8 @@ pub enum Selector {
 const WHOLE_ID: usize = 12;
 /// So many may be the beginning of one, beside a name.
 const SOME_ID: usize = 4;
+/// In place of a container's name: the sandbox of its pod, as a kubelet with Docker calls it.
+const SANDBOX: &str = "POD";
 
 impl Selector {
     /// Parses a TARGET: twelve or more hexadecimal digits are an id, fewer decimal ones a PID; `pid:`, `id:`, `name:` and
@@ -60,7 +62,7 @@ impl Selector {
     }
 
     /// The containers that it names, in whatever way: no kind of name goes before another, so that nobody can choose a
-    /// name that stands for another container. Sandboxes are named by their id alone.
+    /// name that stands for another container. Sandboxes are named by their id, or in full.
     pub fn matches<'a>(&self, listing: &'a Listing) -> Vec<&'a Container> {
         let all = |test: &dyn Fn(&Container) -> bool| listing.containers.iter().filter(|c| test(c)).collect();
         match self {
@@ -108,11 +110,16 @@ fn is_name(container: &Container, name: &str) -> bool {
     container.is_named && !container.is_sandbox && container.name == name
 }
 
-/// `POD`, `NAMESPACE/POD`, `POD/CONTAINER`, `NAMESPACE/POD/CONTAINER`.
+/// `POD`, `NAMESPACE/POD`, `POD/CONTAINER`, `NAMESPACE/POD/CONTAINER`. A sandbox is only `NAMESPACE/POD/POD`, the last word
+/// as it is: no container of a kubelet's has a name of capitals.
 fn is_pod(container: &Container, text: &str) -> bool {
-    let Some(pod) = container.pod.as_ref().filter(|_| !container.is_sandbox) else { return false };
+    let Some(pod) = &container.pod else { return false };
     let name = container.container.as_deref().unwrap_or(&container.name);
     match text.split('/').collect::<Vec<_>>()[..] {
+        [namespace, second, SANDBOX] if container.is_sandbox => {
+            namespace == pod.namespace && second == pod.name
+        }
+        _ if container.is_sandbox => false,
         [one] => one == pod.name || (!pod.uid.is_empty() && one == pod.uid),
         [first, second] => {
             (first == pod.namespace && second == pod.name) || (first == pod.name && second == name)
@@ -161,6 +168,8 @@ mod tests {
         user.owner = Some("1000".into());
         let mut process = container("(web)", "", None);
         process.is_named = false;
+        let mut pause = pod("prod", "web-0", "", &id("ffff9999"));
+        (pause.is_sandbox, pause.container) = (true, None);
         let containers = vec![
             container("web", &id("aaaa1111"), None),
             container("aaaa", &id("bbbb2222"), None),
@@ -171,6 +180,7 @@ mod tests {
             container("web-0", "web-0", None),
             user,
             process,
+            pause,
         ];
         let listing = Listing { containers, notes: Vec::new() };
         let ids = |text: &str| {
@@ -198,6 +208,10 @@ mod tests {
             ("pod:test/web-0", &["dddd5555"]),
             ("app", &["cccc3333", "dddd5555"]),
             ("prod/web-0/app/x", &[]),
+            ("prod/web-0/POD", &["ffff9999"]),
+            ("pod:prod/web-0/POD", &["ffff9999"]),
+            ("web-0/POD", &[]),
+            ("test/web-0/POD", &[]),
             ("cccc", &["cccc3333", "cccc4444"]),
             ("nothing", &[]),
             // What a user says.

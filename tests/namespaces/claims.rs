@@ -119,6 +119,27 @@ fn audited(target: &Sandbox) -> Value {
     lines(&file)[0]["target"].clone()
 }
 
+// Seen to fail with the runtime of the cgroup's name alone: a pod's has none where the cgroup driver is not systemd's.
+#[test]
+fn the_audit_names_what_made_a_container() {
+    needs_root!();
+    let id = new_id();
+    let cgroups = Cgroups::new(&hierarchies()[0]);
+    let path = format!("kubepods/besteffort/pod0a1b2c3d-0000-4000-8000-{:012x}/{id}", std::process::id());
+    let target = sandbox().start();
+    fs::write(cgroups.make(&path).join("cgroup.procs"), target.pid.to_string()).unwrap();
+    let file = place("audit");
+    for words in [["--pid", &*target.pid.to_string()], ["--no-doctor", &*format!("id:{id}")]] {
+        let mut command = Command::new(NSDBG);
+        assert_eq!(run(command.arg("--audit").arg(&file).args(words).args(["--", "true"])).status, 0);
+        let line = lines(&file).pop().unwrap();
+        assert_eq!(
+            (&line["target"]["runtime"], &line["target"]["container"]),
+            (&"kubernetes".into(), &id.as_str().into())
+        );
+    }
+}
+
 // Seen to fail with names of cgroups that were believed whoever owned them.
 #[test]
 fn r36_a_cgroup_that_a_user_has_made_names_no_container() {

@@ -242,3 +242,29 @@ fn a_full_disk_for_the_history_is_said_once() {
     fs::remove_dir(&state).unwrap();
     assert!(!said.unwrap().contains("history"));
 }
+
+// Seen to fail with the sentence for each error: in a container with a read-only root each prompt began with it.
+#[test]
+fn a_history_on_a_read_only_file_system_is_not_complained_about() {
+    needs_root!();
+    let target = sandbox().start();
+    let state = new_directory("read-only");
+    mount(Some("nsdbg-test"), &state, Some("tmpfs"), MsFlags::MS_RDONLY, Some("size=4k")).unwrap();
+    let mut prompt = Prompt::with_state(target.nsdbg(), state.clone());
+    let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        prompt.sees("web:/$ ");
+        let said = String::from_utf8_lossy(prompt.said()).into_owned();
+        prompt.type_in(b"echo o\"\"ne\r");
+        prompt.sees("\none\r\n");
+        prompt.sees("web:/$ ");
+        // It has one as long as it lasts.
+        prompt.type_in(b"\x1b[A\r");
+        prompt.sees("\none\r\n");
+        said + &String::from_utf8_lossy(prompt.said())
+    }));
+    drop(prompt);
+    umount2(&state, MntFlags::MNT_DETACH).unwrap();
+    fs::remove_dir(&state).unwrap();
+    let said = said.unwrap();
+    assert!(!said.contains("read-only") && !said.contains("history"), "{said}");
+}

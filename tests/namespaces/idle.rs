@@ -165,6 +165,12 @@ fn a_socket_of_an_earlier_start_is_replaced_and_anything_else_is_not() {
     assert!(within(LIMIT, || sender.send_to(b"x", &idle.socket).is_ok()));
     signal(again.id() as i32, libc::SIGTERM);
     assert_eq!(wait(&mut again, LIMIT), Some(0));
+    // Seen to fail without the look for who receives: the second took the first one's lines.
+    let idle = Idle::start();
+    let second = run(Command::new(NSDBG).args(["--idle", "--serve-audit"]).arg(&idle.socket));
+    second.fails(125, "another process receives there");
+    sender.send_to(b"{\"a\":1}", &idle.socket).unwrap();
+    assert_eq!(idle.line().as_deref(), Some("{\"a\":1}"));
     let file = place("file");
     fs::write(&file, "kept").unwrap();
     run(Command::new(NSDBG).args(["--idle", "--serve-audit"]).arg(&file)).fails(125, "bind");

@@ -136,7 +136,7 @@ fn r31_the_targets_end_is_told_and_nothing_stays_pinned() {
             }),
             "with cd {with_cd}: held: {held:?}"
         );
-        stdin.write_all(b"echo more\n").unwrap();
+        // It waits for no further line.
         assert_eq!(wait(&mut child, SOON), Some(125));
         let mut err = String::new();
         child.stderr.take().unwrap().read_to_string(&mut err).unwrap();

@@ -32,6 +32,7 @@ mod memory;
 mod node;
 mod opens;
 mod oracles;
+mod patience;
 mod peer;
 mod podman;
 mod prompt;

@@ -41,22 +41,32 @@ fn list(items: &[Value]) -> Value {
 
 /// Which kinds of object there are.
 fn kinds() -> Objects {
-    let kind = |name: &str, short: &str, kind: &str| json!({"name": name, "singularName": "", "shortNames": [short], "namespaced": true, "kind": kind, "verbs": ["get", "list"]});
-    let version = json!({"groupVersion": "apps/v1", "version": "v1"});
+    let of = |name: &str, short: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "shortNames": [short], "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]});
+    let kind = |name: &str, short: &str, kind: &str| of(name, short, kind, true);
+    let group = |name: &str| {
+        let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+        json!({"name": name, "versions": [version], "preferredVersion": version})
+    };
     vec![
         ("/version", json!({"major": "1", "minor": "32", "gitVersion": "v1.32.0"})),
         ("/api", json!({"kind": "APIVersions", "versions": ["v1"]})),
         (
             "/apis",
-            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "apps", "versions": [version], "preferredVersion": version}]}),
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group("apps"), group("scheduling.k8s.io")]}),
         ),
         (
             "/api/v1",
-            json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [kind("pods", "po", "Pod"), kind("services", "svc", "Service")]}),
+            json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [
+                kind("pods", "po", "Pod"), kind("services", "svc", "Service"), kind("events", "ev", "Event"),
+                kind("serviceaccounts", "sa", "ServiceAccount"), of("namespaces", "ns", "Namespace", false)]}),
         ),
         (
             "/apis/apps/v1",
-            json!({"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [kind("deployments", "deploy", "Deployment")]}),
+            json!({"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [kind("deployments", "deploy", "Deployment"), kind("daemonsets", "ds", "DaemonSet")]}),
+        ),
+        (
+            "/apis/scheduling.k8s.io/v1",
+            json!({"kind": "APIResourceList", "groupVersion": "scheduling.k8s.io/v1", "resources": [of("priorityclasses", "pc", "PriorityClass", false)]}),
         ),
     ]
 }
@@ -116,7 +126,7 @@ fn with_real_kubectl(cluster: &Cluster, real: &std::path::Path) {
     script(
         &at,
         &format!(
-            "#!/bin/sh\nHOME=$FAKE KUBECONFIG=/dev/null; export HOME KUBECONFIG\nfor word; do case $word in\nget) exec {real} \"$@\" ;;\nexec) exec \"$FAKE/bin/fake\" \"$@\" ;;\nesac; done\n"
+            "#!/bin/sh\nHOME=$FAKE KUBECONFIG=/dev/null; export HOME KUBECONFIG\nfor word; do case $word in\nget | api-resources) exec {real} \"$@\" ;;\nexec | apply | delete | rollout) exec \"$FAKE/bin/fake\" \"$@\" ;;\nesac; done\n"
         ),
     );
 }
@@ -219,5 +229,67 @@ fn no_field_of_an_object_redirects_the_session() {
             assert!(entered.is_empty() && ran.text().contains(words), "{args:?}: {}", ran.text());
         }
         assert!(cluster.left().is_empty(), "{:?}", cluster.left());
+    }
+}
+
+// Seen to fail with the namespace deleted as the manifest names it.
+#[test]
+fn uninstall_finds_what_is_ours_and_what_else_is_in_the_namespace() {
+    let Some(real) = kubectl() else { skip!("there is no kubectl") };
+    let object = |version: &str, kind: &str, namespace: Option<&str>, name: &str, manager: Option<&str>| {
+        let labels = manager.map(|manager| json!({"app.kubernetes.io/managed-by": manager}));
+        json!({"apiVersion": version, "kind": kind, "metadata": {"namespace": namespace, "name": name, "labels": labels}})
+    };
+    let ours = Some("kubectl-nsdbg");
+    let system = Some("nsdbg-system");
+    let mut pod = object("v1", "Pod", system, "nsdbg-x7", None);
+    pod["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "nsdbg", "uid": "1"}]);
+    let of = |kind: &str, items: &[&Value]| json!({"apiVersion": "v1", "kind": kind, "items": items});
+    let namespace = object("v1", "Namespace", None, "nsdbg-system", ours);
+    let account = object("v1", "ServiceAccount", system, "nsdbg", ours);
+    let default = object("v1", "ServiceAccount", system, "default", None);
+    let daemons = object("apps/v1", "DaemonSet", system, "nsdbg", ours);
+    let service = object("v1", "Service", system, "web", None);
+    for (services, left) in [(&[][..], None), (&[&service], Some("it holds Service/web"))] {
+        let server = serve(vec![
+            ("/api/v1/namespaces/nsdbg-system", namespace.clone()),
+            ("/api/v1/namespaces/nsdbg-system/serviceaccounts/nsdbg", account.clone()),
+            ("/apis/apps/v1/namespaces/nsdbg-system/daemonsets/nsdbg", daemons.clone()),
+            ("/api/v1/namespaces/nsdbg-system/pods", of("PodList", &[&pod])),
+            ("/api/v1/namespaces/nsdbg-system/services", of("ServiceList", services)),
+            (
+                "/api/v1/namespaces/nsdbg-system/serviceaccounts",
+                of("ServiceAccountList", &[&account, &default]),
+            ),
+            ("/apis/apps/v1/namespaces/nsdbg-system/deployments", of("DeploymentList", &[])),
+            ("/apis/apps/v1/namespaces/nsdbg-system/daemonsets", of("DaemonSetList", &[&daemons])),
+        ]);
+        for cluster in clusters() {
+            with_real_kubectl(&cluster, &real);
+            let ran = cluster.run(&["-s", &format!("http://127.0.0.1:{server}"), "--uninstall"]);
+            let calls = cluster.calls_of("delete").into_iter().flatten();
+            let deleted: Vec<String> =
+                calls.filter(|word| word.contains('/') && !word.contains(':')).collect();
+            let mut wanted = vec!["DaemonSet/nsdbg", "ServiceAccount/nsdbg"];
+            wanted.extend(left.is_none().then_some("Namespace/nsdbg-system"));
+            assert_eq!(
+                (ran.status, deleted),
+                (0, wanted.iter().map(|name| (*name).to_owned()).collect()),
+                "{ran:?}"
+            );
+            assert!(ran.err.contains(left.unwrap_or_default()), "{ran:?}");
+        }
+    }
+    // One object alone is no list.
+    let server = serve(vec![(
+        "/api/v1/namespaces/nsdbg-system",
+        object("v1", "Namespace", None, "nsdbg-system", None),
+    )]);
+    for cluster in clusters() {
+        with_real_kubectl(&cluster, &real);
+        let ran = cluster.run(&["-s", &format!("http://127.0.0.1:{server}"), "--uninstall"]);
+        assert!(ran.status == 0 && ran.err.contains("it was there before --install"), "{ran:?}");
+        assert!(cluster.calls_of("delete").is_empty());
     }
 }

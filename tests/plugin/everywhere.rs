@@ -50,15 +50,19 @@ fn each_line_is_an_object_with_node_namespace_pod_and_container() {
     }
 }
 
-// Seen to fail with rows wrapped as lines.
+// Seen to fail with rows wrapped as lines, and with their fields put beside those of the pod.
 #[test]
-fn rows_of_nsdbg_get_their_fields() {
+fn rows_of_nsdbg_stand_below_one_key() {
     for cluster in clusters() {
         many(&cluster, 1);
-        cluster.has("exec", r#"echo '{"name":"a","size":1}'; echo '{}'"#);
+        cluster.has(
+            "exec",
+            r#"echo '{"name":"a","size":1}'; echo '{}'; echo '{"pod":"other","row":[1,{"x":null}]}'"#,
+        );
         let ran = cluster.run(&["-l", "app=web", "-q", "--json", "--", "ls"]);
-        let head = r#""node":"n0","namespace":"prod","pod":"web-0","container":"app""#;
-        assert_eq!(ran.text(), format!("{{{head},\"name\":\"a\",\"size\":1}}\n{{{head}}}\n"));
+        let head = r#""node":"n0","namespace":"prod","pod":"web-0","container":"app","row":"#;
+        let rows = [r#"{"name":"a","size":1}"#, "{}", r#"{"pod":"other","row":[1,{"x":null}]}"#];
+        assert_eq!(ran.text(), rows.map(|row| format!("{{{head}{row}}}\n")).concat());
         assert_eq!((ran.status, ran.err.as_str()), (0, ""));
         let exec = &cluster.calls_of("exec")[0];
         assert!(exec.ends_with(&["--json", "id:app0123456789ab", "--", "ls"].map(str::to_owned)), "{exec:?}");
@@ -100,6 +104,26 @@ fn a_dead_node_does_not_stop_the_rest_and_the_worst_status_is_told() {
             "{ran:?}"
         );
         assert!(cluster.left().is_empty(), "{:?}", cluster.left());
+    }
+}
+
+// Seen to fail with the limit of this side alone: the command went on there.
+#[test]
+fn the_limit_of_each_pod_is_the_commands_own() {
+    let cluster = cluster();
+    many(&cluster, 1);
+    for (options, limits) in [
+        (&["--wait", "7"][..], &["--timeout=7s"][..]),
+        (&[], &["--timeout=120s"]),
+        (&["--wait=0"], &[]),
+        (&["--timeout", "2m"], &["--timeout=2m"]),
+    ] {
+        let _ = std::fs::remove_file(cluster.files.join("count"));
+        let ran = cluster.run(&[&["-l", "app=web"], options, &["--", "ls"]].concat());
+        assert_eq!(ran.status, 0, "{ran:?}");
+        let words = cluster.calls_of("exec").remove(0);
+        let own: Vec<&String> = words.iter().filter(|word| word.starts_with("--timeout")).collect();
+        assert_eq!(own, limits, "{words:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 
-use crate::harness::{Cluster, cluster, clusters, helper, line, pod};
+use crate::harness::{Cluster, VERSION, cluster, clusters, helper, line, pod};
 
 const FORBIDDEN: &str = "Error from server (Forbidden): pods \"nsdbg-n1\" is forbidden: User \"jane\" cannot create resource \"pods/exec\" in API group \"\" in the namespace \"nsdbg-system\"\n";
 const PODSECURITY: &str = "Error from server (Forbidden): error when creating \"STDIN\": pods \"nsdbg-node-0\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostPID=true), privileged\n";
@@ -158,6 +158,114 @@ const CASES: &[Case] = &[
         &["web-0", "--", "ls"],
         125,
         &["the kubelet of node n1 does not answer", "kubectl describe node n1"],
+    ),
+    (
+        "a container that ends and starts again",
+        |c| {
+            c.has("pod", &waiting("CrashLoopBackOff").replace("Pending", "Running"));
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &[
+            "(CrashLoopBackOff)",
+            "kubectl logs --previous -n prod web-0 -c app",
+            "kubectl nsdbg -n prod web-0 -c POD",
+        ],
+    ),
+    (
+        "nsdbg's pod ends and starts again",
+        |c| {
+            let restarts = ["n1", "nsdbg-n1", "Running", "False", VERSION, "", "CrashLoopBackOff"];
+            c.has("helpers", &line("H", &restarts));
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &[
+            "nsdbg-n1 on node n1 ends and starts again (CrashLoopBackOff)",
+            "kubectl logs --previous -n nsdbg-system nsdbg-n1",
+        ],
+    ),
+    (
+        "nsdbg's container is not there just now",
+        |c| {
+            let _ =
+                c.has("exec.fail", "error: unable to upgrade connection: container not found (\"nsdbg\")\n");
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &["nsdbg's pod does not run now", "kubectl describe pod -n nsdbg-system nsdbg-n1"],
+    ),
+    (
+        "a kubelet that is down",
+        |c| {
+            let _ = c.has("exec.fail", "Error from server: Get \"https://192.0.2.3:10250/exec\": dial tcp 192.0.2.3:10250: connect: connection refused\n");
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &["the kubelet of node n1 does not answer"],
+    ),
+    (
+        "a kubelet that refuses the API server",
+        |c| {
+            let _ = c.has("exec.fail", "error: unable to upgrade connection: Unauthorized\n");
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &["the kubelet of node n1 refuses the connection"],
+    ),
+    (
+        "an API server that answers late",
+        |c| {
+            let _ = c.has("pod.fail", "Error from server: etcdserver: request timed out, timeout\n");
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &["can't see pod web-0: Error from server: etcdserver"],
+    ),
+    (
+        "a namespace that goes",
+        |c| {
+            let _ = c.has("helpers", "").has("create.fail", "Error from server (Forbidden): error when creating \"STDIN\": pods \"nsdbg-node-0\" is forbidden: unable to create new content in namespace default because it is being terminated\n");
+        },
+        &["--node", "n1"],
+        125,
+        &["the namespace is being deleted"],
+    ),
+    (
+        "a right that nobody is given here",
+        |c| {
+            let _ = c.has("helpers", "").has("create.fail", "Error from server (Forbidden): error when creating \"STDIN\": pods is forbidden: User \"jane\" cannot create resource \"pods\" in API group \"\" in the namespace \"default\"\n");
+        },
+        &["--node", "n1"],
+        125,
+        &["you may not make a pod in namespace default: scripts/rbac.yaml does not give that right"],
+    ),
+    (
+        "exec in another namespace than nsdbg's",
+        |c| {
+            c.has("helpers", "").has("exec.fail", &FORBIDDEN.replace("nsdbg-system", "default"));
+        },
+        &["--node", "n1"],
+        125,
+        &["scripts/rbac.yaml does not give that right"],
+    ),
+    (
+        "an owner that one may not see",
+        |c| {
+            let _ = c.has("owner.fail", "Error from server (Forbidden): deployments.apps \"web\" is forbidden: User \"jane\" cannot get resource \"deployments\" in API group \"apps\" in the namespace \"prod\"\n");
+        },
+        &["deploy/web", "--", "ls"],
+        125,
+        &["ask for the roles of scripts/rbac.yaml"],
+    ),
+    (
+        "a service that one may not see",
+        |c| {
+            let _ = c.has("owner.fail", "Error from server (Forbidden): services \"web\" is forbidden: User \"jane\" cannot get resource \"services\" in API group \"\" in the namespace \"prod\"\n");
+        },
+        &["svc/web", "--", "ls"],
+        125,
+        &["you may not look up svc/web: scripts/rbac.yaml does not give that right"],
     ),
     (
         "a namespace as nsdbg on a node writes it",

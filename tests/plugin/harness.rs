@@ -229,14 +229,19 @@ impl Cluster {
 
     /// Waits for the end, within the limit.
     pub fn end(&self, child: Child) -> Ran {
+        self.end_within(child, LIMIT)
+    }
+
+    /// The same within another limit.
+    pub fn end_within(&self, child: Child, limit: Duration) -> Ran {
         let pid = child.id() as i32;
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(child.wait_with_output()));
-        match receiver.recv_timeout(LIMIT) {
+        match receiver.recv_timeout(limit) {
             Ok(output) => Ran::of(output.unwrap()),
             Err(_) => {
                 let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
-                panic!("it did not end within {LIMIT:?}");
+                panic!("it did not end within {limit:?}");
             }
         }
     }

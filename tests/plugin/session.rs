@@ -48,6 +48,7 @@ fn each_word_of_a_command_arrives_as_it_was_typed() {
             "nsdbg",
             "--",
             "/nsdbg",
+            "--end-with-stdin",
             "id:app0123456789ab",
             "--",
         ];
@@ -98,39 +99,92 @@ fn a_copy_arrives_byte_for_byte_and_so_does_standard_input() {
     }
 }
 
-// Seen to fail with -t where standard output is a pipe, and with -i where a pager reads the same terminal.
+/// What standard input is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Input {
+    Terminal,
+    Null,
+    Pipe,
+}
+
+// Seen to fail with -t where standard output is a pipe, and with -i alone where a pager reads the same terminal.
 #[test]
 fn a_terminal_is_asked_for_where_there_is_one_on_both_sides() {
-    // stdin, stdout, a command, and kubectl's flags.
-    let cases: [(bool, bool, bool, &[&str]); 6] = [
-        (true, true, false, &["-i", "-t"]),
-        (true, true, true, &["-i", "-t"]),
-        (true, false, true, &[]),
-        (true, false, false, &["-i"]),
-        (false, true, true, &["-i"]),
-        (false, false, false, &["-i"]),
+    use Input::{Null, Pipe, Terminal};
+    // stdin, whether stdout is a terminal, a command, kubectl's flags, and whether nsdbg ends with its stdin.
+    let cases: [(Input, bool, bool, &[&str], bool); 8] = [
+        (Terminal, true, false, &["-i", "-t"], false),
+        (Terminal, true, true, &["-i", "-t"], false),
+        (Terminal, false, true, &["-i"], true),
+        (Terminal, false, false, &["-i"], false),
+        (Null, true, true, &["-i"], true),
+        (Null, false, false, &["-i"], false),
+        (Pipe, true, true, &["-i"], false),
+        (Pipe, false, false, &["-i"], false),
     ];
-    for (stdin, stdout, has_command, flags) in cases {
-        let cluster = cluster();
-        let args: &[&str] = if has_command { &["web-0", "--", "ls"] } else { &["web-0"] };
-        let (mut master, end) = terminal();
-        let mut command = cluster.command(args);
-        if stdin {
-            command.stdin(end.try_clone().unwrap());
+    for (stdin, stdout, has_command, flags, ends) in cases {
+        for cluster in clusters() {
+            // What stays open is no end, whoever reads it.
+            cluster.has("exec", "exec 9<&0; cat <&9 >\"$FAKE/read\" & reader=$!; sleep 0.3; kill $reader 2>/dev/null && echo open >\"$FAKE/is\"");
+            let args: &[&str] = if has_command { &["web-0", "--", "ls"] } else { &["web-0"] };
+            let (mut master, end) = terminal();
+            let mut command = cluster.command(args);
+            match stdin {
+                Terminal => command.stdin(end.try_clone().unwrap()),
+                Null => command.stdin(Stdio::null()),
+                Pipe => command.stdin(Stdio::piped()),
+            };
+            if stdout {
+                command.stdout(end.try_clone().unwrap());
+            }
+            let mut child = command.process_group(0).spawn().unwrap();
+            if let Some(mut pipe) = child.stdin.take() {
+                pipe.write_all(b"typed").unwrap();
+            }
+            drop((command, end));
+            std::thread::spawn(move || {
+                let mut rest = Vec::new();
+                let _ = master.read_to_end(&mut rest);
+            });
+            let ran = cluster.end(child);
+            let asked = exec(&cluster);
+            let until = asked.iter().position(|word| word == "-n").unwrap();
+            let name = format!("{stdin:?} {stdout} {has_command} {:?}", cluster.shell);
+            assert_eq!(&asked[..until], flags, "{name}: {ran:?}");
+            assert_eq!(asked.iter().any(|word| word == "--end-with-stdin"), ends, "{name}: {asked:?}");
+            if stdin == Pipe {
+                assert_eq!(
+                    (cluster.file("read").as_str(), cluster.file("is").as_str()),
+                    ("typed", ""),
+                    "{name}"
+                );
+            }
         }
-        if stdout {
-            command.stdout(end.try_clone().unwrap());
+    }
+}
+
+// Seen to fail with </dev/null, and with the terminal: its end was there at once, or somebody else's keys.
+#[test]
+fn a_commands_standard_input_is_held_open_for_as_long_as_we_are_there() {
+    for cluster in clusters() {
+        let held = "timeout 1 head -c 1 >\"$FAKE/read\"; echo $? >\"$FAKE/status\"";
+        cluster.has("exec", held).has("pods", &pod("web-0", "n1", "Running", ""));
+        for args in [&["web-0", "-c", "app", "--", "ls"][..], &["-l", "a", "-q", "--", "ls"]] {
+            let ran = cluster.run(args);
+            assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{ran:?}");
+            assert_eq!(
+                (cluster.file("read").as_str(), cluster.file("status").trim()),
+                ("", "124"),
+                "{args:?}"
+            );
         }
-        let child = command.process_group(0).spawn().unwrap();
-        drop((command, end));
-        std::thread::spawn(move || {
-            let mut rest = Vec::new();
-            let _ = master.read_to_end(&mut rest);
-        });
-        let ran = cluster.end(child);
-        let asked = exec(&cluster);
-        let until = asked.iter().position(|word| word == "-n").unwrap();
-        assert_eq!(&asked[..until], flags, "{stdin} {stdout} {has_command}: {ran:?}");
+        let calls = cluster.calls_of("exec");
+        for call in &calls {
+            assert!(
+                call.contains(&"-i".to_owned()) && call.contains(&"--end-with-stdin".to_owned()),
+                "{call:?}"
+            );
+        }
     }
 }
 
@@ -156,6 +210,35 @@ fn a_pod_of_several_containers_has_one_that_is_meant_and_it_is_said_which() {
         assert!(exec(&cluster).iter().any(|word| word == id), "{args:?}: {:?}", cluster.calls());
         assert_eq!((ran.status, ran.err.is_empty()), (0, says.is_none()), "{ran:?}");
         assert!(ran.err.contains(says.unwrap_or_default()), "{ran:?}");
+    }
+}
+
+// Seen to fail with the names of `spec.containers` alone, and with an init container that has ended.
+#[test]
+fn sidecars_that_run_are_named_and_so_is_the_sandbox() {
+    let state = |name: &str, started: &str, reason: &str| {
+        line("C", &[name, &format!("containerd://{name}0123456789ab"), started, "", reason])
+    };
+    let more = state("setup", "", "Completed") + &state("mesh", "2026-01-01T00:00:00Z", "");
+    let pod = pod("web-0", "n1", "Running", "").replace(".\n", &(more + ".\n"));
+    for cluster in clusters() {
+        cluster.has("pod", &pod).has("pods", &pod);
+        for (args, target, says) in [
+            (
+                &["web-0", "--", "ls"][..],
+                "id:app0123456789ab",
+                "container app of app, sidecar, mesh: another by -c",
+            ),
+            (&["web-0", "-c", "mesh", "--", "ls"], "id:mesh0123456789ab", ""),
+            (&["web-0", "-c", "POD", "--", "ls"], "pod:prod/web-0/POD", ""),
+            (&["-l", "a", "-q", "-cPOD", "--", "ls"], "pod:prod/web-0/POD", ""),
+        ] {
+            let _ = fs::remove_file(cluster.files.join("count"));
+            let ran = cluster.run(args);
+            let said = if says.is_empty() { String::new() } else { format!("kubectl nsdbg: {says}\n") };
+            assert_eq!((ran.status, ran.err), (0, said), "{args:?}");
+            assert!(exec(&cluster).iter().any(|word| word == target), "{args:?}: {:?}", cluster.calls());
+        }
     }
 }
 
@@ -234,6 +317,7 @@ fn nsdbgs_own_options_and_the_reason_reach_it() {
             "--user=0:0",
             "--timeout",
             "2m",
+            "--idle-limit=1h",
             "--ns",
             "-net",
             "--line",
@@ -245,10 +329,12 @@ fn nsdbgs_own_options_and_the_reason_reach_it() {
         let words = exec(&cluster);
         let at = words.iter().position(|word| word == "/nsdbg").unwrap();
         let wanted = [
+            "--end-with-stdin",
             "--reason=ticket 7, it's",
             "--json",
             "--user=0:0",
             "--timeout=2m",
+            "--idle-limit=1h",
             "--ns=-net",
             "-c",
             "ps | count",

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::containerd::containerd;
 use super::node::image;
 use super::{Known, fixture, is_ambiguous, list, name, needs, said, tag, text};
+use crate::audit::{lines, place};
 use crate::live::run;
 use crate::support::NSDBG;
 
@@ -160,6 +161,12 @@ fn a_pod_with_one_container_is_that_container_and_not_its_sandbox() {
     let pods = fixture!(pods());
     let pod = &pods.node;
     pod.container("app").is_reached_by(&format!("{}/{}", pod.namespace, pod.name));
+    // That has a name of its own.
+    let file = place("audit");
+    let sandbox = format!("pod:{}/{}/POD", pod.namespace, pod.name);
+    let ran = run(Command::new(NSDBG).arg("--audit").arg(&file).args([&*sandbox, "--", "true"]));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(lines(&file)[0]["target"]["container"], pod.sandbox);
 }
 
 #[test]
