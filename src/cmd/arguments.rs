@@ -1,7 +1,11 @@
-//! Arguments as getopt_long(3) reads them, put so that clap reads the same.
+//! Arguments as getopt_long(3) reads them, put so that clap reads the same; and what clap says of wrong ones.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use clap::error::ContextValue;
+
+use crate::out::name::escape;
 
 /// Doubles the `=` that follows a short option with a value: clap takes one away, and getopt has it in the value, as in
 /// `sort -t=` and `grep -e=x`.
@@ -74,6 +78,37 @@ fn wants_value(parser: &clap::Command, long: &[u8]) -> bool {
         names.into_iter().any(|name| name.as_bytes() == long)
     });
     option.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+}
+
+/// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
+pub fn sentence(error: &clap::Error) -> String {
+    let mut text = error.to_string();
+    for (_, value) in error.context() {
+        if let ContextValue::String(typed) = value {
+            text = text.replace(typed, &escape(typed.as_bytes()));
+        }
+    }
+    let mut sentence = String::new();
+    for line in text.lines() {
+        let line = line.trim();
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        // clap's way out, `-- --colour`, is never what is meant.
+        if line.starts_with("tip: to pass") {
+            continue;
+        }
+        if !line.is_empty() {
+            // A list follows a colon.
+            sentence.push_str(match sentence.as_bytes().last() {
+                None => "",
+                Some(b':') => " ",
+                Some(_) => "; ",
+            });
+            sentence.push_str(line.strip_prefix("error: ").unwrap_or(line));
+        }
+    }
+    sentence
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
+
 use super::ls::{Clock, Style, Time, TimeWord, Times, times};
 use super::{Command, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::{field, more};
@@ -44,7 +46,7 @@ fn style(text: &str) -> std::result::Result<Style, String> {
 /// Sum up what files take.
 ///
 /// Of each operand, and of each directory below it; a file with several hard links counts once. Symbolic links are counted
-/// and not followed.
+/// and not followed, unless -L is given.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Du {
@@ -105,11 +107,14 @@ pub struct Du {
     /// How times are shown: long-iso, full-iso, iso, or +FORMAT as date(1) has it.
     #[arg(long, value_name = "STYLE", value_parser = style)]
     time_style: Option<Style>,
+    /// Follow every link; one that leads back to a directory above it is left out.
+    #[arg(short = 'L', long, overrides_with_all = ["dereference_args", "no_dereference"])]
+    dereference: bool,
     /// Follow no link; that is the default.
-    #[arg(short = 'P', long, overrides_with = "dereference_args")]
+    #[arg(short = 'P', long, overrides_with_all = ["dereference_args", "dereference"])]
     no_dereference: bool,
     /// Follow links that are operands.
-    #[arg(short = 'D', short_alias = 'H', long, overrides_with = "no_dereference")]
+    #[arg(short = 'D', short_alias = 'H', long, overrides_with_all = ["no_dereference", "dereference"])]
     dereference_args: bool,
     /// End lines with NUL instead of a newline.
     #[arg(short = '0', long)]
@@ -168,7 +173,8 @@ impl Command for Du {
         let files = if self.files.is_empty() { vec![OsString::from(".")] } else { self.files.clone() };
         let excluded: Vec<_> =
             self.exclude.iter().map(|pattern| Fnmatch::new(pattern.as_bytes(), false)).collect();
-        let mut links = Links { seen: HashSet::new(), is_full: false, all: files.len() > 1 };
+        let mut links =
+            Links { seen: HashSet::new(), is_full: false, all: files.len() > 1 || self.dereference };
         let mut total = Sum::default();
         for file in &files {
             total.add(self.one(file, &excluded, &mut links, cx, out)?);
@@ -187,7 +193,7 @@ impl Command for Du {
 struct Links {
     seen: HashSet<(u64, u64)>,
     is_full: bool,
-    /// One operand may hold another: then every file is remembered.
+    /// One operand may hold another, or a link lead to what was counted: then every file is remembered.
     all: bool,
 }
 
@@ -224,6 +230,9 @@ impl Du {
             libc::STATX_TYPE | libc::STATX_NLINK | libc::STATX_SIZE | libc::STATX_BLOCKS | libc::STATX_INO;
         let mask = mask | clock.map_or(0, Clock::mask);
         let mut walk = Walk::new(file, self.dereference_args, self.one_file_system);
+        if self.dereference {
+            walk = walk.follow_links();
+        }
         // One sum for each directory on the way, the operand's first.
         let mut sums: Vec<Sum> = Vec::new();
         let mut whole = Sum::default();
@@ -241,7 +250,9 @@ impl Du {
                         }
                         continue;
                     }
-                    let (stat, newest) = match walk.statx(mask) {
+                    let is_dangling = self.dereference && walk.kind() == libc::DT_LNK;
+                    let facts = if is_dangling { Err(Errno::ENOENT) } else { walk.statx(mask) };
+                    let (stat, newest) = match facts {
                         Ok(facts) => (Stat::from(&facts), clock.and_then(|clock| clock.of(&facts))),
                         Err(errno) => {
                             cx.report(&Fault::errno("stat", OsStr::from_bytes(walk.path()), errno));
@@ -285,6 +296,11 @@ impl Du {
                         self.print(walk.path(), "file", own, cx.tty, out)?;
                     }
                     sums.last_mut().unwrap_or(&mut whole).add(own);
+                }
+                Step::Failed(_) if walk.is_loop() => {}
+                // A link that can't be followed.
+                Step::Failed(errno) if depth > 0 && walk.kind() == libc::DT_LNK => {
+                    cx.report(&Fault::errno("stat", OsStr::from_bytes(walk.path()), errno));
                 }
                 Step::Left | Step::Failed(_) => {
                     if let Step::Failed(errno) = step {

@@ -1,6 +1,7 @@
 //! `free`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
@@ -37,6 +38,15 @@ pub struct Free {
     /// Add a line with the sum of memory and swap
     #[arg(short = 't', long = "total")]
     total: bool,
+    /// Add lines for memory below and above what a 32-bit kernel reaches directly
+    #[arg(short = 'l', long = "lohi")]
+    lohi: bool,
+    /// Print again after so many seconds, until Ctrl-C or -c ends it
+    #[arg(short = 's', long = "seconds", value_name = "SECONDS", value_parser = super::net::seconds)]
+    seconds: Option<Duration>,
+    /// Print so many times, a second apart unless -s says otherwise
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
     /// Wide: buffers and cache in columns of their own
     #[arg(short = 'w', long = "wide")]
     wide: bool,
@@ -64,7 +74,7 @@ impl Command for Free {
     const NEEDS: Needs = Needs { host: true, ..Needs::NONE };
     const REPLACES: &'static str = "procps free";
     const FIELDS: &'static [Field] = &[
-        field("what", Kind::Text, "Mem, Swap and Total are the node's, Cgroup the container's"),
+        field("what", Kind::Text, "Mem, Low, High, Swap and Total are the node's, Cgroup the container's"),
         field("total", Kind::Bytes, "all there is; of Cgroup its limit, null without one"),
         field("used", Kind::Bytes, "what is used"),
         field("free", Kind::Bytes, "what is not used for anything"),
@@ -83,6 +93,26 @@ impl Command for Free {
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        let times = self.count.unwrap_or(if self.seconds.is_some() { u64::MAX } else { 1 });
+        for at in 0..times {
+            if at > 0 {
+                if !out.is_json() {
+                    out.bytes().write_all(b"\n").map_err(Fault::output)?;
+                }
+                out.bytes().flush().map_err(Fault::output)?;
+                std::thread::sleep(self.seconds.unwrap_or(Duration::from_secs(1)));
+            }
+            if !self.print(cx, out)? && at == 0 {
+                cx.note("no cgroup of the container counts its memory: the numbers are the node's");
+            }
+        }
+        Ok(Status::OK)
+    }
+}
+
+impl Free {
+    /// Prints the lines; whether the container has one.
+    fn print(&self, cx: &Context, out: &mut Output<NoRow>) -> Result<bool> {
         let Some(watch) = &cx.watch else {
             return Err(Fault::say("the node's memory is not open to this command"));
         };
@@ -95,6 +125,10 @@ impl Command for Free {
         if self.total {
             lines.push(sum(&lines));
         }
+        if self.lohi {
+            let both = low_and_high(&lines[0]);
+            lines.splice(1..1, both);
+        }
         let has_container = container.is_some();
         lines.extend(container);
         if out.is_json() {
@@ -104,14 +138,9 @@ impl Command for Free {
         } else {
             out.bytes().write_all(self.table(&lines).as_bytes()).map_err(Fault::output)?;
         }
-        if !has_container {
-            cx.note("no cgroup of the container counts its memory: the numbers are the node's");
-        }
-        Ok(Status::OK)
+        Ok(has_container)
     }
-}
 
-impl Free {
     /// procps' layout.
     fn table(&self, lines: &[Line]) -> String {
         let caches: &[&str] = if self.wide { &["buffers", "cache"] } else { &["buff/cache"] };
@@ -186,6 +215,13 @@ fn sum(lines: &[Line]) -> Line {
         free: add(|line| line.free),
         ..Line::default()
     }
+}
+
+/// What a 32-bit kernel reaches directly, and the rest: a 64-bit kernel reaches all.
+fn low_and_high(memory: &Line) -> [Line; 2] {
+    let used = memory.total.zip(memory.free).map(|(total, free)| total.saturating_sub(free));
+    let low = Line { what: "Low", total: memory.total, used, free: memory.free, ..Line::default() };
+    [low, Line { what: "High", total: Some(0), used: Some(0), free: Some(0), ..Line::default() }]
 }
 
 /// Memory and swap out of proc_meminfo(5), counted as procps 4 does.

@@ -9,6 +9,7 @@ mod registry;
 mod cat;
 mod certs;
 pub(crate) mod cgroup;
+mod color;
 pub mod copy;
 pub mod denied;
 pub(crate) mod df;
@@ -69,8 +70,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::ArgAction;
-use clap::error::ContextValue;
 
+pub use arguments::sentence;
 pub use context::{Accepts, Context, HostFile, Watch};
 pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, spellings};
@@ -78,7 +79,6 @@ pub use input::refusal;
 pub use instead::{resolve, unknown};
 pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
 
-use crate::out::name::escape;
 use crate::out::{Fault, Field, Format, Output, Row};
 
 /// The exit status of a command.
@@ -354,6 +354,8 @@ pub struct Invocation {
     matches: clap::ArgMatches,
     /// Whether `--json` was among the command's own options.
     pub json: bool,
+    /// What `--color` says.
+    color: Option<color::When>,
     /// Whether `--help` was.
     pub help: bool,
     /// Whether `--version` was.
@@ -361,14 +363,14 @@ pub struct Invocation {
 }
 
 impl Entry {
-    /// The full parser: the command's options, `--help`, and `--json` where it prints rows.
+    /// The full parser: the command's options, `--help`, and where it prints rows `--json` and `--color`.
     pub fn full_parser(&self) -> clap::Command {
         let help = clap::Arg::new("help").long("help").action(ArgAction::SetTrue).help("Show this help");
         let version = clap::Arg::new("version").long("version").action(ArgAction::SetTrue);
         let version = version.help("Show the version of nsdbg");
         let json = clap::Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON Lines");
         let parser = (self.parser)().name(self.name).bin_name(self.name).arg(help).arg(version);
-        if self.prints == Prints::Bytes { parser } else { parser.arg(json) }
+        if self.prints == Prints::Bytes { parser } else { parser.arg(json).arg(color::option()) }
     }
 
     /// Parses arguments (without the command's name).
@@ -381,7 +383,7 @@ impl Entry {
             (arguments::has(&parser, &args, "--help"), arguments::has(&parser, &args, "--version"));
         if help || version {
             let matches = clap::ArgMatches::default();
-            return Ok(Invocation { matches, json: false, help, version });
+            return Ok(Invocation { matches, json: false, color: None, help, version });
         }
         if self.prints == Prints::Bytes && args.iter().take_while(|a| *a != "--").any(|a| a == "--json") {
             return Err(Fault::usage("prints bytes, not rows: it has no --json"));
@@ -390,7 +392,9 @@ impl Entry {
         let matches = parser.try_get_matches_from(args).map_err(|error| Fault::usage(sentence(&error)))?;
         let is_set = |option| matches.try_get_one::<bool>(option).ok().flatten().copied().unwrap_or(false);
         let (json, help, version) = (is_set("json"), is_set("help"), is_set("version"));
-        Ok(Invocation { matches, json, help, version })
+        // Commands that print bytes do not have it.
+        let color = matches.try_get_one("color").ok().flatten().copied();
+        Ok(Invocation { matches, json, color, help, version })
     }
 
     /// What the supervisor must provide for these arguments.
@@ -448,6 +452,7 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
         if invocation.json {
             (cx.format, cx.faults) = (Format::Json, Format::Json);
         }
+        cx.color = invocation.color.map_or(cx.color, |when| when.holds(cx.color));
         (entry.run)(&invocation.matches, cx, to)
     });
     match result {
@@ -462,35 +467,4 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
             status
         }
     }
-}
-
-/// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
-pub fn sentence(error: &clap::Error) -> String {
-    let mut text = error.to_string();
-    for (_, value) in error.context() {
-        if let ContextValue::String(typed) = value {
-            text = text.replace(typed, &escape(typed.as_bytes()));
-        }
-    }
-    let mut sentence = String::new();
-    for line in text.lines() {
-        let line = line.trim();
-        if line.starts_with("Usage:") || line.starts_with("For more information") {
-            break;
-        }
-        // clap's way out, `-- --colour`, is never what is meant.
-        if line.starts_with("tip: to pass") {
-            continue;
-        }
-        if !line.is_empty() {
-            // A list follows a colon.
-            sentence.push_str(match sentence.as_bytes().last() {
-                None => "",
-                Some(b':') => " ",
-                Some(_) => "; ",
-            });
-            sentence.push_str(line.strip_prefix("error: ").unwrap_or(line));
-        }
-    }
-    sentence
 }

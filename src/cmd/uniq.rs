@@ -17,14 +17,21 @@ use crate::sys::open;
 #[command(args_override_self = true)]
 pub struct Uniq {
     /// How often each line came, before it.
-    #[arg(short, long, conflicts_with = "all_repeated")]
+    #[arg(short, long, conflicts_with_all = ["all", "all_repeated"])]
     count: bool,
     /// Only lines that came more than once.
     #[arg(short = 'd', long)]
     repeated: bool,
     /// All lines that came more than once, each as often.
     #[arg(short = 'D')]
-    all_repeated: bool,
+    all: bool,
+    /// As -D; with an empty line before each group (prepend) or between them (separate).
+    #[arg(long, value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = "none")]
+    all_repeated: Option<Between>,
+    /// All lines, with an empty line between groups of equal ones (separate), before, after, or around each.
+    #[arg(long, value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = "separate",
+        conflicts_with_all = ["count", "repeated", "all", "all_repeated", "unique"])]
+    group: Option<Around>,
     /// Only lines that came once.
     #[arg(short, long)]
     unique: bool,
@@ -49,6 +56,23 @@ pub struct Uniq {
     /// Where to write: a file of the container; `-` is standard output.
     #[arg(default_value = "-")]
     output: OsString,
+}
+
+/// Where --all-repeated puts empty lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Between {
+    None,
+    Prepend,
+    Separate,
+}
+
+/// Where --group puts empty lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Around {
+    Separate,
+    Prepend,
+    Append,
+    Both,
 }
 
 impl Command for Uniq {
@@ -84,6 +108,12 @@ impl Command for Uniq {
     }
 }
 
+/// What failed.
+enum Failed {
+    Read(Fault),
+    Write(std::io::Error),
+}
+
 impl Uniq {
     fn write_runs(
         &self,
@@ -92,16 +122,31 @@ impl Uniq {
         to: &mut dyn Write,
         fault: impl Fn(&std::io::Error) -> Fault,
     ) -> Result<()> {
+        if let Some(around) = self.group {
+            return self.write_groups(lines, around, delimiter, to).map_err(|failed| match failed {
+                Failed::Read(fault) => fault,
+                Failed::Write(error) => fault(&error),
+            });
+        }
         let mut held: Vec<u8> = Vec::new();
         let mut count = 0_u64;
+        let mut has_group = false;
         while let Some(line) = lines.next()? {
             if count > 0 && self.is_same(&held, line) {
                 count += 1;
-                if self.all_repeated {
-                    let first = (count == 2).then_some(&held[..]);
-                    for line in first.into_iter().chain([line]).filter(|_| !self.unique) {
-                        self.write_line(line, delimiter, to).map_err(|error| fault(&error))?;
+                if self.prints_all() {
+                    let is_apart = match self.all_repeated {
+                        Some(Between::Prepend) => true,
+                        Some(Between::Separate) => has_group,
+                        Some(Between::None) | None => false,
+                    };
+                    if count == 2 && is_apart {
+                        to.write_all(&[delimiter]).map_err(|error| fault(&error))?;
                     }
+                    has_group = true;
+                    self.write_line(&held, delimiter, to).map_err(|error| fault(&error))?;
+                    held.clear();
+                    held.extend_from_slice(line);
                 }
                 continue;
             }
@@ -113,12 +158,44 @@ impl Uniq {
         self.end_run(&held, count, delimiter, to).map_err(|error| fault(&error))
     }
 
+    /// Writes all lines, groups of equal ones kept apart.
+    fn write_groups(
+        &self,
+        mut lines: Lines,
+        around: Around,
+        delimiter: u8,
+        to: &mut dyn Write,
+    ) -> std::result::Result<(), Failed> {
+        let mut held: Option<Vec<u8>> = None;
+        while let Some(line) = lines.next().map_err(Failed::Read)? {
+            if !held.as_ref().is_some_and(|held| self.is_same(held, line)) {
+                if matches!(around, Around::Prepend | Around::Both) || held.is_some() {
+                    to.write_all(&[delimiter]).map_err(Failed::Write)?;
+                }
+                let held = held.get_or_insert_default();
+                held.clear();
+                held.extend_from_slice(line);
+            }
+            self.write_line(line, delimiter, to).map_err(Failed::Write)?;
+        }
+        if held.is_some() && matches!(around, Around::Append | Around::Both) {
+            to.write_all(&[delimiter]).map_err(Failed::Write)?;
+        }
+        Ok(())
+    }
+
+    /// Whether each line of a group is printed.
+    fn prints_all(&self) -> bool {
+        self.all || self.all_repeated.is_some()
+    }
+
     /// Writes what is wanted of a line that came so often.
     fn end_run(&self, line: &[u8], count: u64, delimiter: u8, to: &mut dyn Write) -> std::io::Result<()> {
         let is_wanted = match count {
             0 => false,
-            1 => !self.repeated && !self.all_repeated,
-            _ => !self.unique && !self.all_repeated,
+            1 => !self.repeated && !self.prints_all(),
+            // The last of a group whose other lines are printed, too.
+            _ => !self.unique,
         };
         if !is_wanted {
             return Ok(());

@@ -42,7 +42,9 @@ struct Level {
     path: usize,
     /// Where its name begins in that.
     name_at: usize,
+    /// Both 0 where nobody asks.
     device: u64,
+    inode: u64,
 }
 
 /// A walk under way. After each [`Walk::step`] the accessors tell of what was found, left, or failed.
@@ -58,6 +60,12 @@ pub struct Walk {
     started: bool,
     /// A start that leads nowhere is the link itself.
     falls_back: bool,
+    /// Links below the start are followed, too.
+    follows_links: bool,
+    /// What was found is a link that is not followed, since it leads nowhere.
+    is_dangling: bool,
+    /// It leads back to a directory that it is in.
+    is_loop: bool,
     start: Option<Place>,
     follow: bool,
     one_file_system: bool,
@@ -81,6 +89,9 @@ impl Walk {
             skipped: false,
             started: false,
             falls_back: false,
+            follows_links: false,
+            is_dangling: false,
+            is_loop: false,
             start: None,
             follow: follow || start.as_bytes().ends_with(b"/"),
             one_file_system,
@@ -103,6 +114,24 @@ impl Walk {
     pub fn falls_back(mut self) -> Self {
         self.falls_back = true;
         self
+    }
+
+    /// Follows every link. One that leads nowhere is found as a link; one to a directory that it is in fails with ELOOP, and
+    /// [`Walk::is_loop`] tells it from other failures.
+    #[must_use]
+    pub fn follow_links(mut self) -> Self {
+        (self.follow, self.follows_links) = (true, true);
+        self
+    }
+
+    /// Whether every link is followed.
+    pub fn follows_links(&self) -> bool {
+        self.follows_links
+    }
+
+    /// Whether what failed leads back to a directory that it is in.
+    pub fn is_loop(&self) -> bool {
+        self.is_loop
     }
 
     /// Enters no directory at this depth; the start's is 0.
@@ -170,9 +199,9 @@ impl Walk {
         self.levels.first().is_some_and(|first| first.device != device)
     }
 
-    /// Whether what was found is followed where it is a symbolic link: the start, where that was asked for.
+    /// Whether what was found is followed where it is a symbolic link: the start, where that was asked for, or every link.
     pub fn follows(&self) -> bool {
-        self.follow && self.levels.is_empty()
+        self.follow && (self.levels.is_empty() || self.follows_links) && !self.is_dangling
     }
 
     /// Opens what was found; a symbolic link is refused below the start.
@@ -231,8 +260,12 @@ impl Walk {
             return Err(Errno::EMFILE);
         }
         let fd = self.open(OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-        let device = if self.one_file_system { nix::sys::stat::fstat(&fd)?.st_dev } else { 0 };
-        if self.levels.first().is_some_and(|first| first.device != device) {
+        let (mut device, mut inode) = (0, 0);
+        if self.one_file_system || self.follows_links {
+            let facts = nix::sys::stat::fstat(&fd)?;
+            (device, inode) = (facts.st_dev, facts.st_ino);
+        }
+        if self.one_file_system && self.levels.first().is_some_and(|first| first.device != device) {
             return Ok(false);
         }
         // The first levels are read in large pieces; deep ones are many. A buffer that served before is in the
@@ -248,12 +281,14 @@ impl Walk {
             path: self.path.len(),
             name_at: self.name_at,
             device,
+            inode,
         });
         Ok(true)
     }
 
     fn next_entry(&mut self) -> Option<Step> {
         loop {
+            (self.is_dangling, self.is_loop) = (false, false);
             let level = self.levels.last_mut()?;
             self.path.truncate(level.path);
             match level.position.next(level.fd.as_fd(), &mut level.buffer) {
@@ -270,7 +305,11 @@ impl Walk {
                         }
                         kind => kind,
                     };
-                    return Some(self.found(kind));
+                    return Some(if self.follows_links && matches!(kind, libc::DT_LNK | libc::DT_DIR) {
+                        self.followed()
+                    } else {
+                        self.found(kind)
+                    });
                 }
                 ended => {
                     let step = ended.map_or_else(Step::Failed, |_| Step::Left);
@@ -282,6 +321,33 @@ impl Walk {
                 }
             }
         }
+    }
+}
+
+impl Walk {
+    /// What a link leads to, and a directory unless it is one above itself.
+    fn followed(&mut self) -> Step {
+        match self.stat(libc::STATX_TYPE | libc::STATX_INO) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {
+                self.is_dangling = true;
+                self.found(libc::DT_LNK)
+            }
+            Err(errno) => self.failed(errno),
+            Ok(facts) => {
+                let kind = (facts.mode >> 12) as u8;
+                let is_it = |level: &Level| (level.device, level.inode) == (facts.on_device, facts.inode);
+                if kind == libc::DT_DIR && self.levels.iter().any(is_it) {
+                    self.is_loop = true;
+                    return self.failed(Errno::ELOOP);
+                }
+                self.found(kind)
+            }
+        }
+    }
+
+    fn failed(&mut self, errno: Errno) -> Step {
+        self.found(libc::DT_LNK);
+        Step::Failed(errno)
     }
 }
 

@@ -71,6 +71,34 @@ fn a_pipe_that_leads_to_a_terminal_has_its_colours_and_its_width() {
     }
 }
 
+#[test]
+fn colours_are_where_they_are_asked_for() {
+    needs_root!();
+    let target = sandbox().file("app/text", "foo\n").start();
+    for line in
+        ["ls --color -d /", "ls --colour=always -d /", "grep --color=always foo /app/text", "doctor --color"]
+    {
+        assert!(target.line(line).text().contains("\x1b["), "{line}");
+    }
+    for line in [
+        "ls --color=always --color=never -d /",
+        "grep --color foo /app/text",
+        "ls --color=auto -d /",
+        "ps --color",
+        "stat --color=auto /",
+        "find / -maxdepth 0 --color=always",
+        "df --colour=never /app",
+        "ls --json --color -d /",
+        "ps | first 1 --color",
+    ] {
+        let ran = target.line(line);
+        assert!(ran.status == 0 && !ran.out.contains(&0x1b) && !ran.out.is_empty(), "{line}: {ran:?}");
+    }
+    let never = |line: &str| target.run_with(&["--terminal", "stdout,color", "-c", line], &[]).text();
+    assert!(never("ls -d /").contains("\x1b[") && !never("ls --color=never -d /").contains("\x1b["));
+    target.line("ps --color=x").fails(2, "invalid value 'x'");
+}
+
 // Seen to fail with the rows of --list, its notes and the last word of nsdbg written as they are.
 #[test]
 fn r24_names_of_containers_do_not_steer_the_terminal() {

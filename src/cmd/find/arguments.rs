@@ -319,7 +319,7 @@ pub fn regex(pattern: &[u8], kind: &str, ignore_case: bool) -> Result<Regex, Str
     };
     // No path has a NUL: so the pattern goes over newlines.
     let build = |unicode: bool| {
-        let put = put(pattern, syntax, Flavour { unicode, end: 0 })?;
+        let put = put(pattern, syntax, Flavour { unicode, end: 0, counts_groups: false })?;
         regex::bytes::RegexBuilder::new(&format!("^(?:{})$", put.text))
             .unicode(unicode)
             .case_insensitive(ignore_case)

@@ -21,8 +21,7 @@ use crate::out::{Field, Kind, Output};
 /// Paths, then an expression as in GNU find: tests -name -iname -path -ipath -lname -regex -type -xtype -size -empty
 /// -mtime -mmin -atime -amin -ctime -cmin -newer -newerXY -perm -user -uid -group -gid -nouser -nogroup -links -inum
 /// -samefile -readable -writable -executable -true -false; -daystart -maxdepth -mindepth -depth -xdev -prune -quit;
-/// actions -print -print0 -printf -ls; operators ! -not -a -and -o -or , ( ). -H follows links that are named; links below
-/// are not followed. Nothing is run and nothing deleted. Times are UTC.
+/// actions -print -print0 -printf -ls; operators ! -not -a -and -o -or , ( ). -H follows links that are named, -L all. Nothing is run and nothing deleted. Times are UTC.
 #[derive(clap::Parser)]
 pub struct Find {
     /// Paths and the expression.
@@ -63,18 +62,21 @@ impl Command for Find {
 
     /// The words are an expression that only find reads: so none of them is an option to the parser of options.
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
-        let (mut json, mut words) = (false, Vec::with_capacity(args.len() + 2));
+        let mut words = Vec::with_capacity(args.len() + 2);
+        let mut options = Vec::new();
         let mut is_value = false;
         for arg in args {
-            if arg == "--json" && !is_value {
-                json = true;
+            let is_option = arg == "--json" || arg.as_bytes().starts_with(b"--color");
+            if is_option && !is_value {
+                options.push(arg);
                 continue;
             }
             is_value = !is_value && parse::takes_value(arg.as_bytes());
             words.push(arg);
         }
-        let options = json.then(|| "--json".into()).into_iter().chain(["--".into()]);
-        options.chain(words).collect()
+        options.push("--".into());
+        options.extend(words);
+        options
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

@@ -35,6 +35,8 @@ pub struct Search {
     pub paths: Vec<OsString>,
     /// A link that is named is followed.
     pub follow: bool,
+    /// Every link is.
+    pub follow_all: bool,
     /// What is evaluated.
     pub expression: Expression,
     /// Not above this depth.
@@ -57,6 +59,7 @@ const PLAIN: &[&str] = &[
     "-executable",
     "-true",
     "-false",
+    "-follow",
     "-print",
     "-print0",
     "-ls",
@@ -143,14 +146,12 @@ fn is_newer(word: &[u8]) -> Option<(Clock, Option<Clock>)> {
 /// A sentence that says what is wrong with them.
 pub fn parse(words: &[OsString], lookup: &dyn Lookup) -> Result<Search, String> {
     let mut at = 0;
-    let mut follow = false;
+    let (mut follow, mut follow_all) = (false, false);
     while let Some(word) = words.get(at) {
         match word.as_bytes() {
-            b"-H" => follow = true,
-            b"-P" => follow = false,
-            b"-L" | b"-follow" => {
-                return Err("links below a directory are not followed: -L is not supported".into());
-            }
+            b"-H" => (follow, follow_all) = (true, false),
+            b"-P" => (follow, follow_all) = (false, false),
+            b"-L" => (follow, follow_all) = (true, true),
             _ => break,
         }
         at += 1;
@@ -175,6 +176,7 @@ pub fn parse(words: &[OsString], lookup: &dyn Lookup) -> Result<Search, String> 
         search: Search {
             paths,
             follow,
+            follow_all,
             expression: Expression::And(Vec::new()),
             min_depth: 0,
             max_depth: usize::MAX,
@@ -359,6 +361,10 @@ impl<'a> Parser<'a> {
                 self.search.depth_first = true;
                 Test::True
             }
+            b"-follow" => {
+                (self.search.follow, self.search.follow_all) = (true, true);
+                Test::True
+            }
             b"-xdev" | b"-mount" => {
                 self.search.one_file_system = true;
                 Test::True
@@ -447,10 +453,8 @@ impl<'a> Parser<'a> {
 /// Why a predicate that find has is not there.
 fn refused(word: &[u8]) -> Option<&'static str> {
     Some(match word {
-        b"-exec" | b"-execdir" | b"-ok" | b"-okdir" => "nsdbg runs no program",
-        b"-delete" => "nsdbg deletes nothing",
+        b"-exec" | b"-execdir" | b"-ok" | b"-okdir" | b"-delete" => "not yet",
         b"-fprint" | b"-fprint0" | b"-fprintf" | b"-fls" => "redirect the output",
-        b"-follow" | b"-L" => "links below a directory are not followed",
         b"-fstype" | b"-context" | b"-used" | b"-files0-from" => "it is not among what nsdbg's find has",
         _ => return None,
     })

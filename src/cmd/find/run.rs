@@ -140,6 +140,9 @@ impl Run<'_> {
         let search = self.search;
         let mut walk =
             Walk::new(path, search.follow, search.one_file_system).max_depth(search.max_depth).falls_back();
+        if search.follow_all {
+            walk = walk.follow_links();
+        }
         while let Some(step) = walk.step() {
             let is_directory = walk.kind() == libc::DT_DIR;
             let evaluates = match step {
@@ -330,6 +333,9 @@ fn failure(walk: &Walk, errno: Errno) -> Fault {
     match errno {
         Errno::EMFILE => {
             Fault::text("open", path, "too many directories in one another: it is not gone into")
+        }
+        Errno::ELOOP if walk.is_loop() => {
+            Fault::text("open", path, "a loop: it is a directory above itself, and is left out")
         }
         errno if walk.depth() == 0 && walk.kind() != libc::DT_DIR => Fault::errno("stat", path, errno),
         errno => Fault::errno("open", path, errno),

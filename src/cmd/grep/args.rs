@@ -1,10 +1,10 @@
-//! `-5` for `-C 5`, alone or among other letters.
+//! `-5` for `-C 5`, alone or among other letters; `--color` on its own, which is auto here and always elsewhere.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Letters that take a value.
-const VALUED: &[u8] = b"ABCefm";
+const VALUED: &[u8] = b"ABCDdefm";
 
 /// Long options that take a value as the next word.
 const LONG: &[&[u8]] = &[
@@ -18,6 +18,9 @@ const LONG: &[&[u8]] = &[
     b"--exclude",
     b"--exclude-dir",
     b"--binary-files",
+    b"--directories",
+    b"--devices",
+    b"--label",
 ];
 
 /// Rewrites numbers among options.
@@ -33,7 +36,8 @@ pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
         }
         if bytes.starts_with(b"--") || !bytes.starts_with(b"-") || bytes.len() < 2 {
             let takes_next = LONG.contains(&bytes);
-            rewritten.push(arg);
+            let is_color = matches!(bytes, b"--color" | b"--colour");
+            rewritten.push(if is_color { "--color=auto".into() } else { arg });
             if takes_next {
                 rewritten.extend(args.next());
             }
@@ -83,6 +87,8 @@ mod tests {
             ("-- -5", "-- -5"),
             ("- x", "- x"),
             ("-m1 -e3", "-m1 -e3"),
+            ("--color x", "--color=auto x"),
+            ("-e --color", "-e --color"),
         ] {
             let args = line.split(' ').map(OsString::from).collect();
             assert_eq!(rewrite(args).join(" ".as_ref()), rewritten, "{line}");

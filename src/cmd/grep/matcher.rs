@@ -8,16 +8,19 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 
+use super::backtrack::Backtracking;
 use super::pattern::{Flavour, Syntax, put};
 
 /// The largest program of a regular expression.
-const SIZE: usize = 64 << 20;
+pub const SIZE: usize = 64 << 20;
 
 /// What all patterns together are matched with.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
     /// How the patterns are written.
     pub syntax: Syntax,
+    /// They are written as in Perl instead.
+    pub perl: bool,
     /// Letters of both cases are the same.
     pub ignore_case: bool,
     /// A match is whole words.
@@ -29,7 +32,15 @@ pub struct How {
 }
 
 /// Patterns that are ready to be searched for.
-pub struct Matcher {
+pub enum Matcher {
+    /// In time linear in the text.
+    Linear(Box<Linear>),
+    /// Those that can't be matched so.
+    Backtracking(Backtracking),
+}
+
+/// Patterns for crate regex.
+pub struct Linear {
     /// For text that is ASCII.
     bytes: Regex,
     /// For other text, where that makes a difference. Bytes that are not UTF-8 match nothing but themselves.
@@ -46,12 +57,21 @@ struct Longest {
 }
 
 /// Searches one block of whole lines.
-pub struct Block<'a>(Option<&'a Regex>);
+pub enum Block<'a> {
+    /// By this one, if there is a pattern.
+    Linear(Option<&'a Regex>),
+    /// Line by line.
+    Backtracking(&'a Backtracking),
+}
 
 impl Block<'_> {
     /// A place in the first line at or after `from`, itself the start of a line, that matches.
     pub fn find(&self, block: &[u8], from: usize) -> Option<usize> {
-        let at = self.0.filter(|_| from < block.len())?.shortest_match_at(block, from)?;
+        let regex = match self {
+            Self::Linear(regex) => regex.filter(|_| from < block.len())?,
+            Self::Backtracking(patterns) => return patterns.find(block, from),
+        };
+        let at = regex.shortest_match_at(block, from)?;
         // Behind the end of the last line there is none.
         (at < block.len()).then_some(at)
     }
@@ -63,6 +83,43 @@ impl Matcher {
     /// # Errors
     /// A sentence that says what is wrong with a pattern.
     pub fn new(patterns: &[Vec<u8>], how: How, spans: bool) -> Result<Self, String> {
+        if Backtracking::is_needed(patterns, how) {
+            return Backtracking::new(patterns, how).map(Self::Backtracking);
+        }
+        Linear::new(patterns, how, spans).map(|linear| Self::Linear(Box::new(linear)))
+    }
+
+    /// Readies the search of a block of whole lines.
+    pub fn block(&self, block: &[u8]) -> Block<'_> {
+        match self {
+            Self::Linear(linear) => Block::Linear(linear.any.then(|| linear.regex(block))),
+            Self::Backtracking(patterns) => Block::Backtracking(patterns),
+        }
+    }
+
+    /// The first match in a line, without its end, at or after `from`: the longest of those that begin first.
+    pub fn span(&self, line: &[u8], from: usize) -> Option<(usize, usize)> {
+        match self {
+            Self::Linear(linear) => linear.span(line, from),
+            Self::Backtracking(patterns) => patterns.span(line, from),
+        }
+    }
+
+    /// Begins a file.
+    pub fn begin(&self) {
+        if let Self::Backtracking(patterns) = self {
+            patterns.begin();
+        }
+    }
+
+    /// Whether a line of the file took too many steps: it is searched no further.
+    pub fn gave_up(&self) -> bool {
+        matches!(self, Self::Backtracking(patterns) if patterns.gave_up())
+    }
+}
+
+impl Linear {
+    fn new(patterns: &[Vec<u8>], how: How, spans: bool) -> Result<Self, String> {
         let (text, mut depends) = whole(patterns, how, false)?;
         // The long s is a case variant of an ASCII letter.
         depends |= how.ignore_case
@@ -89,13 +146,7 @@ impl Matcher {
         }
     }
 
-    /// Readies the search of a block of whole lines.
-    pub fn block(&self, block: &[u8]) -> Block<'_> {
-        Block(self.any.then(|| self.regex(block)))
-    }
-
-    /// The first match in a line, without its end, at or after `from`: the longest of those that begin first.
-    pub fn span(&self, line: &[u8], from: usize) -> Option<(usize, usize)> {
+    fn span(&self, line: &[u8], from: usize) -> Option<(usize, usize)> {
         if !self.any {
             return None;
         }
@@ -117,7 +168,7 @@ impl Matcher {
 
 /// All patterns as one, and whether it depends on what a character is.
 fn whole(patterns: &[Vec<u8>], how: How, unicode: bool) -> Result<(String, bool), String> {
-    let flavour = Flavour { unicode, end: how.end };
+    let flavour = Flavour { unicode, end: how.end, counts_groups: false };
     let (mut text, mut depends) = (String::new(), how.word);
     for (at, pattern) in patterns.iter().enumerate() {
         let put = put(pattern, how.syntax, flavour)?;
@@ -193,8 +244,14 @@ mod tests {
         Matcher::new(&patterns, how, true).unwrap()
     }
 
-    const BASIC: How =
-        How { syntax: Syntax::Extended, ignore_case: false, word: false, line: false, end: b'\n' };
+    const BASIC: How = How {
+        syntax: Syntax::Extended,
+        perl: false,
+        ignore_case: false,
+        word: false,
+        line: false,
+        end: b'\n',
+    };
 
     #[test]
     fn the_longest_match_is_found() {

@@ -1,7 +1,9 @@
 //! `grep`.
 
 mod args;
+mod backtrack;
 mod bracket;
+mod interval;
 mod matcher;
 mod pattern;
 mod plan;
@@ -24,18 +26,24 @@ use tree::Run;
 
 /// Print lines that match a pattern.
 ///
-/// Patterns are basic regular expressions, with -E extended ones; back-references and -P there are not. Characters are
-/// those of UTF-8; a byte that is not UTF-8 matches only itself. Without files standard input is searched, with -r the current
+/// Patterns are basic regular expressions, with -E extended ones, with -P those of Perl. A search with back-references or
+/// -P gives a file up where a line takes too many steps. Characters are those of UTF-8; a byte that is not UTF-8 matches only itself. Without files standard input is searched, with -r the current
 /// directory. Status 0 where a line was selected, 1 where none was, 2 where something could not be searched.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Grep {
     /// Search directories, and what is below them; links there are not followed.
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "directories")]
     recursive: bool,
-    /// Refused: following links below a directory may never end.
-    #[arg(short = 'R', long)]
+    /// As -r, and follow links there; one that leads back to a directory above it is left out.
+    #[arg(short = 'R', long, overrides_with = "directories")]
     dereference_recursive: bool,
+    /// What is done with directories that are named: an error (read), nothing (skip), or as -r.
+    #[arg(short, long, value_name = "ACTION", overrides_with_all = ["recursive", "dereference_recursive"])]
+    directories: Option<Kinds>,
+    /// What is done with devices, FIFOs and sockets that are named: an error (read), or nothing (skip).
+    #[arg(short = 'D', long, value_name = "ACTION", value_parser = devices)]
+    devices: Option<Kinds>,
     /// Take letters of both cases for the same.
     #[arg(short, long, visible_short_alias = 'y')]
     ignore_case: bool,
@@ -79,16 +87,16 @@ pub struct Grep {
     #[arg(short = 'H', long, overrides_with = "no_filename")]
     with_filename: bool,
     /// Patterns are text.
-    #[arg(short = 'F', long, overrides_with_all = ["extended_regexp", "basic_regexp"])]
+    #[arg(short = 'F', long, overrides_with_all = ["extended_regexp", "basic_regexp", "perl_regexp"])]
     fixed_strings: bool,
     /// Patterns are extended regular expressions.
-    #[arg(short = 'E', long, overrides_with_all = ["fixed_strings", "basic_regexp"])]
+    #[arg(short = 'E', long, overrides_with_all = ["fixed_strings", "basic_regexp", "perl_regexp"])]
     extended_regexp: bool,
     /// Patterns are basic regular expressions, which is the default.
-    #[arg(short = 'G', long, overrides_with_all = ["fixed_strings", "extended_regexp"])]
+    #[arg(short = 'G', long, overrides_with_all = ["fixed_strings", "extended_regexp", "perl_regexp"])]
     basic_regexp: bool,
-    /// Refused: patterns of Perl there are not.
-    #[arg(short = 'P', long)]
+    /// The pattern is a regular expression of Perl.
+    #[arg(short = 'P', long, overrides_with_all = ["fixed_strings", "extended_regexp", "basic_regexp"])]
     perl_regexp: bool,
     /// Lines after each match.
     #[arg(short = 'A', long = "after-context", value_name = "NUM")]
@@ -132,11 +140,12 @@ pub struct Grep {
     /// Print NUL after names of files.
     #[arg(short = 'Z', long)]
     null: bool,
-    /// Colour matches, names and numbers: always, never, or auto, which is on a terminal.
-    #[arg(long, visible_alias = "colour", value_name = "WHEN", num_args = 0..=1, require_equals = true,
-        default_missing_value = "auto",
-        value_parser = ["always", "never", "auto", "yes", "no", "force", "none", "tty", "if-tty"])]
-    color: Option<String>,
+    /// Begin the text of each line at a tab stop, where something is before it.
+    #[arg(short = 'T', long)]
+    initial_tab: bool,
+    /// What standard input is called before its lines.
+    #[arg(long, value_name = "NAME")]
+    label: Option<OsString>,
     /// Print where in its file each line begins.
     #[arg(short, long)]
     byte_offset: bool,
@@ -146,6 +155,22 @@ pub struct Grep {
     /// The pattern, unless -e or -f give one, and files; `-` is standard input.
     #[arg(value_name = "PATTERN|FILE")]
     operands: Vec<OsString>,
+}
+
+/// What is done with a file that is no regular one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kinds {
+    Read,
+    Skip,
+    Recurse,
+}
+
+fn devices(word: &str) -> std::result::Result<Kinds, &'static str> {
+    match word {
+        "read" => Ok(Kinds::Read),
+        "skip" => Ok(Kinds::Skip),
+        _ => Err("it is read or skip"),
+    }
 }
 
 impl Command for Grep {
@@ -179,16 +204,10 @@ impl Command for Grep {
     fn reads_stdin(&self) -> bool {
         let taken = usize::from(self.regexp.is_empty() && self.file.is_empty());
         let files = self.operands.get(taken..).unwrap_or_default();
-        (files.is_empty() && !self.recursive) || files.iter().chain(&self.file).any(|file| file == "-")
+        (files.is_empty() && !self.is_recursive()) || files.iter().chain(&self.file).any(|file| file == "-")
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        if self.perl_regexp {
-            return Err(Fault::usage("patterns of Perl are not supported").with_hint("-E"));
-        }
-        if self.dereference_recursive {
-            return Err(Fault::usage("links below a directory are not followed").with_hint("-r"));
-        }
         let (patterns, mut operands) = plan::patterns(&self)?;
         let plan = Plan::new(&self, cx, out.is_json())?;
         let spans = plan.only_matching || plan.color || plan.json;
@@ -197,7 +216,7 @@ impl Command for Grep {
             return Ok(Status(1));
         }
         if operands.is_empty() {
-            operands.push(if self.recursive { "." } else { "-" }.into());
+            operands.push(if self.is_recursive() { "." } else { "-" }.into());
         }
         let search = Search::new(&plan, &matcher, false);
         Run::new(&self, &plan, cx, out, search).all(&operands)
@@ -208,6 +227,11 @@ impl Grep {
     /// What ends a line.
     fn end(&self) -> u8 {
         if self.null_data { 0 } else { b'\n' }
+    }
+
+    /// Whether directories are searched.
+    fn is_recursive(&self) -> bool {
+        self.recursive || self.dereference_recursive || self.directories == Some(Kinds::Recurse)
     }
 
     /// Whether names are printed, of files that are named themselves.

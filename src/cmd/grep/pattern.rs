@@ -3,6 +3,7 @@
 //! The grammar is that of regex(7) and of GNU grep's manual; what is literal where, is as in GNU's dfa.c.
 
 use super::bracket;
+use super::interval::{MOST_REPEATS, count, interval, is_empty_interval, too_big};
 
 /// How a pattern is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,9 @@ pub struct Flavour {
     pub unicode: bool,
     /// What ends a line; no pattern matches it.
     pub end: u8,
+    /// Groups are counted, for back-references: in crate fancy-regex's syntax. Without, those are refused.
+    pub counts_groups: bool,
 }
-
-/// The largest count in an interval, RE_DUP_MAX.
-const MOST_REPEATS: u32 = 0x7fff;
 
 /// Groups in one another.
 const MOST_GROUPS: usize = 200;
@@ -39,6 +39,8 @@ pub struct Put {
     pub text: String,
     /// Whether it means something else for bytes than for characters.
     pub depends: bool,
+    /// Whether it has back-references.
+    pub refers: bool,
 }
 
 /// Puts one pattern.
@@ -52,7 +54,9 @@ pub fn put(pattern: &[u8], syntax: Syntax, flavour: Flavour) -> Result<Put, Stri
         emacs: syntax == Syntax::Emacs,
         flavour,
         groups: vec![Group::default()],
+        closed: 0,
         depends: false,
+        refers: false,
     };
     if syntax == Syntax::Fixed {
         while !putting.rest.is_empty() {
@@ -67,9 +71,9 @@ pub fn put(pattern: &[u8], syntax: Syntax, flavour: Flavour) -> Result<Put, Stri
         }
         putting.all()?;
     }
-    let depends = putting.depends;
+    let (depends, refers) = (putting.depends, putting.refers);
     match putting.groups.pop() {
-        Some(group) if putting.groups.is_empty() => Ok(Put { text: group.whole(), depends }),
+        Some(group) if putting.groups.is_empty() => Ok(Put { text: group.whole(), depends, refers }),
         _ => Err("unmatched ( or \\(".to_owned()),
     }
 }
@@ -109,7 +113,10 @@ struct Putting<'a> {
     emacs: bool,
     flavour: Flavour,
     groups: Vec<Group>,
+    /// Groups that were closed.
+    closed: usize,
     depends: bool,
+    refers: bool,
 }
 
 impl Putting<'_> {
@@ -185,7 +192,16 @@ impl Putting<'_> {
                     None => Err("invalid content of \\{\\}".to_owned()),
                 }
             }
-            b'1'..=b'9' => Err(format!("back-references are not supported: \\{}", char::from(byte))),
+            b'1'..=b'9' if !self.flavour.counts_groups => {
+                Err(format!("back-references are not supported: \\{}", char::from(byte)))
+            }
+            b'1'..=b'9' if usize::from(byte - b'0') > self.closed => Err("invalid back-reference".to_owned()),
+            b'1'..=b'9' => {
+                self.refers = true;
+                // A digit that follows is one of the text.
+                self.atom(format!("(?:\\{})", char::from(byte)));
+                Ok(())
+            }
             b'<' => self.word_place("\\b{start}"),
             b'>' => self.word_place("\\b{end}"),
             b'b' => self.word_place("\\b"),
@@ -239,7 +255,8 @@ impl Putting<'_> {
 
     fn close(&mut self) -> Result<(), String> {
         let group = self.groups.pop().map(Group::whole).unwrap_or_default();
-        self.atom(format!("(?:{group})"));
+        self.closed += 1;
+        self.atom(format!("({}{group})", if self.flavour.counts_groups { "" } else { "?:" }));
         Ok(())
     }
 
@@ -277,6 +294,8 @@ impl Putting<'_> {
         let (character, rest) = self.rest.split_at(length);
         self.rest = rest;
         match std::str::from_utf8(character) {
+            // To crate fancy-regex an escape below 256 is a byte.
+            Ok(text) if length > 1 && self.flavour.counts_groups => self.atom(text.to_owned()),
             Ok(text) if length > 1 && self.flavour.unicode => {
                 let code = text.chars().next().map_or(0, u32::from);
                 self.atom(format!("\\x{{{code:x}}}"));
@@ -287,7 +306,8 @@ impl Putting<'_> {
             }
             _ => {
                 let text = literal_byte(character[0]);
-                self.atom(if character[0] >= 0x80 { format!("(?-u:{text})") } else { text });
+                let is_byte = character[0] >= 0x80 && !self.flavour.counts_groups;
+                self.atom(if is_byte { format!("(?-u:{text})") } else { text });
             }
         }
     }
@@ -314,44 +334,6 @@ impl Putting<'_> {
     }
 }
 
-fn too_big() -> String {
-    "the regular expression is too big".to_owned()
-}
-
-/// `3}`, `3,}`, `,3}` or `3,5}`, what follows, and whether the brace has a backslash.
-fn interval(text: &[u8], backslash: bool) -> Option<(u32, Option<u32>, &[u8])> {
-    let (least, rest) = number(text);
-    let (least, most, rest) = match rest.split_first() {
-        Some((b',', rest)) => {
-            let (most, rest) = number(rest);
-            (least.unwrap_or(0), most, rest)
-        }
-        _ => (least?, least, rest),
-    };
-    let rest = if backslash { rest.strip_prefix(b"\\")? } else { rest };
-    let rest = rest.strip_prefix(b"}")?;
-    if most.is_some_and(|most| most < least) { None } else { Some((least, most, rest)) }
-}
-
-/// `}` or `5,3}`: an interval in its form that matches no count. Other braces are literal.
-fn is_empty_interval(text: &[u8]) -> bool {
-    let (_, rest) = number(text);
-    let rest = rest.strip_prefix(b",").map_or(rest, |rest| number(rest).1);
-    rest.first() == Some(&b'}')
-}
-
-fn number(text: &[u8]) -> (Option<u32>, &[u8]) {
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(length);
-    let value =
-        digits.iter().fold(0u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')));
-    ((length > 0).then_some(value), rest)
-}
-
-fn count(least: u32, most: Option<u32>) -> String {
-    most.map_or_else(|| format!("{{{least},}}"), |most| format!("{{{least},{most}}}"))
-}
-
 /// One byte as itself.
 pub fn literal_byte(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("\\x{byte:02x}") }
@@ -368,7 +350,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, syntax: Syntax, line: &str, unicode: bool) -> Result<bool, String> {
-        let put = put(pattern.as_bytes(), syntax, Flavour { unicode, end: b'\n' })?;
+        let put = put(pattern.as_bytes(), syntax, Flavour { unicode, end: b'\n', counts_groups: false })?;
         let regex = regex::bytes::RegexBuilder::new(&put.text)
             .unicode(unicode)
             .multi_line(true)

@@ -58,6 +58,8 @@ pub struct Plan {
     pub binary: Binary,
     /// What ends a line.
     pub end: u8,
+    /// A tab before the text.
+    pub tab: bool,
     /// NUL after names.
     pub null: bool,
     /// Colours.
@@ -98,11 +100,6 @@ impl Plan {
             Some("without-match") => Binary::WithoutMatch,
             _ => Binary::Told,
         };
-        let color = match grep.color.as_deref() {
-            Some("always" | "yes" | "force") => true,
-            Some("never" | "no" | "none") => false,
-            _ => cx.color,
-        };
         let globs =
             |globs: &[OsString]| globs.iter().map(|glob| Fnmatch::new(glob.as_bytes(), false)).collect();
         let directories: Vec<OsString> = grep
@@ -126,8 +123,9 @@ impl Plan {
             context,
             binary: if grep.null_data && binary == Binary::Told { Binary::Text } else { binary },
             end: grep.end(),
+            tab: grep.initial_tab,
             null: grep.null,
-            color: color && !json,
+            color: cx.color && !json,
             escape: cx.tty && !json,
             json,
             line_buffered: grep.line_buffered,
@@ -178,6 +176,7 @@ pub fn how(grep: &Grep) -> How {
     };
     How {
         syntax,
+        perl: grep.perl_regexp,
         ignore_case: grep.ignore_case && !grep.no_ignore_case,
         word: grep.word_regexp,
         line: grep.line_regexp,

@@ -34,6 +34,8 @@ pub struct Printer<'a> {
     matcher: &'a Matcher,
     /// Whether names of files are printed.
     pub names: bool,
+    /// How wide numbers are at least.
+    pub width: usize,
     /// What is printed.
     pub buffer: Vec<u8>,
 }
@@ -70,7 +72,7 @@ struct NoText {
 impl<'a> Printer<'a> {
     /// A printer with nothing printed yet.
     pub fn new(plan: &'a Plan, matcher: &'a Matcher, names: bool) -> Self {
-        Self { plan, matcher, names, buffer: Vec::new() }
+        Self { plan, matcher, names, width: 0, buffer: Vec::new() }
     }
 
     /// Prints a line.
@@ -86,7 +88,7 @@ impl<'a> Printer<'a> {
             }
             return;
         }
-        self.head(line, line.offset);
+        self.head(line, line.offset, line.text.is_empty());
         if self.plan.color && has_matches {
             return self.colored(line);
         }
@@ -135,7 +137,7 @@ impl<'a> Printer<'a> {
     fn matches(&mut self, line: Line) {
         let mut from = 0;
         while let Some((start, end)) = self.next_match(line.text, from) {
-            self.head(line, line.offset + start as u64);
+            self.head(line, line.offset + start as u64, false);
             self.colored_on();
             self.part(line.text, start, end);
             self.colored_off();
@@ -202,7 +204,7 @@ impl<'a> Printer<'a> {
         filter.finish(&mut self.buffer);
     }
 
-    fn head(&mut self, line: Line, offset: u64) {
+    fn head(&mut self, line: Line, offset: u64, is_empty: bool) {
         let separator = if line.is_selected { b':' } else { b'-' };
         if self.names {
             self.name(line.name);
@@ -214,13 +216,19 @@ impl<'a> Printer<'a> {
         if self.plan.offsets {
             self.number(offset, separator);
         }
+        if self.plan.tab && !is_empty && (self.names || self.plan.numbers || self.plan.offsets) {
+            self.buffer.push(b'\t');
+        }
     }
 
     fn number(&mut self, number: u64, separator: u8) {
         if self.plan.color {
             self.sgr(NUMBER);
         }
+        let from = self.buffer.len();
         units::decimal(number, &mut self.buffer);
+        let padding = self.width.saturating_sub(self.buffer.len() - from);
+        self.buffer.splice(from..from, std::iter::repeat_n(b' ', padding));
         if self.plan.color {
             self.sgr("");
         }

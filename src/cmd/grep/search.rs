@@ -43,6 +43,8 @@ pub struct Found {
     pub is_binary: bool,
     /// Lines longer than [`LONGEST`] were cut.
     pub is_cut: bool,
+    /// A line took too many steps, and the rest was not searched.
+    pub gave_up: bool,
 }
 
 /// A search: buffers that serve one file after the other.
@@ -102,9 +104,11 @@ impl<'a> Search<'a> {
             stops_at_first: self.plan.stops_at_first(),
             ..File::default()
         };
+        self.matcher.begin();
         let mut found = Found::default();
         let result = self.blocks(source, sink, &mut found);
         found.count = self.file.count;
+        found.gave_up = self.matcher.gave_up();
         found.is_binary &= !self.plan.is_quiet();
         if self.buffer.len() > 4 * PIECE {
             self.buffer = vec![0; PIECE + 1];
@@ -214,6 +218,10 @@ impl<'a> Search<'a> {
         let mut at = from;
         while at < to && self.file.left > 0 {
             let (start, stop) = self.next_line(&searched, from, at, to);
+            if self.matcher.gave_up() {
+                self.file.over = true;
+                break;
+            }
             if self.plan.invert {
                 self.inverted(at, start, sink)?;
             } else if start < to {
@@ -384,4 +392,13 @@ fn end_lines_at_nul(piece: &mut [u8], end: u8) {
 /// The fault of lines that were cut.
 pub fn cut(name: &std::ffi::OsStr) -> Fault {
     Fault::text("read", name, "a line is longer than 64 MiB: the rest of it is left out")
+}
+
+/// The fault of a line on which a pattern was given up.
+pub fn gave_up(name: &std::ffi::OsStr) -> Fault {
+    Fault::text(
+        "search",
+        name,
+        "the pattern takes too many steps on a line: the rest of the file is not searched",
+    )
 }

@@ -12,9 +12,9 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::Whence;
 
-use super::Grep;
 use super::plan::{List, Plan};
-use super::search::{Found, Search, Source, cut};
+use super::search::{Found, Search, Source, cut, gave_up};
+use super::{Grep, Kinds};
 use crate::cmd::input::Input;
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::Output;
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
     pub fn all(mut self, operands: &[std::ffi::OsString]) -> Result<Status> {
         for operand in operands {
             self.search.printer.names = self.grep.names(operands.len());
-            if self.grep.recursive && operand != "-" {
+            if self.grep.is_recursive() && operand != "-" {
                 self.tree(operand)?;
             } else {
                 self.operand(operand)?;
@@ -152,16 +152,38 @@ impl<'a> Run<'a> {
         }
         match Input::open(path) {
             Ok(mut input) => {
-                if let Some(Ok(stat)) = input.file().map(fstat)
-                    && self.is_output(&stat)
-                {
+                let stat = fstat(&input).ok();
+                if !is_stdin && stat.is_some_and(|stat| self.is_output(&stat)) {
                     return self.report(Fault::text("read", path, "it is where the output goes"));
                 }
-                let name = if is_stdin { STDIN.as_bytes() } else { path.as_bytes() };
+                self.align(stat.as_ref());
+                let stdin = self.grep.label.as_deref().map_or(STDIN.as_bytes(), OsStr::as_bytes);
+                let name = if is_stdin { stdin } else { path.as_bytes() };
                 let searched = self.run(name, &mut input);
                 self.done(name, searched)
             }
+            Err(fault) if self.is_skipped(&fault) => Ok(()),
             Err(fault) => self.report(fault),
+        }
+    }
+
+    /// With -T numbers are as wide as the largest that the file's length allows, as in GNU grep.
+    fn align(&mut self, stat: Option<&FileStat>) {
+        if self.plan.tab {
+            let length = stat.filter(|stat| special(stat).is_none()).map_or(i64::MAX, |stat| stat.st_size);
+            let most = length.saturating_add(self.plan.numbers.into());
+            self.search.printer.width = most.to_string().len();
+        }
+    }
+
+    /// Whether a file of this kind is left out, by -d or -D.
+    fn is_skipped(&self, fault: &Fault) -> bool {
+        let skips = |action: Option<Kinds>| action == Some(Kinds::Skip);
+        match fault.raw_errno() {
+            Some(libc::EISDIR) => skips(self.grep.directories),
+            Some(_) => false,
+            // Its kind, in words.
+            None => skips(self.grep.devices),
         }
     }
 
@@ -205,6 +227,9 @@ impl<'a> Run<'a> {
                 self.cx.note(&format!("{name}: binary file matches"));
             }
         }
+        if found.gave_up {
+            self.report(gave_up(OsStr::from_bytes(name)))?;
+        }
         if found.is_cut {
             self.report(cut(OsStr::from_bytes(name)))?;
         }
@@ -230,8 +255,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn walk(&self, operand: &OsStr) -> Walk {
+        let walk = Walk::new(operand, true, false);
+        if self.grep.dereference_recursive { walk.follow_links() } else { walk }
+    }
+
     fn tree(&mut self, operand: &OsStr) -> Result<()> {
-        let mut walk = Walk::new(operand, true, false);
+        let mut walk = self.walk(operand);
         match walk.step() {
             Some(Step::Found) if walk.kind() == libc::DT_DIR => {}
             Some(Step::Failed(errno)) => return self.report(Fault::errno("open", operand, errno)),
@@ -258,7 +288,7 @@ impl<'a> Run<'a> {
             };
             // Files are found and opened in one thread and searched in the other, in the order of the walk.
             if std::thread::Builder::new().spawn_scoped(scope, finding).is_err() {
-                let mut walk = Walk::new(operand, true, false);
+                let mut walk = self.walk(operand);
                 walk.step();
                 while let Some(found) = next(&mut walk, plan).filter(|_| !(plan.status_only && self.any)) {
                     self.found(found, is_default)?;
@@ -277,7 +307,7 @@ impl<'a> Run<'a> {
     }
 
     fn found(&mut self, found: FoundFile, is_default: bool) -> Result<()> {
-        let FoundFile { path, opened } = found;
+        let FoundFile { path, opened, is_loop: found_loop } = found;
         let name = if is_default { path.strip_prefix(b"./").unwrap_or(&path) } else { &path };
         match opened {
             Ok((fd, stat)) if self.is_output(&stat) => {
@@ -285,11 +315,18 @@ impl<'a> Run<'a> {
                 self.report(Fault::text("read", OsStr::from_bytes(name), "it is where the output goes"))
             }
             Ok((fd, stat)) => {
+                self.align(Some(&stat));
                 let left = u64::try_from(stat.st_size).unwrap_or(0);
                 // Files of procfs have no length.
                 let left = if left == 0 { u64::MAX } else { left };
                 let searched = self.run(name, &mut Below { file: File::from(fd), name, left });
                 self.done(name, searched)
+            }
+            Err(Errno::ELOOP) if found_loop => {
+                self.flush()?;
+                let name = crate::out::name::escape(name);
+                self.cx.note(&format!("{name}: a loop: it is a directory above itself, and is left out"));
+                Ok(())
             }
             Err(Errno::EMFILE) => {
                 let cause = "too many directories in one another: it is not gone into";
@@ -304,6 +341,8 @@ impl<'a> Run<'a> {
 struct FoundFile {
     path: Vec<u8>,
     opened: nix::Result<(OwnedFd, FileStat)>,
+    /// Links lead back to a directory that it is in.
+    is_loop: bool,
 }
 
 /// Files that are handed from thread to thread at once, and how often that may be done ahead. All of them are open: fewer
@@ -330,8 +369,12 @@ fn next(walk: &mut Walk, plan: &Plan) -> Option<FoundFile> {
                     opened => opened,
                 }
             }
+            // A link that is followed, and leads nowhere.
+            Step::Found if walk.kind() == libc::DT_LNK && walk.follows_links() && plan.wants(walk.name()) => {
+                Err(Errno::ENOENT)
+            }
             Step::Found | Step::Left => continue,
         };
-        return Some(FoundFile { path: walk.path().to_vec(), opened });
+        return Some(FoundFile { path: walk.path().to_vec(), opened, is_loop: walk.is_loop() });
     }
 }

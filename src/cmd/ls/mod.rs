@@ -12,13 +12,14 @@ pub mod times;
 
 use std::ffi::OsString;
 
+use super::color::When;
 use super::{Command, Context, Example, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output, Scale, scale};
 use look::{Indicator, Quoting};
 pub use plan::TimeWord;
-use plan::{FormWord, SortWord, When};
+use plan::{FormWord, SortWord};
 pub use times::{Clock, Style, Time, Times};
 
 /// Rendered bytes are handed on in pieces of at least this size.
@@ -138,10 +139,6 @@ pub struct Ls {
     /// One of these.
     #[arg(long, value_name = "STYLE", overrides_with_all = INDICATORS)]
     indicator_style: Option<Indicator>,
-    /// Colours by type: auto is on a terminal.
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "always")]
-    color: Option<When>,
     /// Names with escapes as in C.
     #[arg(short = 'b', long = "escape", overrides_with_all = QUOTINGS)]
     escapes: bool,

@@ -7,32 +7,9 @@ use super::listing::Order;
 use super::look::{Indicator, Look, Quoting};
 use super::times::{Clock, Style};
 use crate::cmd::Context;
+use crate::cmd::color::When;
 use crate::out::Scale;
 use crate::sys::fnmatch::Fnmatch;
-
-/// A value of --color and --classify.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum When {
-    /// Wherever the output goes.
-    #[value(aliases = ["yes", "force"])]
-    Always,
-    /// On a terminal.
-    #[value(aliases = ["tty", "if-tty"])]
-    Auto,
-    /// Not at all.
-    #[value(aliases = ["no", "none"])]
-    Never,
-}
-
-impl When {
-    fn holds(self, auto: bool) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Auto => auto,
-            Self::Never => false,
-        }
-    }
-}
 
 /// A value of --format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -210,7 +187,7 @@ impl Plan {
                 quoting: quoting(ls, cx.tty),
                 // On a terminal what can't be printed is not sent.
                 question_marks: ls.hide_control_chars || cx.tty,
-                color: !is_json && ls.color.map_or(cx.color, |when| when.holds(cx.color)),
+                color: !is_json && cx.color,
                 indicator: indicator(ls, cx.tty),
             },
             frills: Frills { inodes: ls.inode, blocks: ls.size, context: ls.context },

@@ -1,6 +1,7 @@
 //! How two lines compare.
 
 use std::cmp::Ordering;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::key::{As, Counts, Key, is_blank};
 use super::{number, version};
@@ -17,6 +18,8 @@ pub struct Comparison {
     pub stable: bool,
     /// They are dropped.
     pub unique: bool,
+    /// What the order of -R comes from: another one in each run.
+    pub chance: RandomState,
 }
 
 impl Comparison {
@@ -32,7 +35,7 @@ impl Comparison {
     /// Two lines by their keys alone.
     fn by_keys(&self, a: &[u8], b: &[u8]) -> Ordering {
         for key in &self.keys {
-            let order = by_key(key, key.of(a, self.separator), key.of(b, self.separator));
+            let order = self.by_key(key, key.of(a, self.separator), key.of(b, self.separator));
             if order != Ordering::Equal {
                 return if key.how.reverse { order.reverse() } else { order };
             }
@@ -49,6 +52,7 @@ impl Comparison {
                 let rank = match key.how.kind {
                     As::Text => first_bytes(counted(key, part)),
                     As::Number => number::rank(part),
+                    As::Random => self.random(key, part),
                     As::General | As::Human | As::Month | As::Version => 0,
                 };
                 (rank, key.how.reverse)
@@ -56,28 +60,38 @@ impl Comparison {
         };
         if reverse { !rank } else { rank }
     }
+
+    fn by_key(&self, key: &Key, a: &[u8], b: &[u8]) -> Ordering {
+        match key.how.kind {
+            As::Text if key.how.counts == Counts::All && !key.how.fold => a.cmp(b),
+            As::Text => counted(key, a).cmp(counted(key, b)),
+            As::Number => number::compare(a, b),
+            As::General => number::compare_general(a, b),
+            As::Human => number::compare_human(a, b),
+            As::Month => month(a).cmp(&month(b)),
+            As::Random => {
+                let order = self.random(key, a).cmp(&self.random(key, b));
+                order.then_with(|| counted(key, a).cmp(counted(key, b)))
+            }
+            As::Version if key.how.fold || key.how.counts != Counts::All => {
+                let (a, b): (Vec<u8>, Vec<u8>) = (counted(key, a).collect(), counted(key, b).collect());
+                version::compare(&a, &b)
+            }
+            As::Version => version::compare(a, b),
+        }
+    }
+
+    fn random(&self, key: &Key, part: &[u8]) -> u64 {
+        let mut hasher = self.chance.build_hasher();
+        counted(key, part).for_each(|byte| hasher.write_u8(byte));
+        hasher.finish()
+    }
 }
 
 fn first_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
     let mut first = [0; 8];
     first.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
     u64::from_be_bytes(first)
-}
-
-fn by_key(key: &Key, a: &[u8], b: &[u8]) -> Ordering {
-    match key.how.kind {
-        As::Text if key.how.counts == Counts::All && !key.how.fold => a.cmp(b),
-        As::Text => counted(key, a).cmp(counted(key, b)),
-        As::Number => number::compare(a, b),
-        As::General => number::compare_general(a, b),
-        As::Human => number::compare_human(a, b),
-        As::Month => month(a).cmp(&month(b)),
-        As::Version if key.how.fold || key.how.counts != Counts::All => {
-            let (a, b): (Vec<u8>, Vec<u8>) = (counted(key, a).collect(), counted(key, b).collect());
-            version::compare(&a, &b)
-        }
-        As::Version => version::compare(a, b),
-    }
 }
 
 /// The bytes of a key that count, as they count.

@@ -6,6 +6,7 @@ use std::io::Write;
 use memchr::memchr_iter;
 
 use super::compare::Comparison;
+use super::runs::{Runs, merge};
 use crate::cmd::input::Input;
 use crate::cmd::text::{self, LIMIT, PIECE};
 use crate::cmd::{Fault, Result};
@@ -21,16 +22,17 @@ struct Line {
 /// Lines that are held. Text and table of lines together stay below [`LIMIT`].
 pub struct Hold<'a> {
     comparison: &'a Comparison,
-    unique: bool,
     limit: usize,
+    /// Where lines go that do not fit.
+    runs: Option<Runs<'a>>,
     text: Vec<u8>,
     lines: Vec<Line>,
 }
 
 impl<'a> Hold<'a> {
-    /// No lines yet, and at most so many bytes of them.
-    pub fn new(comparison: &'a Comparison, unique: bool, limit: usize) -> Self {
-        Self { comparison, unique, limit: limit.min(LIMIT), text: Vec::new(), lines: Vec::new() }
+    /// No lines yet, and at most so many bytes of them; more go to files.
+    pub fn new(comparison: &'a Comparison, limit: usize, runs: Option<Runs<'a>>) -> Self {
+        Self { comparison, limit: limit.min(LIMIT), runs, text: Vec::new(), lines: Vec::new() }
     }
 
     fn size(&self) -> usize {
@@ -60,13 +62,15 @@ impl<'a> Hold<'a> {
                 start = end + 1;
             }
             if self.size() > self.limit {
-                if self.unique {
+                if self.comparison.unique {
                     start = self.compact(start);
                 }
-                if !self.unique || self.size() > self.limit / 2 {
+                if self.runs.is_some() && !self.lines.is_empty() {
+                    start = self.spill(start, delimiter)?;
+                } else if !self.comparison.unique || self.size() > self.limit / 2 {
                     let mib = self.limit >> 20;
                     let cause = format!("the lines are more than {mib} MiB: they would not fit in memory");
-                    return Err(Fault::text("read", &input.name, cause));
+                    return Err(Fault::text("read", &input.name, cause).with_hint("-T DIRECTORY"));
                 }
             }
         }
@@ -93,7 +97,7 @@ impl<'a> Hold<'a> {
                 .then_with(|| comparison.compare(of(a), of(b)))
                 .then_with(|| a.start.cmp(&b.start))
         });
-        if self.unique {
+        if self.comparison.unique {
             self.lines.dedup_by(|b, a| comparison.compare(of(a), of(b)) == Ordering::Equal);
         }
     }
@@ -116,11 +120,41 @@ impl<'a> Hold<'a> {
         end
     }
 
-    /// Writes the lines.
+    /// Moves the lines into a file. `start` is as in [`Hold::compact`].
+    fn spill(&mut self, start: usize, delimiter: u8) -> Result<usize> {
+        self.sort();
+        if let Some(mut runs) = self.runs.take() {
+            runs.add(|to| self.write(delimiter, to))?;
+            self.runs = Some(runs);
+        }
+        self.lines.clear();
+        let rest = self.text.len() - start;
+        self.text.copy_within(start.., 0);
+        self.text.truncate(rest);
+        Ok(0)
+    }
+
+    /// Writes all lines in their order.
     ///
     /// # Errors
-    /// Where they can't be written.
-    pub fn write(&self, delimiter: u8, to: &mut dyn Write) -> std::io::Result<()> {
+    /// Faults of files, and those that `fault` makes of writing.
+    pub fn end(
+        mut self,
+        delimiter: u8,
+        to: &mut dyn Write,
+        fault: impl Fn(&std::io::Error) -> Fault,
+    ) -> Result<()> {
+        if self.runs.as_ref().is_some_and(|runs| !runs.is_empty()) {
+            self.spill(self.text.len(), delimiter)?;
+            let files = self.runs.as_mut().map_or_else(|| Ok(Vec::new()), Runs::lines)?;
+            return merge(files, self.comparison, delimiter, to, fault);
+        }
+        self.sort();
+        self.write(delimiter, to).map_err(|error| fault(&error))
+    }
+
+    /// Writes the lines that are held.
+    fn write(&self, delimiter: u8, to: &mut dyn Write) -> std::io::Result<()> {
         let mut piece = Vec::with_capacity(PIECE);
         for line in &self.lines {
             let start = line.start as usize;
@@ -159,14 +193,21 @@ mod tests {
 
     fn comparison(unique: bool) -> Comparison {
         let keys = vec![Key::whole(&How { kind: As::Number, ..How::default() })];
-        Comparison { keys, separator: None, reverse: false, stable: false, unique }
+        Comparison {
+            keys,
+            separator: None,
+            reverse: false,
+            stable: false,
+            unique,
+            chance: Default::default(),
+        }
     }
 
     #[test]
     fn of_lines_that_are_the_same_only_the_first_is_held() {
         let text: Vec<u8> = (0..300_000).flat_map(|n| format!("{} {n}\n", n % 100).into_bytes()).collect();
         let comparison = comparison(true);
-        let mut hold = Hold::new(&comparison, true, 1 << 20);
+        let mut hold = Hold::new(&comparison, 1 << 20, None);
         for _ in 0..2 {
             hold.read(&input(&text), b'\n').unwrap();
             assert!(hold.size() < 3 << 20);
@@ -181,7 +222,7 @@ mod tests {
     #[test]
     fn more_than_can_be_held_is_said() {
         let comparison = comparison(false);
-        let mut hold = Hold::new(&comparison, false, 1 << 20);
+        let mut hold = Hold::new(&comparison, 1 << 20, None);
         let fault = hold.read(&input(&b"x\n".repeat(1 << 20)), b'\n').unwrap_err();
         assert!(fault.to_string().starts_with("read text: the lines are more"), "{fault}");
     }

@@ -16,6 +16,8 @@ pub enum As {
     Month,
     /// -V.
     Version,
+    /// -R.
+    Random,
 }
 
 /// Which bytes count.
@@ -59,6 +61,7 @@ impl Ordering {
             b'h' => As::Human,
             b'M' => As::Month,
             b'V' => As::Version,
+            b'R' => As::Random,
             b'b' => {
                 self.blanks_at_start |= at_start;
                 self.blanks_at_end |= at_end;
@@ -85,14 +88,14 @@ impl Ordering {
             other => return Err(format!("there is no option '{}' of keys", char::from(other))),
         };
         if self.kind != As::Text && self.kind != kind {
-            return Err("of -g, -h, -M, -n and -V only one can be".into());
+            return Err("of -g, -h, -M, -n, -R and -V only one can be".into());
         }
         self.kind = kind;
         self.agree()
     }
 
     fn agree(&self) -> Result<(), String> {
-        if self.counts != Counts::All && !matches!(self.kind, As::Text | As::Version) {
+        if self.counts != Counts::All && !matches!(self.kind, As::Text | As::Version | As::Random) {
             return Err("-d and -i go with none of -g, -h, -M and -n".into());
         }
         Ok(())

@@ -4,11 +4,15 @@ mod compare;
 mod hold;
 mod key;
 mod number;
+mod runs;
 pub mod version;
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
-use std::io::Write;
+use std::hash::RandomState;
+use std::io::{BufWriter, Write};
+
+use nix::sys::stat::{FileStat, fstat, stat};
 
 use super::input::{Input, operands, refusal};
 use super::text::{self, Lines};
@@ -21,14 +25,15 @@ use crate::sys::open;
 use compare::Comparison;
 use hold::Hold;
 use key::{Key, Ordering as KeyOrdering};
+use runs::Runs;
 
 /// What of a line in the wrong place is shown.
 const SHOWN: usize = 200;
 
 /// Sort lines of all files together.
 ///
-/// By their bytes, without options. All lines are held in memory, nothing is written to a temporary file: at most 512
-/// MiB, and half of what the memory cgroup of nsdbg itself has left.
+/// By their bytes, without options. All lines are held in memory: at most 512 MiB, and half of what the memory cgroup of
+/// nsdbg itself has left. More than that is sorted with -T alone, which names a directory for temporary files.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct Sort {
@@ -56,6 +61,9 @@ pub struct Sort {
     /// Numbers.
     #[arg(short, long)]
     numeric_sort: bool,
+    /// In an order by chance, the same for lines or keys that are the same.
+    #[arg(short = 'R', long)]
+    random_sort: bool,
     /// Versions: 1.9 before 1.10.
     #[arg(short = 'V', long)]
     version_sort: bool,
@@ -71,6 +79,9 @@ pub struct Sort {
     /// Of lines that compare the same, only the first.
     #[arg(short, long)]
     unique: bool,
+    /// Merge files, each of which is in order already: none is held in memory.
+    #[arg(short, long, conflicts_with_all = ["check", "check_quietly"])]
+    merge: bool,
     /// Lines that compare the same stay in their order.
     #[arg(short, long)]
     stable: bool,
@@ -86,9 +97,12 @@ pub struct Sort {
     /// The most that is held, as 64M; KiB without a unit.
     #[arg(short = 'S', long, value_name = "SIZE", value_parser = size)]
     buffer_size: Option<u64>,
-    /// By what, as the letters above: general-numeric, human-numeric, month, numeric or version.
-    #[arg(long, value_name = "WORD", value_parser = ["general-numeric", "human-numeric", "month", "numeric", "version"])]
+    /// By what, as the letters above: general-numeric, human-numeric, month, numeric, random or version.
+    #[arg(long, value_name = "WORD", value_parser = ["general-numeric", "human-numeric", "month", "numeric", "random", "version"])]
     sort: Option<String>,
+    /// Where lines go that do not fit in memory: a directory of the container, whose file system takes files without a name.
+    #[arg(short = 'T', long, value_name = "DIRECTORY")]
+    temporary_directory: Option<OsString>,
     /// Lines end in NUL.
     #[arg(short, long)]
     zero_terminated: bool,
@@ -147,24 +161,49 @@ impl Sort {
             };
             return self.checked(Lines::new(Input::open(file)?, delimiter), file, &comparison, cx);
         }
-        if let Some(output) = &self.output {
-            cx.writes("open", output)?;
+        for path in self.output.iter().chain(&self.temporary_directory) {
+            cx.writes("open", path)?;
         }
-        let mut hold = Hold::new(&comparison, self.unique, self.limit(cx));
+        if self.merge {
+            let files = files.iter().map(|file| self.to_merge(file)).collect::<Result<Vec<_>>>()?;
+            let lines = files.into_iter().map(|file| Lines::new(file, delimiter)).collect();
+            self.write(out, |to, fault| runs::merge(lines, &comparison, delimiter, to, fault))?;
+            return Ok(Status::OK);
+        }
+        let runs = self.temporary_directory.as_ref().map(|path| Runs::new(path, &comparison, delimiter));
+        let mut hold = Hold::new(&comparison, self.limit(cx), runs);
         for file in &files {
             hold.read(&Input::open(file)?, delimiter)?;
         }
-        hold.sort();
-        match &self.output {
-            None => hold.write(delimiter, out.bytes()).map_err(|error| text::write_fault(&error))?,
-            Some(path) => {
-                let mut file = open::to_write(path, false).map_err(|refused| refusal(path, refused))?;
-                hold.write(delimiter, &mut file)
-                    .and_then(|()| file.flush())
-                    .map_err(|error| Fault::io("write", path, &error).with_status(2))?;
-            }
-        }
+        self.write(out, |to, fault| hold.end(delimiter, to, fault))?;
         Ok(Status::OK)
+    }
+
+    /// A file that is merged: not the one that is written, which is emptied before it is read.
+    fn to_merge(&self, path: &OsString) -> Result<Input> {
+        let input = Input::open(path)?;
+        let output = self.output.as_ref().and_then(|output| stat(output.as_os_str()).ok());
+        let is_it = |of: FileStat| output.is_some_and(|to| (of.st_dev, of.st_ino) == (to.st_dev, to.st_ino));
+        match fstat(&input) {
+            Ok(of) if is_it(of) => {
+                Err(Fault::text("merge", path, "it is where the output goes").with_hint("sort without -m"))
+            }
+            _ => Ok(input),
+        }
+    }
+
+    /// Writes to standard output, or to the file that -o names.
+    fn write(
+        &self,
+        out: &mut Output<NoRow>,
+        write: impl FnOnce(&mut dyn Write, &dyn Fn(&std::io::Error) -> Fault) -> Result<()>,
+    ) -> Result<()> {
+        let Some(path) = &self.output else { return write(out.bytes(), &text::write_fault) };
+        let fault = |error: &std::io::Error| Fault::io("write", path, error).with_status(2);
+        let file = open::to_write(path, false).map_err(|refused| refusal(path, refused))?;
+        let mut to = BufWriter::with_capacity(text::PIECE, file);
+        write(&mut to, &fault)?;
+        to.flush().map_err(|error| fault(&error))
     }
 
     fn comparison(&self) -> Result<Comparison> {
@@ -179,6 +218,7 @@ impl Sort {
             (self.ignore_nonprinting, b'i'),
             (self.month_sort || is("month"), b'M'),
             (self.numeric_sort || is("numeric"), b'n'),
+            (self.random_sort || is("random"), b'R'),
             (self.version_sort || is("version"), b'V'),
             (self.reverse, b'r'),
         ] {
@@ -200,6 +240,7 @@ impl Sort {
             reverse: self.reverse,
             stable: self.stable,
             unique: self.unique,
+            chance: RandomState::new(),
         })
     }
 

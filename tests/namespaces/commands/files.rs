@@ -304,6 +304,10 @@ fn du_counts_as_coreutils_does() {
         &["-s0", "/app/below"],
         &["/app/link"],
         &["-D", "/app/link"],
+        &["-L", "/app/link"],
+        &["-L", "/app"],
+        &["-La", "/app"],
+        &["-LP", "/app/link"],
         &["/app/below", "/app/below/deep"],
     ] {
         let theirs = there(&target, &[&["/tools/du"][..], options].concat());

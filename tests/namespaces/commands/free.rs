@@ -17,9 +17,22 @@ fn the_nodes_memory_is_what_procps_says() {
         skip!("no free: apt-get install procps");
     }
     let target = sandbox().set("proc", "tmpfs").start();
-    for options in
-        [&[][..], &["-b"], &["-k"], &["-m"], &["-g"], &["-h"], &["-t"], &["-w"], &["-hw", "--si"], &["-mt"]]
-    {
+    for options in [
+        &[][..],
+        &["-b"],
+        &["-k"],
+        &["-m"],
+        &["-g"],
+        &["-h"],
+        &["-t"],
+        &["-w"],
+        &["-hw", "--si"],
+        &["-mt"],
+        &["-l"],
+        &["-lt"],
+        &["-s", "0.1", "-c", "2"],
+        &["-l", "-c", "1"],
+    ] {
         let theirs = run(Command::new("free").args(options).env("LC_ALL", "C")).text();
         let ours = target.run(&[&["free"], options].concat()).text();
         // The header whole; of each line its name, its total, and where its columns are: the rest changes meanwhile.
@@ -27,7 +40,11 @@ fn the_nodes_memory_is_what_procps_says() {
             let lines = text.lines().filter(|line| !line.starts_with("Cgroup"));
             let cells = |line: &str| {
                 let words: Vec<&str> = line.split_whitespace().collect();
-                let start = if line.starts_with(' ') { words.join(" ") } else { words[..2].join(" ") };
+                let start = if line.starts_with(' ') {
+                    words.join(" ")
+                } else {
+                    words[..2.min(words.len())].join(" ")
+                };
                 (start, words.len(), line.trim_end().len())
             };
             lines.map(cells).collect::<Vec<_>>()
@@ -58,6 +75,9 @@ fn options_that_name_units_override_each_other() {
     assert_eq!(total(&["-m", "-b"]), total(&["-b"]));
     assert_eq!(total(&["-b", "-h"]), total(&["-h"]));
     target.run(&["free", "-x"]).fails(2, "-x");
+    target.run(&["free", "-s", "0"]).fails(2, "a positive number of seconds");
+    target.run(&["free", "-c", "0"]).fails(2, "-c");
+    assert_eq!(target.run(&["free", "--json", "-s", "0.1", "-c", "3"]).ok().matches("\"Mem\"").count(), 3);
     target.run(&["free", "operand"]).fails(2, "operand");
 }
 

@@ -175,6 +175,61 @@ fn it_prints_what_gnu_grep_prints() {
         "-i -o 'FOO' text",
         "-iE '(ALPHA|last)' text",
         "-y ALPHA text",
+        "-T foo text",
+        "-nT foo text",
+        "-nHT '' blank",
+        "-HT foo text numbers",
+        "-obnT foo text",
+        "-bnHT 1 numbers text",
+        "-rnT foo tree",
+        "-nT foo < text",
+        "-nT --color=always foo text",
+        "-d skip foo tree text",
+        "-d recurse foo tree/sub",
+        "--directories=read foo tree",
+        "-r -d skip foo tree text",
+        "-D skip foo tree/fifo text",
+        "--label=here -H foo -- - < text",
+        "-c --label here foo - numbers < text",
+        "--label here foo < text",
+        "-R foo tree/a.c",
+        "-R -D skip -l extern tree",
+        "-Rc . tree/skip patterns",
+        "'\\(o\\)\\1' text",
+        "-n '\\(.\\)\\1' text numbers",
+        "-c '^\\(.*\\) .* \\1$' text",
+        "-E '(.)\\1' -o text",
+        "-E '(foo|foobar) .*\\1' -o text",
+        "-iE '(b)eta.*\\1' text",
+        "-E '([a-z])([a-z])\\2\\1' text",
+        "-E '([[:alpha:]])\\1' -v text",
+        "-w '\\(o\\)\\1' text",
+        "-xE '(.)(.).*\\2' numbers",
+        "-e last -e '\\(o\\)\\1' text",
+        "-zE '(o)\\1' nul",
+        "'\\(a\\)\\2' text",
+        "-E '(a\\1)' text",
+        "-E 'a\\1' text",
+        "-F '\\1' text",
+        "-P 'fo+(?=bar)' text",
+        "-oP '\\w+(?!.*foo)' text",
+        "-oP 'foo\\K.' text",
+        "-P '^\\s+\\w' text",
+        "-nP '\\d$' numbers",
+        "-cP '^(?:line )?(\\d)\\1$' numbers",
+        "-oP '(?<=line )1\\d' numbers",
+        "-iP 'BETA(?:-|\\s)gamma' text",
+        "-wP 'foo' text",
+        "-xP 'fo.*r' text",
+        "-vP 'o' text",
+        "-P '(?<n>o)\\k<n>' text",
+        "-oP '[[:alpha:]]{5}\\b' text",
+        "-P '' text",
+        "-P 'a(' text",
+        "-P -e a -e b text",
+        "-zP '^last' nul",
+        "-P 'foo$' crlf",
+        "-oP '.' open-end",
         "-E 'a{1,0}' text",
         "-E 'a{}' text",
         "-E 'a{a}' text",
@@ -208,6 +263,9 @@ fn it_prints_what_gnu_grep_prints() {
         "-an $'[\\xff]' bad",
         "-ano $'[^\\xfe]' bad",
         "-ano $'[\\xffr]' bad",
+        "-anoE '(.).?\\1' bad",
+        "-anE $'(\\xff|x)..\\1?' bad",
+        "-aniE '(É|b).*\\1?' bad",
     ] {
         wrong.extend(differs_in(&target, &data, line, "C.UTF-8"));
     }
@@ -303,9 +361,9 @@ fn what_is_bad_is_named_and_the_rest_is_searched() {
     let tree = target.line("grep -r foo /data/tree");
     assert!(tree.status == 0 && tree.err.is_empty(), "{tree:?}");
     for (line, said) in [
-        ("grep -P x /data/text", "patterns of Perl are not supported (-E)"),
-        ("grep -R x /data", "links below a directory are not followed (-r)"),
-        ("grep '\\(a\\)\\1' /data/text", "back-references are not supported: \\1"),
+        ("grep '\\(a\\)\\2' /data/text", "invalid back-reference"),
+        ("grep -P -e a -e b /data/text", "-P takes one pattern"),
+        ("grep -D recurse x /data/text", "it is read or skip"),
         ("grep", "a pattern is missing"),
         ("grep -e x -f /none /data/text", "open /none: no such file"),
         ("grep --binary-files=x y", "invalid value 'x'"),
@@ -318,6 +376,59 @@ fn what_is_bad_is_named_and_the_rest_is_searched() {
     // The reader that goes away is no fault.
     let ran = target.line("grep -r '' /data | first 0");
     assert_eq!(ran.err, "", "{ran:?}");
+}
+
+// Seen to fail without the bound: it took minutes.
+#[test]
+fn a_pattern_that_goes_back_too_often_is_given_up() {
+    needs_root!();
+    let target =
+        sandbox().file("data/a", format!("{}\nbc\n", "a".repeat(3000))).file("data/b", "bc\n").start();
+    let started = std::time::Instant::now();
+    for options in ["-P", "-vP", "-cP", "-lP", "-oP"] {
+        let ran = target.line(&format!("cd /data; grep {options} '(a*)*\\1b(?=c)' a b"));
+        ran.fails(
+            2,
+            "search a: the pattern takes too many steps on a line: the rest of the file is not searched",
+        );
+        assert!(!ran.text().contains("aaa"), "{options}");
+    }
+    assert_eq!(target.line("cd /data; grep -hP '(a*)*\\1b(?=c)' a b").text(), "bc\n");
+    assert!(started.elapsed().as_secs() < 60);
+}
+
+// GNU grep's order is that of the directory, so names are sorted.
+#[test]
+fn links_below_a_directory_are_followed_where_that_is_asked_for() {
+    needs_root!();
+    let target = files();
+    let data = target.root.join("data");
+    symlink("nowhere", data.join("tree/dangling")).unwrap();
+    symlink("../text", data.join("tree/text")).unwrap();
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    for options in ["-R", "-Rl", "-r -R", "-R -r", "-Rh --include=*.c"] {
+        let ours = target.line(&format!("cd /data; grep {} foo tree", options.replace('*', "'*'")));
+        let mut theirs = Command::new("grep");
+        // GNU grep waits for a FIFO's writer.
+        theirs
+            .args(options.split(' '))
+            .args(["-D", "skip", "foo", "tree"])
+            .current_dir(&data)
+            .env("LC_ALL", "C");
+        let theirs = run(&mut theirs);
+        assert_eq!(
+            (ours.status, sorted(&ours.text())),
+            (theirs.status, sorted(&theirs.text())),
+            "{options}: {ours:?}"
+        );
+    }
+    let ran = target.line("grep -R foo /data/tree");
+    assert!(ran.err.contains("/data/tree/sub/up: a loop: it is a directory above itself"), "{ran:?}");
+    assert!(ran.err.contains("open /data/tree/dangling: no such file"), "{ran:?}");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn a_comparison_by_a_sign_that_redirects_makes_no_file() {
 fn an_unknown_option_has_no_tip_that_misleads() {
     needs_root!();
     let target = sandbox().start();
-    let ran = target.run(&["stat", "--color", "/"]);
+    let ran = target.run(&["stat", "--color-x", "/"]);
     assert!(ran.status == 2 && !ran.err.contains("tip: to pass") && ran.err.contains("--color"), "{ran:?}");
     target.run(&["kill", "-FOO", "1"]).fails(1, "send FOO: no such signal (kill -l lists them)");
 }

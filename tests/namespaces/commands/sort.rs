@@ -77,6 +77,81 @@ fn sort_prints_what_gnu_sort_prints() {
 }
 
 #[test]
+fn files_in_order_are_merged_as_gnu_sort_does() {
+    needs_root!();
+    let target = data();
+    for (name, text) in
+        [("odd", "1\n3\n3\n5 x\nno newline"), ("even", "2\n3\n4\n5 y\n"), ("turned", "9\n3\n1\n")]
+    {
+        fs::write(target.root.join("data").join(name), text).unwrap();
+    }
+    let lines = [
+        "sort -m odd even",
+        "sort -m even odd empty newline",
+        "sort -mu odd even odd",
+        "sort -msk1,1 odd even",
+        "sort -mr turned turned",
+        "sort -mn odd even turned",
+        "sort --merge odd",
+    ];
+    same(&target, &lines, "C");
+    target.line("cd /data; sort -m odd even -o /tmp/out").ok();
+    assert_eq!(target.line("sort -c /tmp/out").status, 0);
+    target
+        .line("cd /data; sort -m odd /tmp/out -o /tmp/out")
+        .fails(2, "merge /tmp/out: it is where the output goes");
+    assert_eq!(fs::read(target.root.join("tmp/out")).unwrap().len(), 31);
+    target.line("sort -mc /data/odd").fails(2, "cannot be used with");
+    ends_with_its_reader(&target, "sort -m /data/many /data/many | head -n 1");
+}
+
+#[test]
+fn an_order_by_chance_keeps_the_same_lines_together() {
+    needs_root!();
+    let target = data();
+    let sorted = |line: &str| {
+        let text = target.line(line).ok();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let order = lines.clone();
+        lines.sort();
+        (order, lines)
+    };
+    let (first, lines) = sorted("sort -R /data/many");
+    let (second, again) = sorted("sort --sort=random /data/many");
+    assert_eq!((&lines, lines.len()), (&again, 3000));
+    assert!(first != second && first != lines);
+    // The key is 0 to 999, each thrice.
+    let (order, _) = sorted("sort -R -k1,1 /data/many");
+    let keys: Vec<&str> = order.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    let changes = keys.windows(2).filter(|two| two[0] != two[1]).count();
+    assert_eq!(changes, 999);
+    assert_eq!(target.line("sort -Ru -k1,1 /data/many").ok().lines().count(), 1000);
+    target.line("sort -nR /data/many").fails(2, "only one can be");
+}
+
+// Seen to fail without files: the lines did not fit.
+#[test]
+fn what_does_not_fit_in_memory_goes_to_the_directory_that_is_named() {
+    needs_root!();
+    let target = data();
+    let many: String = (0..200_000_u64).map(|n| format!("{} line {n}\n", n * 7919 % 100_003)).collect();
+    fs::write(target.root.join("data/more"), many).unwrap();
+    for options in ["", "-n", "-k1,1 -s", "-k1,1n -u", "-r"] {
+        target.line(&format!("sort -S 64K {options} /data/more"));
+        let line = format!("cd /data; sort {options} -S 64K -T /tmp more cut more");
+        let ours = target.line(&line);
+        let mut theirs = Command::new("sort");
+        theirs.args(options.split_whitespace()).args(["more", "cut", "more"]);
+        let theirs = run(theirs.current_dir(target.root.join("data")).env("LC_ALL", "C"));
+        assert!(ours.status == 0 && ours.out == theirs.out, "{line}: {}", ours.err);
+    }
+    assert_eq!(fs::read_dir(target.root.join("tmp")).unwrap().count(), 0);
+    target.line("sort -S 64K /data/more").fails(2, "would not fit in memory (-T DIRECTORY)");
+    target.line("sort -S 64K -T /none /data/more").fails(2, "open a temporary file in /none: no such file");
+    target.run_with(&["--read-only"], &["sort", "-T", "/tmp", "/data/few"]).fails(2, "--read-only");
+}
+
+#[test]
 fn sort_checks_as_gnu_does() {
     needs_root!();
     let target = data();

@@ -27,6 +27,18 @@ fn uniq_prints_what_gnu_uniq_prints() {
         "uniq -w 1 -c",
         "uniq -f 1 -s 1 -w 1",
         "uniq -iD",
+        "uniq --all-repeated",
+        "uniq -Du",
+        "uniq -Dd",
+        "uniq -iDu",
+        "uniq --all-repeated=separate",
+        "uniq --all-repeated=prepend",
+        "uniq --all-repeated=separate -u",
+        "uniq --group",
+        "uniq --group=prepend",
+        "uniq --group=append",
+        "uniq --group=both -i",
+        "uniq --group -w 1",
         "uniq -cd",
         "uniq -cu",
         "uniq -w 0",
@@ -35,7 +47,7 @@ fn uniq_prints_what_gnu_uniq_prints() {
     for input in [INPUT, b"", b"\n", b"x", b"x\nx", b"a\0\na\0\na\n"] {
         same_of_input(&target, &lines, input);
     }
-    same_of_input(&target, &["uniq -z", "uniq -zc"], b"a\0a\0b\nc\0b\nc");
+    same_of_input(&target, &["uniq -z", "uniq -zc", "uniq -z --group"], b"a\0a\0b\nc\0b\nc");
     same(&target, &["uniq many", "uniq -c long", "uniq bytes", "uniq nul"], "C");
 }
 
@@ -53,6 +65,8 @@ fn uniq_writes_a_file_with_the_care_of_a_redirection() {
     for path in ["none", "broken", "fifo"] {
         target.line(&format!("uniq /data/{path}")).fails(1, &format!("open /data/{path}: "));
     }
+    target.line("uniq --group -c /data/few").fails(2, "cannot be used with");
+    target.line("uniq --group=x /data/few").fails(2, "invalid value 'x'");
     target.line("uniq -cD /data/few").fails(2, "cannot be used with");
     ends_with_its_reader(&target, "uniq /data/many | head -n 1");
 }
