@@ -139,6 +139,7 @@ fn of_node(path: OsString) -> OsString {
 impl Command for Get {
     type Row = Copied;
     const PLACE: Place = Place::Inside;
+    const NEEDS: Needs = Needs { memory: true, ..Needs::NONE };
     const REPLACES: &'static str = "docker cp, kubectl cp";
     const FIELDS: &'static [Field] = FIELDS;
     const EXAMPLES: &'static [Example] = &[
@@ -221,7 +222,7 @@ impl Command for Receive {
 impl Command for Send {
     type Row = Copied;
     const PLACE: Place = Place::Node;
-    const NEEDS: Needs = Needs { files: NodeFiles::Read, mounts: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { files: NodeFiles::Read, mounts: true, memory: true, ..Needs::NONE };
     const EXAMPLES: &'static [Example] = &[];
 
     fn run(self, cx: &mut Context, _: &mut Output<Copied>) -> Result<Status> {

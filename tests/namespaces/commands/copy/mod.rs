@@ -2,6 +2,7 @@
 
 mod hostile;
 mod shared;
+mod sizes;
 mod tree;
 
 use std::ffi::OsStr;
