@@ -71,6 +71,7 @@ use std::io::{self, Write};
 use clap::ArgAction;
 use clap::error::ContextValue;
 
+pub use arguments::wants_next;
 pub use context::{Accepts, Context, HostFile, Watch};
 pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, spellings};
