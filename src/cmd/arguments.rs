@@ -21,19 +21,16 @@ pub fn as_getopt_reads(parser: &clap::Command, args: Vec<OsString>) -> Vec<OsStr
             made.push(arg);
             break;
         }
-        let wants_next = match bytes {
-            [b'-', b'-', long @ ..] => wants_value(parser, long),
-            [b'-', letters @ ..] => match valued(parser, letters) {
-                Some(at) if bytes.get(at + 2) == Some(&b'=') => {
-                    let (before, after) = bytes.split_at(at + 2);
-                    made.push(OsString::from_vec([before, b"=", after].concat()));
-                    continue;
-                }
-                Some(at) => at + 2 == bytes.len(),
-                None => false,
-            },
-            _ => false,
-        };
+        if let [b'-', letters @ ..] = bytes
+            && !letters.starts_with(b"-")
+            && let Some(at) = valued(parser, letters)
+            && bytes.get(at + 2) == Some(&b'=')
+        {
+            let (before, after) = bytes.split_at(at + 2);
+            made.push(OsString::from_vec([before, b"=", after].concat()));
+            continue;
+        }
+        let wants_next = wants_next(parser, bytes);
         made.push(arg);
         if wants_next {
             made.extend(args.next());
@@ -41,6 +38,15 @@ pub fn as_getopt_reads(parser: &clap::Command, args: Vec<OsString>) -> Vec<OsStr
     }
     made.extend(args);
     made
+}
+
+/// Whether the argument after this one is its value.
+pub fn wants_next(parser: &clap::Command, argument: &[u8]) -> bool {
+    match argument {
+        [b'-', b'-', long @ ..] => wants_value(parser, long),
+        [b'-', letters @ ..] => valued(parser, letters).is_some_and(|at| at + 2 == argument.len()),
+        _ => false,
+    }
 }
 
 /// Whether `option` is the first argument, or any before `--` where options may follow operands.
@@ -71,13 +77,19 @@ fn valued(parser: &clap::Command, letters: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether the value of a long option is the argument after it.
+/// Whether the value of a long option, which may be shortened, is the argument after it.
 fn wants_value(parser: &clap::Command, long: &[u8]) -> bool {
-    let option = parser.get_arguments().find(|arg| {
+    let is_named = |arg: &clap::Arg, is: &dyn Fn(&[u8]) -> bool| {
         let names = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
-        names.into_iter().any(|name| name.as_bytes() == long)
-    });
-    option.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+        names.into_iter().any(|name| is(name.as_bytes()))
+    };
+    let mut exact = parser.get_arguments().filter(|arg| is_named(arg, &|name| name == long));
+    let mut begun = parser.get_arguments().filter(|arg| is_named(arg, &|name| name.starts_with(long)));
+    let option = match (exact.next(), begun.next(), begun.next()) {
+        (Some(option), ..) | (None, Some(option), None) => option,
+        _ => return false,
+    };
+    option.get_action().takes_values() && !option.is_require_equals_set()
 }
 
 /// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
@@ -134,6 +146,7 @@ mod tests {
             ("-t -t=", "-t -t="),
             ("--to -t= -t=", "--to -t= -t=="),
             ("--to=x -t=", "--to=x -t=="),
+            ("--t -t= -t=", "--t -t= -t=="),
             ("-v=", "-v="),
             ("-- -t=", "-- -t="),
             ("- -x=", "- -x="),

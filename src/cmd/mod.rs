@@ -71,7 +71,7 @@ use std::io::{self, Write};
 
 use clap::ArgAction;
 
-pub use arguments::sentence;
+pub use arguments::{sentence, wants_next};
 pub use context::{Accepts, Context, HostFile, Watch};
 pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, spellings};

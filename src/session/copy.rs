@@ -3,7 +3,7 @@
 use super::job::Argument;
 use super::spawn::Prepared;
 use crate::cmd::copy::copied_name;
-use crate::cmd::{Accepts, Entry, NodeFiles};
+use crate::cmd::{Accepts, Entry, NodeFiles, wants_next};
 use crate::out::Fault;
 use crate::shell::Pattern;
 
@@ -12,7 +12,11 @@ use crate::shell::Pattern;
 /// # Errors
 /// Where a glob names a file of the node, or `-` is one of several.
 pub fn divide(command: Prepared, partner: &'static Entry) -> Result<Vec<Prepared>, Fault> {
-    let (options, operands) = split(&command.arguments);
+    let (options, operands) = split(command.entry, &command.arguments);
+    // Of wrong use one process tells.
+    if command.entry.parse(super::divide::words(&command)).is_err() {
+        return Ok(vec![command]);
+    }
     // What is not to be copied, the command itself tells: help, or what is missing.
     if options.contains(&Argument::Word(b"--help".to_vec())) {
         return Ok(vec![command]);
@@ -55,15 +59,20 @@ pub fn divide(command: Prepared, partner: &'static Entry) -> Result<Vec<Prepared
     ])
 }
 
-/// Options, and operands. No option of these commands takes a value of its own.
-fn split(arguments: &[Argument]) -> (Vec<Argument>, Vec<Argument>) {
+/// Options with their values, and operands.
+fn split(entry: &Entry, arguments: &[Argument]) -> (Vec<Argument>, Vec<Argument>) {
     let (mut options, mut operands) = (Vec::new(), Vec::new());
+    let parser = entry.full_parser();
     let mut ended = false;
-    for argument in arguments {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
         match argument {
             Argument::Word(word) if !ended && word == b"--" => ended = true,
             Argument::Word(word) if !ended && word.len() > 1 && word.starts_with(b"-") => {
-                options.push(argument.clone())
+                options.push(argument.clone());
+                if wants_next(&parser, word) {
+                    options.extend(arguments.next().cloned());
+                }
             }
             _ => operands.push(argument.clone()),
         }
@@ -150,6 +159,13 @@ mod tests {
             ("put a b /c*", &["-- a b", "-- GLOB"]),
             ("put - /c", &["- /c"]),
             ("put a", &["a"]),
+            (
+                "put --mode 600 a --owner=web b",
+                &["--mode 600 --owner=web -- a", "--mode 600 --owner=web -- b"],
+            ),
+            ("put --mo 600 a b", &["--mo 600 -- a", "--mo 600 -- b"]),
+            ("put --owner web - /c", &["--owner web - /c"]),
+            ("put -vP a b", &["-vP -- a", "-vP -- b"]),
         ] {
             assert_eq!(divided(line).unwrap(), sides, "{line}");
         }

@@ -60,7 +60,7 @@ fn confine_writer(entry: &Entry, args: &[OsString], cx: &mut cmd::Context) -> Re
     let target = entry.wants(args.to_vec())?.target;
     let target = target.ok_or_else(|| Fault::say("where to write is not known").with_status(125))?;
     let shared = Shared::of(cx.mounts.as_deref());
-    let destination = Destination::open(&target.path, Some(&shared))?;
+    let destination = Destination::open(&target.path, Some(&shared), false)?;
     watch::confine_writer(destination.directory.as_fd(), target.owner)?;
     cx.destination = Some(destination);
     Ok(())

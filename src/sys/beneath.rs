@@ -17,6 +17,8 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, fstat, futimens, mkdir
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
+use super::kept::{Keep, Kept, Lost};
+use super::open::special;
 use super::random;
 
 /// Directories in one another.
@@ -30,12 +32,34 @@ const TRIES: u32 = 100;
 pub struct Attributes {
     /// Permissions.
     pub mode: u32,
-    /// Owner and group; none leaves them to who makes it.
-    pub owner: Option<(u32, u32)>,
+    /// Owner; none leaves it to who makes it.
+    pub uid: Option<u32>,
+    /// Group, in the same way.
+    pub gid: Option<u32>,
     /// Modification time, seconds since 1970.
     pub seconds: i64,
     /// Nanoseconds of it.
     pub nanoseconds: u32,
+}
+
+/// What becomes of a file that is there already.
+#[derive(Debug, Clone, Copy)]
+pub enum Existing {
+    /// It stays, and the new one fails with EEXIST.
+    Stays,
+    /// The new one takes its place.
+    Replaced,
+    /// The same, and is given this of it.
+    Kept(Keep),
+}
+
+/// A file that was completed.
+#[derive(Debug)]
+pub struct Completed {
+    /// Its mode.
+    pub mode: u32,
+    /// What it should have kept of the one before.
+    pub lost: Vec<Lost>,
 }
 
 /// A directory on the way down.
@@ -57,12 +81,28 @@ pub struct Tree {
     failed: Vec<(Vec<u8>, Errno)>,
 }
 
-/// A file that is being written. It has no name until it is complete, and is gone with the process that writes it; or,
-/// where that can't be had, a name of its own.
+/// A file that is being written.
 pub struct Unfinished {
     /// The file.
     pub file: File,
-    name: Option<CString>,
+    under: Under,
+}
+
+/// Where a file is that is being written.
+enum Under {
+    /// It has no name until it is complete, and is gone with the process that writes it.
+    Nothing,
+    /// Where that can't be had, a name of its own.
+    Name(CString),
+    /// Its name: it is an existing one, written over.
+    InPlace,
+}
+
+impl Unfinished {
+    /// Whether it is an existing file.
+    pub fn is_in_place(&self) -> bool {
+        matches!(self.under, Under::InPlace)
+    }
 }
 
 impl Tree {
@@ -76,6 +116,11 @@ impl Tree {
         let random = random::number()?;
         let limit = MAX_DEPTH.min(files.saturating_sub(64)).max(8);
         Ok(Self { root, levels: Vec::new(), random, next: 0, limit, failed: Vec::new() })
+    }
+
+    /// The directory that it is under.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 
     /// Makes a directory; one that is there is entered and keeps its attributes.
@@ -95,11 +140,11 @@ impl Tree {
     pub fn file(&mut self, path: &[&[u8]]) -> nix::Result<Unfinished> {
         self.parent(path)?;
         if let Some(file) = self.unnamed() {
-            return Ok(Unfinished { file, name: None });
+            return Ok(Unfinished { file, under: Under::Nothing });
         }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         self.under_new_name(|directory, name| openat(directory, name, flags, Mode::from_bits_truncate(0o600)))
-            .map(|(fd, name)| Unfinished { file: fd.into(), name: Some(name) })
+            .map(|(fd, name)| Unfinished { file: fd.into(), under: Under::Name(name) })
     }
 
     /// A file without a name that can be given one. None where the file system has none, or where the kernel, before
@@ -112,10 +157,36 @@ impl Tree {
         may_name.then(|| fd.into())
     }
 
-    /// Gives a file its attributes and its name, in place of what has that. `replace` off: EEXIST where there is
-    /// something. What fails leaves nothing behind. A process that is killed here can leave a file whose name begins
-    /// with `.nsdbg-`: between two calls where another file is replaced, else only where files without a name can't be
-    /// had.
+    /// The existing file of this path, to be written over; none for nothing, and for what is no regular file.
+    ///
+    /// # Errors
+    /// As [`Tree::file`]; ELOOP where it is swapped meanwhile.
+    pub fn in_place(&mut self, path: &[&[u8]]) -> nix::Result<Option<Unfinished>> {
+        self.parent(path)?;
+        let name = c_string(path.last().copied().unwrap_or_default())?;
+        let open = |flags: OFlag| {
+            let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            openat(self.here(), name.as_c_str(), flags, Mode::empty())
+        };
+        let before = match open(OFlag::O_PATH) {
+            Err(Errno::ENOENT) => return Ok(None),
+            found => fstat(found?)?,
+        };
+        if special(&before).is_some() {
+            return Ok(None);
+        }
+        let file = open(OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+        let after = fstat(&file)?;
+        if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino) {
+            return Err(Errno::ELOOP);
+        }
+        Ok(Some(Unfinished { file: file.into(), under: Under::InPlace }))
+    }
+
+    /// Gives a file its attributes and its name, in place of what has that. What fails leaves nothing behind. A process that
+    /// is killed here can leave a file whose name begins with `.nsdbg-`: between two calls where another file is replaced,
+    /// else only where files without a name can't be had. A file that was written in place has its name, and time and
+    /// attributes of its own; what is given of those is set.
     ///
     /// # Errors
     /// As fchmod(2), fchown(2), futimens(2), linkat(2), renameat(2).
@@ -124,29 +195,61 @@ impl Tree {
         unfinished: Unfinished,
         path: &[&[u8]],
         attributes: Attributes,
-        replace: bool,
-    ) -> nix::Result<()> {
-        let Unfinished { file, name } = unfinished;
-        let set = set(file.as_fd(), attributes);
-        match name {
-            None => set.and_then(|()| {
+        existing: Existing,
+    ) -> nix::Result<Completed> {
+        let Unfinished { file, under } = unfinished;
+        let replace = !matches!(existing, Existing::Stays);
+        match under {
+            Under::Nothing => {
+                let completed = self.set_as(file.as_fd(), path, attributes, existing)?;
                 self.make(path, replace, |directory, name| {
                     linkat(&file, c"", directory, name, AtFlags::AT_EMPTY_PATH)
-                })
-            }),
-            Some(name) => {
-                let named = set.and_then(|()| self.name(&name, path, replace));
+                })?;
+                Ok(completed)
+            }
+            Under::Name(name) => {
+                let completed = self.set_as(file.as_fd(), path, attributes, existing);
+                let named = completed.and_then(|done| self.name(&name, path, replace).map(|()| done));
                 if named.is_err() {
                     self.remove(&name);
                 }
                 named
             }
+            Under::InPlace => {
+                give(file.as_fd(), attributes)?;
+                if !matches!(existing, Existing::Kept(Keep { mode: true, .. })) {
+                    fchmod(&file, Mode::from_bits_truncate(attributes.mode & 0o7777))?;
+                }
+                let mode = fstat(&file)?.st_mode & 0o7777;
+                Ok(Completed { mode, lost: Vec::new() })
+            }
         }
+    }
+
+    /// Sets a new file's attributes, and those that it keeps of the file whose place it takes.
+    fn set_as(
+        &self,
+        file: BorrowedFd,
+        path: &[&[u8]],
+        attributes: Attributes,
+        existing: Existing,
+    ) -> nix::Result<Completed> {
+        let name = c_string(path.last().copied().unwrap_or_default())?;
+        if let Existing::Kept(keep) = existing
+            && let Some(kept) = Kept::of(self.here(), &name)?
+        {
+            let Attributes { mode, uid, gid, .. } = attributes;
+            let (mode, lost) = kept.pass_on(file, mode, (uid, gid), keep)?;
+            set_time(file, attributes)?;
+            return Ok(Completed { mode, lost });
+        }
+        set(file, attributes)?;
+        Ok(Completed { mode: attributes.mode, lost: Vec::new() })
     }
 
     /// Removes a file that will not be completed.
     pub fn abandon(&mut self, unfinished: Unfinished) {
-        if let Some(name) = unfinished.name {
+        if let Under::Name(name) = unfinished.under {
             self.remove(&name);
         }
     }
@@ -322,25 +425,33 @@ impl Tree {
 
 /// The owner before the mode: changing the owner takes setuid and setgid bits away.
 fn set(fd: BorrowedFd, attributes: Attributes) -> nix::Result<()> {
-    let Attributes { mode, owner, seconds, nanoseconds } = attributes;
-    if let Some((uid, gid)) = owner {
-        fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    give(fd, attributes)?;
+    fchmod(fd, Mode::from_bits_truncate(attributes.mode & 0o7777))?;
+    set_time(fd, attributes)
+}
+
+fn give(fd: BorrowedFd, Attributes { uid, gid, .. }: Attributes) -> nix::Result<()> {
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
     }
-    fchmod(fd, Mode::from_bits_truncate(mode & 0o7777))?;
+    fchown(fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw))
+}
+
+fn set_time(fd: BorrowedFd, Attributes { seconds, nanoseconds, .. }: Attributes) -> nix::Result<()> {
     futimens(fd, &TimeSpec::UTIME_OMIT, &TimeSpec::new(seconds, nanoseconds.into()))
 }
 
 /// The owner and the time of a link that was made here. Who may write to the directory can have put another file under
 /// its name since: that one is not given away.
 fn set_of_link(directory: BorrowedFd, name: &CStr, attributes: Attributes) -> nix::Result<()> {
-    if let Some((uid, gid)) = attributes.owner {
+    if attributes.uid.is_some() || attributes.gid.is_some() {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let link = openat(directory, name, flags, Mode::empty())?;
         if fstat(&link)?.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFLNK.bits() {
             return Err(Errno::ELOOP);
         }
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        fchownat(&link, c"", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)?;
+        let (uid, gid) = (attributes.uid.map(Uid::from_raw), attributes.gid.map(Gid::from_raw));
+        fchownat(&link, c"", uid, gid, AtFlags::AT_EMPTY_PATH)?;
     }
     let time = TimeSpec::new(attributes.seconds, attributes.nanoseconds.into());
     utimensat(directory, name, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::NoFollowSymlink)
@@ -363,7 +474,8 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Attributes = Attributes { mode: 0o640, owner: None, seconds: 1_000_000_000, nanoseconds: 7 };
+    const PLAIN: Attributes =
+        Attributes { mode: 0o640, uid: None, gid: None, seconds: 1_000_000_000, nanoseconds: 7 };
 
     fn place(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("nsdbg-beneath-{name}-{}", std::process::id()));
@@ -378,7 +490,7 @@ mod tests {
     fn write(tree: &mut Tree, path: &[&[u8]]) -> nix::Result<()> {
         let mut unfinished = tree.file(path)?;
         unfinished.file.write_all(b"new").unwrap();
-        tree.complete(unfinished, path, PLAIN, true)
+        tree.complete(unfinished, path, PLAIN, Existing::Replaced).map(drop)
     }
 
     #[test]
@@ -400,7 +512,8 @@ mod tests {
         assert_eq!(fs::read_link(at.join("tree/l")).unwrap(), Path::new("../../etc/passwd"));
         assert_eq!(fs::read_dir(at.join("tree")).unwrap().count(), 4);
         let unfinished = tree.file(&[b"no"]).unwrap();
-        assert_eq!(tree.complete(unfinished, &[b"l"], PLAIN, false), Err(Errno::EEXIST));
+        let stays = tree.complete(unfinished, &[b"l"], PLAIN, Existing::Stays);
+        assert_eq!(stays.map(drop), Err(Errno::EEXIST));
         assert_eq!(fs::read_dir(at.join("tree")).unwrap().count(), 4);
         write(&mut tree, &[b"l"]).unwrap();
         assert!(fs::symlink_metadata(at.join("tree/l")).unwrap().is_file());

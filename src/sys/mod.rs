@@ -12,6 +12,7 @@ pub mod fnmatch;
 pub mod icmp;
 pub mod idmap;
 pub mod interrupt;
+pub mod kept;
 pub mod mounts;
 pub mod netlink;
 pub mod open;

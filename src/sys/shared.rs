@@ -19,6 +19,9 @@ use super::open::{Refused, is_null, read_limited, special};
 /// Why a path is refused.
 const LINK: &str = "a link in a directory that the container shares is not followed";
 
+/// The operator is root.
+const OPERATOR: u32 = 0;
+
 /// Links on the way, as many as the kernel follows.
 const MAX_LINKS: usize = 40;
 
@@ -140,6 +143,9 @@ pub fn resolve(path: &OsStr, follow: bool, shared: &Shared) -> Result<Place, Ref
         if shared.holds(directory.as_fd()) {
             return Err(Refused::Kind(LINK));
         }
+        if !may_follow(&fstat(&directory)?, &fstat(&found)?, OPERATOR) {
+            return Err(Errno::EACCES.into());
+        }
         links += 1;
         if links > MAX_LINKS {
             return Err(Errno::ELOOP.into());
@@ -171,6 +177,13 @@ fn start(path: &[u8]) -> nix::Result<OwnedFd> {
 fn parts(path: &[u8]) -> VecDeque<Vec<u8>> {
     let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
     parts.map(<[u8]>::to_vec).collect()
+}
+
+/// Whether the kernel follows a link for this user with fs.protected_symlinks, of proc(5): in a directory like /tmp only
+/// the user's own, and those of the directory's owner. Who follows by readlink(2) is not asked.
+pub fn may_follow(directory: &FileStat, link: &FileStat, user: u32) -> bool {
+    let is_like_tmp = directory.st_mode & 0o1002 == 0o1002;
+    !is_like_tmp || link.st_uid == directory.st_uid || link.st_uid == user
 }
 
 fn is_link(stat: &FileStat) -> bool {

@@ -62,6 +62,38 @@ pub fn xattr(path: &CStr, name: &CStr, follow: bool, value: &mut [u8]) -> Result
     Errno::result(count).map(|count| count as usize)
 }
 
+/// The names of an open file's extended attributes, each with a NUL: how many bytes.
+///
+/// # Errors
+/// As flistxattr(2).
+pub fn flistxattr(file: BorrowedFd, names: &mut [u8]) -> Result<usize> {
+    // SAFETY: `names` is writable for as many bytes as are given.
+    let count = unsafe { libc::flistxattr(file.as_raw_fd(), names.as_mut_ptr().cast(), names.len()) };
+    Errno::result(count).map(|count| count as usize)
+}
+
+/// The length of the value of an open file's extended attribute; the value is in `value`, where that is not empty.
+///
+/// # Errors
+/// As fgetxattr(2).
+pub fn fgetxattr(file: BorrowedFd, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    let (to, room) = (value.as_mut_ptr().cast(), value.len());
+    // SAFETY: the name ends with NUL, and `to` is writable for `room` bytes.
+    let count = unsafe { libc::fgetxattr(file.as_raw_fd(), name.as_ptr(), to, room) };
+    Errno::result(count).map(|count| count as usize)
+}
+
+/// Sets an open file's extended attribute.
+///
+/// # Errors
+/// As fsetxattr(2).
+pub fn fsetxattr(file: BorrowedFd, name: &CStr, value: &[u8]) -> Result<()> {
+    // SAFETY: the name ends with NUL, and `value` is readable for as many bytes as are given.
+    let raw =
+        unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(raw).map(drop)
+}
+
 fn fd_result(raw: libc::c_long) -> Result<OwnedFd> {
     let fd = Errno::result(raw)?;
     // SAFETY: the kernel has just returned this descriptor; nothing else owns it.

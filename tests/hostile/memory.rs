@@ -28,6 +28,19 @@ pub fn hog() -> ! {
     }
 }
 
+/// Has so many mappings, each of another protection than the one beside it, which would be one with it.
+pub fn mappings(count: usize) -> ! {
+    for number in 0..count {
+        // PROT_NONE or PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS.
+        let from = unsafe { mmap(std::ptr::null_mut(), 4096, (number % 2) as i32, 0x22, -1, 0) };
+        assert!(!from.is_null() && from as isize != -1, "mmap");
+    }
+    say("mapped");
+    loop {
+        unsafe { pause() };
+    }
+}
+
 /// Shows so many bytes as its command line or its environment that nobody ever wrote: zeros, or a text again and again.
 pub fn show(what: &str, bytes: &str, text: &str) -> ! {
     let length: usize = bytes.parse().unwrap();

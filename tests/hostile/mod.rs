@@ -62,6 +62,7 @@ pub fn become_attacker(name: &str, rest: &[String]) {
         "bomb" => forks::bomb(),
         "hog" => memory::hog(),
         "descriptors" => forks::descriptors(argument.parse().unwrap(), rest[1].parse().unwrap()),
+        "mappings" => memory::mappings(argument.parse().unwrap()),
         "show" => memory::show(argument, &rest[1], rest.get(2).map_or("", String::as_str)),
         "dns" => dns::serve(argument),
         "http" => http::serve(rest),

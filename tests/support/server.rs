@@ -262,7 +262,12 @@ fn root(settings: &Settings, daemons: &mut Vec<Daemon>) {
         daemons.push(Daemon::mount(&format!("{root}/mnt"), serving));
     }
     if !settings.get("share").is_empty() {
-        fs::create_dir_all(format!("{root}/shared")).unwrap();
+        // A directory, or a file, which becomes a mount point as runtimes make one of /etc/hosts.
+        if fs::metadata(settings.get("share")).unwrap().is_file() {
+            fs::write(format!("{root}/shared"), "").unwrap();
+        } else {
+            fs::create_dir_all(format!("{root}/shared")).unwrap();
+        }
         mounted(settings.get("share"), &format!("{root}/shared"), "none", BIND, "");
     }
     if settings.get("readonly") == "1" {

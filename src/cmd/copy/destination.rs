@@ -1,16 +1,23 @@
 //! Where copies go: a directory that is there, or a new name in one.
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::geteuid;
 
 use super::copied_name;
 use crate::cmd::{Result, refusal};
 use crate::sys::dir;
 use crate::sys::open::Refused;
 use crate::sys::shared::{self, Shared};
+
+/// Links that are followed one after the other, as many as the kernel follows.
+const MAX_LINKS: usize = 40;
 
 /// An open directory, and what copies are called in it.
 pub struct Destination {
@@ -24,11 +31,11 @@ pub struct Destination {
 
 impl Destination {
     /// Opens it, as the person who names it would: through links too, but on the node for those that the container may
-    /// have made.
+    /// have made. `follow`: a new name that is a link is the one that this leads to.
     ///
     /// # Errors
     /// Where neither it nor the directory that it would be in can be opened.
-    pub fn open(path: &OsStr, of_node: Option<&Shared>) -> Result<Self> {
+    pub fn open(path: &OsStr, of_node: Option<&Shared>, follow: bool) -> Result<Self> {
         let open = |path: &OsStr| match of_node {
             None => dir::open(path, true).map_err(Refused::from),
             Some(shared) => {
@@ -58,6 +65,55 @@ impl Destination {
         let parent =
             if before.is_empty() { OsString::from(".") } else { OsStr::from_bytes(before).to_owned() };
         let directory = open(&parent).map_err(|refused| refusal(&parent, refused))?;
+        if follow && let Some(end) = Self::behind(directory.as_fd(), name, before)? {
+            return Ok(end);
+        }
         Ok(Self { directory, name: Some(name.to_vec()), shown: before.to_vec() })
+    }
+
+    /// Where a link leads, in the root that this process is in: the directory and the name at its end, where there may be
+    /// nothing. None for what is no link. Who swaps it is not followed to where the kernel would not follow.
+    ///
+    /// # Errors
+    /// As path_resolution(7) and fs.protected_symlinks of proc(5); a link of procfs, which is no path.
+    pub fn behind(directory: BorrowedFd, name: &[u8], shown: &[u8]) -> Result<Option<Self>> {
+        let mut end: Option<Self> = None;
+        for _ in 0..MAX_LINKS {
+            let (at, name, shown) = match &end {
+                None => (directory, name, shown),
+                Some(end) => (end.directory.as_fd(), end.name.as_deref().unwrap_or_default(), &end.shown[..]),
+            };
+            let path = OsString::from_vec([shown, name].concat());
+            let refused = |errno: Errno| refusal(&path, errno.into());
+            let c_name = CString::new(name).map_err(|_| refused(Errno::EINVAL))?;
+            let look = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let link = match openat(at, c_name.as_c_str(), look, Mode::empty()) {
+                Err(Errno::ENOENT) => return Ok(end),
+                link => link.map_err(refused)?,
+            };
+            let is = fstat(&link).map_err(refused)?;
+            if is.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFLNK.bits() {
+                return Ok(end);
+            }
+            if fstatfs(&link).map_err(refused)?.filesystem_type() == PROC_SUPER_MAGIC {
+                return Err(refusal(&path, Refused::Kind("a link of procfs")));
+            }
+            if !shared::may_follow(&fstat(at).map_err(refused)?, &is, geteuid().as_raw()) {
+                return Err(refused(Errno::EACCES));
+            }
+            let target = readlinkat(&link, c"").map_err(refused)?.into_vec();
+            let name = copied_name(&target);
+            if name == b"." || target.ends_with(b"/") {
+                return Err(refused(Errno::EISDIR));
+            }
+            let before = target.strip_suffix(name).unwrap_or_default();
+            let parent = OsStr::from_bytes(if before.is_empty() { b"." } else { before });
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let directory = openat(at, parent, flags, Mode::empty()).map_err(refused)?;
+            let shown = if before.starts_with(b"/") { before.to_vec() } else { [shown, before].concat() };
+            end = Some(Self { directory, name: Some(name.to_vec()), shown });
+        }
+        let path = OsString::from_vec([shown, name].concat());
+        Err(refusal(&path, Errno::ELOOP.into()))
     }
 }

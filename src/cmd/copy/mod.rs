@@ -4,7 +4,9 @@
 //! a pipe is all that they share. The session starts both (`session::copy`).
 
 mod destination;
+mod holes;
 mod meter;
+mod owner;
 mod receive;
 mod send;
 
@@ -16,10 +18,13 @@ use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
 use crate::sys::shared::Shared;
 
+use owner::Owner;
+use receive::Source;
+
 pub use destination::Destination;
 
 /// Options of both.
-#[derive(clap::Args, Debug, Clone, Copy)]
+#[derive(clap::Args, Debug, Clone)]
 pub struct Options {
     /// Name each file, and say how many there were
     #[arg(short, long)]
@@ -27,13 +32,22 @@ pub struct Options {
     /// Leave what exists as it is
     #[arg(short, long)]
     no_clobber: bool,
-    /// Keep owner and group, as numbers
-    #[arg(short = 'a', long)]
-    owner: bool,
+    /// Copy owner and group, as numbers, and the mode also over an existing file
+    #[arg(short, long)]
+    archive: bool,
+    /// Give files this mode, in octal digits
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<u32>,
+    /// Give the copies to this user and group; on the node they are numbers
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = Owner::parse)]
+    owner: Option<Owner>,
     /// Keep setuid and setgid bits
     #[arg(long)]
     setuid: bool,
-    /// Copy a link that is named as a link; one that is met in a tree always is
+    /// Write into an existing file instead of replacing it: a mount point, for example
+    #[arg(long)]
+    in_place: bool,
+    /// Copy or replace a link that is named, not what it points to
     #[arg(short = 'P', long)]
     no_dereference: bool,
     /// Enter no other file system than that of the named path
@@ -41,11 +55,24 @@ pub struct Options {
     one_file_system: bool,
 }
 
+impl Options {
+    /// Whether files are given to others than who makes them.
+    fn gives_away(&self) -> bool {
+        self.archive || self.owner.is_some()
+    }
+}
+
+fn mode(digits: &str) -> std::result::Result<u32, String> {
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o7777 && !digits.starts_with('+'));
+    mode.ok_or_else(|| "not octal digits up to 7777".to_owned())
+}
+
 /// Copy files and trees from the container to the node
 ///
 /// One operand is copied into the working directory on the node. Of several the last is the destination there: an
 /// existing directory takes the copies, else it is the new name. `-` writes a tar to standard output. Trees, modes and
-/// times are kept without an option. What is copied belongs to root, unless --owner is given.
+/// times are kept without an option. What is copied belongs to root, unless -a or --owner is given. A file that is
+/// replaced passes its mode, ACL and extended attributes on.
 #[derive(clap::Parser)]
 #[command(args_override_self = true, override_usage = "get [OPTIONS] PATH... [DEST | -]")]
 pub struct Get {
@@ -60,7 +87,8 @@ pub struct Get {
 ///
 /// The last operand is the destination in the container: an existing directory takes the copies, else it is the new
 /// name. `-` in place of the node's files reads a tar from standard input. Trees, modes and times are kept without an
-/// option. What is copied belongs to the target's user.
+/// option. What is new belongs to the target's user. A file that is replaced passes its mode, owner, ACL and extended
+/// attributes on, but for what -a, --mode and --owner say. A destination that is a link is followed.
 #[derive(clap::Parser)]
 #[command(
     args_override_self = true,
@@ -139,6 +167,7 @@ fn of_node(path: OsString) -> OsString {
 impl Command for Get {
     type Row = Copied;
     const PLACE: Place = Place::Inside;
+    const NEEDS: Needs = Needs { memory: true, ..Needs::NONE };
     const REPLACES: &'static str = "docker cp, kubectl cp";
     const FIELDS: &'static [Field] = FIELDS;
     const EXAMPLES: &'static [Example] = &[
@@ -175,6 +204,7 @@ impl Command for Put {
     const EXAMPLES: &'static [Example] = &[
         Example { line: "put /etc/hostname /tmp/name", what: "one file of the node, under a new name" },
         Example { line: "put /etc/hostname /etc/hosts /tmp", what: "into a directory" },
+        Example { line: "put --mode 600 /etc/hostname /tmp/key", what: "with a mode of its own" },
         Example { line: "put - /tmp < @host:/tmp/etc.tar", what: "what is in a tar" },
     ];
 
@@ -189,8 +219,9 @@ impl Command for Put {
             return Err(Fault::usage("from where, and to where? PATH... DEST, or - DEST"));
         }
         cx.writes("open", &destination)?;
-        let destination = Destination::open(&destination, None)?;
-        receive::receive(cx, out, &self.options, destination, is_tar)
+        let destination = Destination::open(&destination, None, !self.options.no_dereference)?;
+        let source = if is_tar { Source::Tar } else { Source::Node };
+        receive::receive(cx, out, &self.options, destination, source)
     }
 
     fn complete(completion: &Completion) -> Option<Vec<String>> {
@@ -207,21 +238,21 @@ impl Command for Receive {
     const EXAMPLES: &'static [Example] = &[];
 
     fn target(&self) -> Option<Target> {
-        Some(Target { path: of_node(self.destination.clone()), owner: self.options.owner })
+        Some(Target { path: of_node(self.destination.clone()), owner: self.options.gives_away() })
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<Copied>) -> Result<Status> {
         let destination = cx.destination.take();
         let destination =
             destination.ok_or_else(|| Fault::say("the destination is not open").with_status(125))?;
-        receive::receive(cx, out, &self.options, destination, false)
+        receive::receive(cx, out, &self.options, destination, Source::Container)
     }
 }
 
 impl Command for Send {
     type Row = Copied;
     const PLACE: Place = Place::Node;
-    const NEEDS: Needs = Needs { files: NodeFiles::Read, mounts: true, ..Needs::NONE };
+    const NEEDS: Needs = Needs { files: NodeFiles::Read, mounts: true, memory: true, ..Needs::NONE };
     const EXAMPLES: &'static [Example] = &[];
 
     fn run(self, cx: &mut Context, _: &mut Output<Copied>) -> Result<Status> {
@@ -259,6 +290,14 @@ fn names_on_node(prefix: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!((mode("644"), mode("0"), mode("04755")), (Ok(0o644), Ok(0), Ok(0o4755)));
+        for wrong in ["", "8", "u+x", "+644", "-1", "10000", "77777777777777777777777"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn names_of_copies() {

@@ -5,22 +5,21 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 use nix::errno::Errno;
 
+use super::holes::write_with_holes;
 use super::meter::Meter;
 use super::{Copied, Destination, Options};
 use crate::cmd::{Context, Fault, Result, Status};
-use crate::out::name::shell_quoted;
+use crate::out::fault::errno_text;
+use crate::out::name::{escape, shell_quoted};
 use crate::out::{Name, Output, units};
-use crate::sys::beneath::{Attributes, Tree};
+use crate::sys::beneath::{Attributes, Completed, Existing, Tree};
 use crate::sys::interrupt;
+use crate::sys::kept::{Keep, Lost};
 use crate::sys::tar::{Broken, Kind, Member, Reader};
-
-/// Blocks of this size that are all zeros become holes.
-const HOLE: usize = 4096;
 
 /// Faults that are told; a hostile stream could have millions.
 const MAX_TOLD: usize = 200;
@@ -28,27 +27,43 @@ const MAX_TOLD: usize = 200;
 /// Ended by SIGINT.
 const INTERRUPTED: u8 = 128 + libc::SIGINT as u8;
 
-/// Unpacks standard input. `is_tar`: it is the operator's, not that of our own other side: hard links are made.
+/// Whose stream it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The container's, which the node receives.
+    Container,
+    /// The node's.
+    Node,
+    /// A tar of the operator's: hard links are made.
+    Tar,
+}
+
+/// Unpacks standard input.
 pub fn receive(
     cx: &mut Context,
     out: &mut Output<Copied>,
     options: &Options,
     destination: Destination,
-    is_tar: bool,
+    source: Source,
 ) -> Result<Status> {
-    if is_tar && let Some(name) = &destination.name {
+    if source == Source::Tar
+        && let Some(name) = &destination.name
+    {
         let path = [&destination.shown[..], name].concat();
         return Err(Fault::errno("open", OsString::from_vec(path), Errno::ENOENT));
     }
     interrupt::watch().map_err(|errno| Fault::of("sigaction", errno))?;
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?;
     let meter = Meter::new(cx.progress.take());
+    let users = || if source == Source::Container { None } else { Some(cx.users()) };
+    let owner = options.owner.as_ref().map_or(Ok((None, None)), |owner| owner.ids(users()))?;
     let mut receiver = Receiver {
         cx,
         out,
         options,
-        is_tar,
-        tree: Tree::new(destination.directory).map_err(|errno| Fault::of("getrandom", errno))?,
+        source,
+        owner,
+        tree: new_tree(destination.directory)?,
         name: destination.name,
         shown: destination.shown,
         top: None,
@@ -63,11 +78,17 @@ pub fn receive(
     status
 }
 
+fn new_tree(directory: std::os::fd::OwnedFd) -> Result<Tree> {
+    Tree::new(directory).map_err(|errno| Fault::of("getrandom", errno))
+}
+
 struct Receiver<'a> {
     cx: &'a mut Context,
     out: &'a mut Output<Copied>,
     options: &'a Options,
-    is_tar: bool,
+    source: Source,
+    /// Whom --owner gives it to.
+    owner: (Option<u32>, Option<u32>),
     tree: Tree,
     /// The new name, in place of each path's first component.
     name: Option<Vec<u8>>,
@@ -116,7 +137,7 @@ impl Receiver<'_> {
             Broken::Io(_) if interrupt::came() => Ok(Status(INTERRUPTED)),
             Broken::Io(error) => Err(Fault::io("read", "standard input", &error)),
             // Who did not begin to send has said why.
-            Broken::Ended { at_once: true } if !self.is_tar => Ok(Status(1)),
+            Broken::Ended { at_once: true } if self.source != Source::Tar => Ok(Status(1)),
             Broken::Ended { .. } => {
                 Err(Fault::say("the stream ended before its end: the copy is not complete"))
             }
@@ -150,27 +171,50 @@ impl Receiver<'_> {
         if self.options.no_clobber && member.kind != Kind::Directory && self.tree.exists(&path) {
             return Ok(());
         }
-        let kept = if self.options.setuid { 0o7777 } else { 0o1777 };
-        let attributes = Attributes {
-            mode: member.mode & kept,
-            owner: self.options.owner.then_some((member.uid, member.gid)),
-            seconds: member.seconds,
-            nanoseconds: member.nanoseconds,
-        };
+        let attributes = self.attributes(member);
         let replace = !self.options.no_clobber;
+        let shown = [&self.shown[..], &path.join(&b'/')].concat();
         let made = match member.kind {
             Kind::Directory => self.tree.directory(&path, attributes).map_err(|errno| ("mkdir", errno)),
             Kind::Link => {
                 self.tree.link(&path, &member.target, attributes, replace).map_err(|errno| ("symlink", errno))
             }
             Kind::HardLink => self.hard_link(member, &path, replace)?.map_err(|errno| ("link", errno)),
-            _ => self.file(&path, attributes, replace, reader)?,
+            _ => return self.file_or_behind(member, &path, shown, attributes, reader),
         };
-        let shown = [&self.shown[..], &path.join(&b'/')].concat();
         match made {
             Err((_, Errno::EEXIST)) if !replace => Ok(()),
             Err((op, errno)) => Err(Failed::One(explained(op, shown, errno))),
             Ok(()) => self.copied(member, shown, attributes.mode),
+        }
+    }
+
+    /// What a new file or directory is given.
+    fn attributes(&self, member: &Member) -> Attributes {
+        let kept = if self.options.setuid { 0o7777 } else { 0o1777 };
+        let mode = self.options.mode.filter(|_| member.kind == Kind::File);
+        let (uid, gid) = self.owner;
+        let archived = |id| self.options.archive.then_some(id);
+        Attributes {
+            mode: mode.unwrap_or(member.mode & kept),
+            uid: uid.or(archived(member.uid)),
+            gid: gid.or(archived(member.gid)),
+            seconds: member.seconds,
+            nanoseconds: member.nanoseconds,
+        }
+    }
+
+    /// What becomes of a file that is there.
+    fn existing(&self) -> Existing {
+        match self.options {
+            Options { no_clobber: true, .. } => Existing::Stays,
+            Options { archive: true, .. } => Existing::Replaced,
+            Options { mode, setuid, .. } => Existing::Kept(Keep {
+                mode: mode.is_none(),
+                privileges: *setuid,
+                // On the node it belongs to root.
+                owner: self.source != Source::Container,
+            }),
         }
     }
 
@@ -203,7 +247,7 @@ impl Receiver<'_> {
         path: &[&[u8]],
         replace: bool,
     ) -> std::result::Result<nix::Result<()>, Failed> {
-        if !self.is_tar {
+        if self.source != Source::Tar {
             return Err(left_out(&member.path, "a hard link"));
         }
         let name = self.name.clone();
@@ -215,31 +259,71 @@ impl Receiver<'_> {
         Ok(self.tree.hard_link(path, &of, replace))
     }
 
+    /// A file; where one that is copied into a directory finds a link there, the file behind that.
+    fn file_or_behind(
+        &mut self,
+        member: &Member,
+        path: &[&[u8]],
+        shown: Vec<u8>,
+        attributes: Attributes,
+        reader: &mut Reader<File>,
+    ) -> std::result::Result<(), Failed> {
+        let is_named = self.source == Source::Node && self.name.is_none();
+        let behind = match path {
+            [name] if is_named && !self.options.no_dereference => {
+                Destination::behind(self.tree.root(), name, &self.shown).map_err(Failed::One)?
+            }
+            _ => None,
+        };
+        let Some(Destination { directory, name: Some(name), shown: before }) = behind else {
+            return self.file(member, path, shown, attributes, reader);
+        };
+        let own = std::mem::replace(&mut self.tree, new_tree(directory).map_err(Failed::One)?);
+        let shown = [&before[..], &name].concat();
+        let made = self.file(member, &[&name], shown, attributes, reader);
+        self.tree = own;
+        made
+    }
+
     fn file(
         &mut self,
+        member: &Member,
         path: &[&[u8]],
+        shown: Vec<u8>,
         attributes: Attributes,
-        replace: bool,
         reader: &mut Reader<File>,
-    ) -> std::result::Result<std::result::Result<(), (&'static str, Errno)>, Failed> {
-        let unfinished = match self.tree.file(path) {
+    ) -> std::result::Result<(), Failed> {
+        let existing = self.existing();
+        let written = if self.options.in_place { self.tree.in_place(path) } else { Ok(None) };
+        let created = written.and_then(|file| file.map_or_else(|| self.tree.file(path), Ok));
+        let unfinished = match created {
             Ok(unfinished) => unfinished,
-            Err(errno) => return Ok(Err(("create", errno))),
+            Err(errno) => return Err(Failed::One(self.refused("create", path, shown, errno))),
         };
+        let in_place = unfinished.is_in_place();
         let mut at = 0;
         let written = loop {
-            if interrupt::came() {
-                self.tree.abandon(unfinished);
-                return Err(Failed::Interrupted);
-            }
             let piece = match reader.data() {
-                Ok([]) => break Ok(()),
-                Ok(piece) => piece,
-                Err(broken) => {
+                Ok(piece) if !interrupt::came() => piece,
+                other => {
                     self.tree.abandon(unfinished);
-                    return Err(Failed::All(broken));
+                    if in_place && at > 0 {
+                        let cause = format!("it has the first {at} bytes of the new file, and no more");
+                        self.tell(&Fault::text("write", OsString::from_vec(shown), cause));
+                    }
+                    return Err(other.map_or_else(Failed::All, |_| Failed::Interrupted));
                 }
             };
+            // The old content goes when there is a new one.
+            if in_place
+                && at == 0
+                && let Err(error) = unfinished.file.set_len(0)
+            {
+                break Err(error);
+            }
+            if piece.is_empty() {
+                break Ok(());
+            }
             if let Err(error) = write_with_holes(&unfinished.file, at, piece) {
                 break Err(error);
             }
@@ -251,13 +335,43 @@ impl Receiver<'_> {
         if let Err(error) = written {
             self.tree.abandon(unfinished);
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-            return Ok(Err(("write", errno)));
+            let mut fault = Fault::errno("write", OsString::from_vec(shown), errno);
+            if in_place && at > 0 {
+                fault = fault.with_hint("it has lost its old content");
+            }
+            return Err(Failed::One(fault));
         }
-        let completed = self.tree.complete(unfinished, path, attributes, replace);
-        if completed.is_ok() {
-            self.bytes += at;
+        match self.tree.complete(unfinished, path, attributes, existing) {
+            Ok(Completed { mode, lost }) => {
+                self.bytes += at;
+                if !lost.is_empty() {
+                    self.tell(&not_kept(&shown, mode, &lost));
+                }
+                self.copied(member, shown, mode)
+            }
+            Err(Errno::EEXIST) if matches!(existing, Existing::Stays) => Ok(()),
+            Err(errno) => Err(Failed::One(self.refused("create", path, shown, errno))),
         }
-        Ok(completed.map_err(|errno| ("create", errno)))
+    }
+
+    /// Why a file could not be made or replaced, and whether it could be written into.
+    fn refused(&mut self, op: &'static str, path: &[&[u8]], shown: Vec<u8>, errno: Errno) -> Fault {
+        const HINT: &str = "--in-place writes into the file that is there";
+        if self.options.in_place {
+            return explained(op, shown, errno);
+        }
+        match errno {
+            Errno::EBUSY => {
+                let cause = "it is a mount point, which no other file can replace";
+                Fault::text(op, OsString::from_vec(shown), cause).with_hint(HINT)
+            }
+            Errno::EACCES | Errno::EPERM | Errno::EROFS
+                if matches!(self.tree.in_place(path), Ok(Some(_))) =>
+            {
+                Fault::errno(op, OsString::from_vec(shown), errno).with_hint(HINT)
+            }
+            _ => explained(op, shown, errno),
+        }
     }
 
     fn copied(&mut self, member: &Member, path: Vec<u8>, mode: u32) -> std::result::Result<(), Failed> {
@@ -305,6 +419,14 @@ fn left_out(path: &[u8], cause: &'static str) -> Failed {
     Failed::One(Fault::text("copy", OsString::from_vec(path.to_vec()), cause))
 }
 
+/// That a new file is not in all what the old one was.
+fn not_kept(path: &[u8], mode: u32, lost: &[Lost]) -> Fault {
+    let each = |lost: &Lost| format!("{} ({})", escape(&lost.what), errno_text(lost.errno as i32));
+    let lost: Vec<String> = lost.iter().map(each).collect();
+    let cause = format!("not kept: {}; its mode is {mode:04o} now", lost.join(", "));
+    Fault::text("replace", OsString::from_vec(path.to_vec()), cause)
+}
+
 /// A fault of the kernel's, with the hint that helps.
 fn explained(op: &'static str, path: Vec<u8>, errno: Errno) -> Fault {
     let path = OsString::from_vec(path);
@@ -313,58 +435,5 @@ fn explained(op: &'static str, path: Vec<u8>, errno: Errno) -> Fault {
             Fault::text(op, path, "a link or a file is in the way, and is not followed")
         }
         _ => Fault::errno(op, path, errno),
-    }
-}
-
-/// Writes a piece at its place, but for blocks of zeros.
-fn write_with_holes(file: &File, at: u64, piece: &[u8]) -> std::io::Result<()> {
-    let mut from = 0;
-    while from < piece.len() {
-        let block = |start: usize| {
-            // Blocks end where the file's do.
-            let end = start + HOLE - ((at + start as u64) % HOLE as u64) as usize;
-            start..end.min(piece.len())
-        };
-        let is_zero = |range: &std::ops::Range<usize>| piece[range.clone()] == [0; HOLE][..range.len()];
-        let mut range = block(from);
-        let zero = is_zero(&range);
-        while range.end < piece.len() {
-            let next = block(range.end);
-            if is_zero(&next) != zero {
-                break;
-            }
-            range.end = next.end;
-        }
-        if !zero {
-            file.write_all_at(&piece[range.clone()], at + range.start as u64)?;
-        }
-        from = range.end;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Seek};
-
-    use super::*;
-
-    #[test]
-    fn holes_are_left_where_there_are_zeros() {
-        let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
-        let mut file = File::from(nix::sys::memfd::memfd_create(c"nsdbg-test", flags).unwrap());
-        let mut all = vec![0; 100_000];
-        for at in [0, 5000, 40_000, 40_001, 77_777] {
-            all[at] = 1;
-        }
-        for (at, piece) in all.chunks(777).enumerate() {
-            write_with_holes(&file, at as u64 * 777, piece).unwrap();
-        }
-        file.set_len(100_000).unwrap();
-        let mut is = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut is).unwrap();
-        assert!(is == all);
-        assert!(std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) < 100);
     }
 }

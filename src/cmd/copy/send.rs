@@ -16,6 +16,7 @@ use nix::unistd::{Whence, lseek64};
 use super::meter::Meter;
 use super::{Options, copied_name};
 use crate::cmd::{Context, Fault, Result, Status, refusal};
+use crate::out::units;
 use crate::sys::open::{Refused, special};
 use crate::sys::shared::{self, Shared};
 use crate::sys::splice::Private;
@@ -28,6 +29,11 @@ const BUFFER: usize = 256 << 10;
 /// Files up to this are read whole before their header is written: then it has the right size, even where the kernel
 /// makes the file up as it is read.
 const SMALL: usize = 64 << 10;
+
+/// Files that are longer than that and than they say are held whole, up to this, and to half of what nsdbg's own memory
+/// cgroup has left: the list of the kernel's symbols has some 20 MB, the mappings of the largest processes 60. What has
+/// no end is cut here.
+const MOST_HELD: u64 = 128 << 20;
 
 /// What is moved at once of larger ones: as much as the pipe holds.
 const PIECE: usize = 1 << 20;
@@ -45,6 +51,7 @@ pub fn send(
     paths: &[OsString],
     of_node: Option<Shared>,
 ) -> Result<Status> {
+    let most_held = cx.memory.map_or(MOST_HELD, |left| (left / 2).clamp(SMALL as u64, MOST_HELD));
     let stdout = std::io::stdout();
     let is_pipe = fstat(stdout.as_fd())
         .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFIFO);
@@ -56,7 +63,8 @@ pub fn send(
         to: stdout.as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?,
         private: if is_pipe { Private::new(PIECE).ok().map(Rc::new) } else { None },
         pending: Vec::with_capacity(2 * BUFFER),
-        small: vec![0; SMALL + 1],
+        small: vec![0; SMALL],
+        most_held,
     };
     if sender.cx.is_partnered && sender.cx.watched {
         let total = sender.look(paths);
@@ -81,6 +89,8 @@ struct Sender<'a> {
     /// What is not written yet.
     pending: Vec<u8>,
     small: Vec<u8>,
+    /// How much of a file that does not say its size is held.
+    most_held: u64,
     meter: Meter,
 }
 
@@ -90,6 +100,23 @@ enum Opened {
     File(File, FileStat),
     /// It is not copied, and that was told.
     Not,
+}
+
+/// What was read of a file before its header is written.
+#[derive(Default)]
+struct Held {
+    /// How much of it is in `small`.
+    head: usize,
+    /// What did not fit there.
+    rest: Vec<u8>,
+    /// It is longer than what is held of one.
+    is_cut: bool,
+}
+
+impl Held {
+    fn size(&self) -> u64 {
+        (self.head + self.rest.len()) as u64
+    }
 }
 
 impl Sender<'_> {
@@ -256,40 +283,57 @@ impl Sender<'_> {
             nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
             ..Member::default()
         };
-        let mut read = 0;
+        let mut held = Held::default();
         if member.size <= SMALL as u64 {
-            match fill(&mut file, &mut self.small) {
-                Ok(count) => read = count,
+            match self.hold(&mut file) {
+                Ok(whole) => held = whole,
                 Err(error) => {
                     let path = OsString::from_vec(walk.path().to_vec());
                     self.cx.report(&Fault::io("read", path, &error));
                     return Ok(());
                 }
             }
-            if read <= SMALL {
-                member.size = read as u64;
-            } else if member.size == 0 {
-                // Longer than it says, as many files of procfs are: as much as was read.
-                member.size = SMALL as u64;
-            }
+            member.size = held.size();
         }
         tar::header(&member, &mut self.pending);
-        let head = (read as u64).min(member.size) as usize;
-        self.pending.extend_from_slice(self.small.get(..head).unwrap_or_default());
-        self.meter.add(head as u64);
-        let grew = if (head as u64) < member.size {
-            let missing = self.stream(&mut file, walk.path(), member.size - head as u64)?;
-            missing == 0 && fstat(&file).is_ok_and(|now| now.st_size > stat.st_size)
+        self.pending.extend_from_slice(self.small.get(..held.head).unwrap_or_default());
+        if !held.rest.is_empty() {
+            self.flush()?;
+            self.write_all(&held.rest)?;
+        }
+        self.meter.add(held.size());
+        let is_longer = if held.size() < member.size {
+            self.stream(&mut file, walk.path(), member.size)? == 0 && has_more(&file, member.size)
         } else {
-            read as u64 > member.size
+            held.is_cut
         };
-        if grew {
+        if is_longer {
             let path = OsString::from_vec(walk.path().to_vec());
-            let cause = format!("it grew while it was copied: {} bytes were", member.size);
+            let cause = if held.is_cut {
+                format!(
+                    "it does not say its size, and only its first {} were copied",
+                    units::bytes(self.most_held)
+                )
+            } else {
+                format!("it grew while it was copied: {} bytes were", member.size)
+            };
             self.cx.report(&Fault::text("read", path, cause));
         }
         self.pending.resize(self.pending.len() + tar::padding(member.size), 0);
         self.flush_if_much()
+    }
+
+    /// Reads a file that says it is small, to its end.
+    fn hold(&mut self, file: &mut File) -> std::io::Result<Held> {
+        let head = fill(file, &mut self.small)?;
+        let mut held = Held { head, ..Held::default() };
+        if head == self.small.len() {
+            let mut rest = file.take(self.most_held - head as u64);
+            rest.read_to_end(&mut held.rest)?;
+            // Some refuse to be read in odd pieces, which is no end.
+            held.is_cut = rest.limit() == 0 && fill(file, &mut [0; 4096]).map_or(true, |count| count > 0);
+        }
+        Ok(held)
     }
 
     /// Writes so many bytes of a file, zeros for those that it does not have. How many those were.
@@ -406,6 +450,11 @@ fn extent(file: &File, position: u64, left: u64) -> (u64, u64) {
         },
         Err(_) => (0, left),
     }
+}
+
+/// Whether a file has bytes from this position on, whatever it says of its size.
+fn has_more(file: &File, size: u64) -> bool {
+    nix::sys::uio::pread(file, &mut [0], size as libc::off_t).is_ok_and(|count| count > 0)
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -1,7 +1,10 @@
 //! `get` and `put`, with GNU tar as the oracle. What hostile containers do about copies is in `hostile`.
 
+mod existing;
 mod hostile;
+mod links;
 mod shared;
+mod sizes;
 mod tree;
 
 use std::ffi::OsStr;

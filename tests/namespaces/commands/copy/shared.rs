@@ -216,7 +216,7 @@ fn r34_what_takes_the_place_of_a_link_or_a_directory_is_not_given_away() {
                 }
                 std::os::unix::fs::lchown(path, Some(USER), Some(USER)).unwrap();
             }
-            let ran = root(&target, &format!("get --owner /app/many {}", shared.path.display()));
+            let ran = root(&target, &format!("get -a /app/many {}", shared.path.display()));
             stolen += u32::from(!fs::metadata(&prey).is_ok_and(|facts| facts.ino() == inode));
             let facts = held.metadata().unwrap();
             assert_eq!((facts.uid(), facts.mode() & 0o777), (0, 0o700), "{takes_links}: {ran:?}");
@@ -241,4 +241,36 @@ fn r21_a_file_of_a_shared_directory_that_is_swapped_for_a_fifo_holds_nobody_up()
         }
     }
     assert!(done > 0 && refused > 0, "{done} {refused}");
+}
+
+// Seen to fail where the way to a file is found by readlink(2) alone: the kernel's fs.protected_symlinks is not asked.
+#[test]
+fn r34_no_link_of_a_user_in_a_directory_like_tmp_leads_elsewhere_on_the_node() {
+    needs_root!();
+    let shared = Shared::new();
+    let target = sandbox().file("app/file", "evil").start();
+    let tmp = shared.node.0.join("tmp");
+    fs::create_dir(&tmp).unwrap();
+    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777)).unwrap();
+    let link = |name: &str, to: PathBuf, uid: u32| {
+        symlink(to, tmp.join(name)).unwrap();
+        std::os::unix::fs::lchown(tmp.join(name), Some(uid), Some(uid)).unwrap();
+    };
+    for uid in [USER, 65534] {
+        link(&format!("secret-{uid}"), shared.victim.join("secret"), uid);
+        link(&format!("out-{uid}"), shared.victim.clone(), uid);
+        for line in
+            ["put $secret-UID /tmp/stolen", "put $out-UID/secret /tmp/stolen", "get /app/file $out-UID/new"]
+        {
+            let line = line.replace('$', &format!("{}/", tmp.display())).replace("UID", &uid.to_string());
+            let ran = root(&target, &line);
+            shared.holds(&line, &ran);
+            ran.fails(1, "permission denied");
+            assert!(!target.root.join("tmp/stolen").exists(), "{line}");
+        }
+    }
+    // Root's own.
+    link("own", shared.victim.join("secret"), 0);
+    root(&target, &format!("put {}/own /tmp/copy", tmp.display())).ok();
+    assert_eq!(fs::read_to_string(target.root.join("tmp/copy")).unwrap(), SECRET);
 }
