@@ -34,7 +34,7 @@ struct Cli {
     /// List the containers of this node; with a TARGET only those that have it in their names
     #[arg(long, conflicts_with_all = ["pid", "all", "who", "line", "command"])]
     list: bool,
-    /// With --list: show containers, images, cgroups and whole ids, and sandboxes of pods
+    /// With --list: show containers, images, cgroups and whole ids, and sandboxes of pods; shorten nothing
     #[arg(long, requires = "list")]
     wide: bool,
     /// Tell which container a PID (or thread) of the node is in

@@ -12,7 +12,7 @@ use super::tls::Certificate;
 use super::{Command, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::units::rfc3339;
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::open::{Refused, read_bounded};
 
 /// Show the certificates of files, or those that the container trusts
@@ -52,20 +52,42 @@ pub struct CertificateRow {
 
 impl Row for CertificateRow {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "DAYS", align: Align::Right, cell: |row| row.days.to_string() },
+        Column {
+            header: "DAYS",
+            align: Align::Right,
+            narrow: Narrow::WHOLE,
+            cell: |row| row.days.to_string(),
+        },
         Column {
             header: "UNTIL",
             align: Align::Left,
+            narrow: Narrow::WHOLE,
             cell: |row| row.not_after.get(..10).unwrap_or("-").to_owned(),
         },
-        Column { header: "KEY", align: Align::Left, cell: CertificateRow::shown_key },
+        Column {
+            header: "KEY",
+            align: Align::Left,
+            narrow: Narrow::drop(1),
+            cell: CertificateRow::shown_key,
+        },
         Column {
             header: "CA",
             align: Align::Left,
+            narrow: Narrow::drop(2),
             cell: |row| if row.is_authority { "yes" } else { "no" }.to_owned(),
         },
-        Column { header: "SUBJECT", align: Align::Left, cell: CertificateRow::shown_subject },
-        Column { header: "FILE", align: Align::Left, cell: |row| row.file.spelled() },
+        Column {
+            header: "SUBJECT",
+            align: Align::Left,
+            narrow: Narrow::shorten(20),
+            cell: CertificateRow::shown_subject,
+        },
+        Column {
+            header: "FILE",
+            align: Align::Left,
+            narrow: Narrow::shorten(20),
+            cell: |row| row.file.spelled(),
+        },
     ];
 }
 

@@ -208,6 +208,11 @@ impl Context {
         ask::list(self.host_root.as_deref(), ask::PATIENCE, || Ok(()))
     }
 
+    /// The columns of the terminal that a table is for; none in a pipe.
+    pub fn screen(&self) -> Option<usize> {
+        self.tty.then_some(self.width)
+    }
+
     /// A variable of the session's environment.
     pub fn var(&self, name: &str) -> Option<&OsStr> {
         self.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())

@@ -12,7 +12,7 @@ use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Field, Kind, Name, Output, Scale, scale};
+use crate::out::{Align, Field, Kind, Name, Narrow, Output, Scale, scale};
 use crate::sys::mounts::{self, Mount};
 use crate::sys::statx::{self, Space};
 
@@ -200,7 +200,7 @@ impl Command for Df {
                 out.json(row).map_err(Fault::output)?;
             }
         } else if !rows.is_empty() {
-            self.print(&rows, cx.tty, out).map_err(Fault::output)?;
+            self.print(&rows, cx.screen(), out).map_err(Fault::output)?;
         } else if !cx.failed() {
             return Err(Fault::say("no file system is left to show"));
         }
@@ -391,17 +391,23 @@ impl Df {
         }
     }
 
-    fn print(&self, rows: &[Row], tty: bool, out: &mut Output<NoRow>) -> std::io::Result<()> {
+    fn print(&self, rows: &[Row], screen: Option<usize>, out: &mut Output<NoRow>) -> std::io::Result<()> {
         let columns = self.columns();
-        let heads: Vec<(String, Align)> = (columns.iter())
+        let heads: Vec<(String, Align, Narrow)> = (columns.iter())
             .map(|column| {
-                let is_text =
-                    matches!(column, Column::Source | Column::Fstype | Column::File | Column::Target);
-                (self.head(*column), if is_text { Align::Left } else { Align::Right })
+                let (align, narrow) = match column {
+                    Column::Source => (Align::Left, Narrow::shorten(12)),
+                    Column::File | Column::Target => (Align::Left, Narrow::shorten(16)),
+                    Column::Fstype => (Align::Left, Narrow::WHOLE),
+                    _ => (Align::Right, Narrow::WHOLE),
+                };
+                (self.head(*column), align, narrow)
             })
             .collect();
-        let heads: Vec<(&str, Align)> = heads.iter().map(|(head, align)| (head.as_str(), *align)).collect();
-        let mut table = Table::new(&heads, tty);
+        let heads: Vec<_> =
+            heads.iter().map(|(head, align, narrow)| (head.as_str(), *align, *narrow)).collect();
+        let mut table = Table::new(&heads, screen);
+        let tty = screen.is_some();
         let mut sum = Row::total(&columns);
         for row in rows {
             sum.add(row);

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::field;
 use crate::out::name::escape;
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 
 /// List the session's environment: the target's, and exports.
 ///
@@ -37,8 +37,13 @@ pub struct Variable {
 
 impl Row for Variable {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "NAME", align: Align::Left, cell: |row| row.name.spelled() },
-        Column { header: "VALUE", align: Align::Left, cell: |row| row.value.spelled() },
+        Column { header: "NAME", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.name.spelled() },
+        Column {
+            header: "VALUE",
+            align: Align::Left,
+            narrow: Narrow::WHOLE,
+            cell: |row| row.value.spelled(),
+        },
     ];
 }
 

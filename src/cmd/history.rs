@@ -2,7 +2,7 @@
 
 use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::field;
-use crate::out::{Align, Column, Field, Kind, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Narrow, Output, Row};
 
 /// List the lines that were typed.
 #[derive(clap::Parser)]
@@ -20,8 +20,8 @@ pub struct Entry {
 
 impl Row for Entry {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "", align: Align::Right, cell: |row| row.number.to_string() },
-        Column { header: "", align: Align::Left, cell: |row| row.line.clone() },
+        Column { header: "", align: Align::Right, narrow: Narrow::WHOLE, cell: |row| row.number.to_string() },
+        Column { header: "", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.line.clone() },
     ];
 }
 

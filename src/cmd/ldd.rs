@@ -7,7 +7,7 @@ use super::input::refusal;
 use super::loader::{Library, Loader, shown};
 use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::open::regular;
 
 /// Show which shared libraries a program needs, and where its loader finds them
@@ -39,17 +39,34 @@ pub struct LibraryRow {
 
 impl Row for LibraryRow {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "NAME", align: Align::Left, cell: |row| row.name.spelled() },
+        Column {
+            header: "NAME",
+            align: Align::Left,
+            narrow: Narrow::shorten(16),
+            cell: |row| row.name.spelled(),
+        },
         Column {
             header: "PATH",
             align: Align::Left,
+            narrow: Narrow::shorten(20),
             cell: |row| row.path.as_ref().map_or_else(|| "not found".to_owned(), Name::spelled),
         },
-        Column { header: "BY", align: Align::Left, cell: |row| row.by.unwrap_or("-").to_owned() },
-        Column { header: "NEEDED BY", align: Align::Left, cell: |row| row.needed_by.spelled() },
+        Column {
+            header: "BY",
+            align: Align::Left,
+            narrow: Narrow::drop(1),
+            cell: |row| row.by.unwrap_or("-").to_owned(),
+        },
+        Column {
+            header: "NEEDED BY",
+            align: Align::Left,
+            narrow: Narrow::shorten(12).or_drop(2),
+            cell: |row| row.needed_by.spelled(),
+        },
         Column {
             header: "",
             align: Align::Left,
+            narrow: Narrow::shorten(12),
             cell: |row| if row.status == "found" { String::new() } else { row.status.clone() },
         },
     ];

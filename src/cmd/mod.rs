@@ -327,7 +327,7 @@ fn from_matches<C: Command>(matches: &clap::ArgMatches) -> Result<C> {
 
 fn run<C: Command>(matches: &clap::ArgMatches, cx: &mut Context, to: Box<dyn Write>) -> Result<Status> {
     let command = from_matches::<C>(matches)?;
-    let mut out = Output::<C::Row>::new(to, cx.format, cx.tty);
+    let mut out = Output::<C::Row>::new(to, cx.format, cx.screen());
     let result = command.run(cx, &mut out);
     match out.finish() {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => result,

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::Table;
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::mounts::{Mount, parse, visible};
 
 /// List what is mounted in the container.
@@ -28,6 +28,9 @@ pub struct Mounts {
     /// No names of columns.
     #[arg(short, long)]
     noheadings: bool,
+    /// Shorten nothing and leave no column out where the terminal is too narrow.
+    #[arg(short = 'u', long)]
+    notruncate: bool,
     /// The mount that a path is on, by the path's names; links are not followed.
     #[arg(short = 'T', long, value_name = "PATH", conflicts_with = "paths")]
     target: Option<OsString>,
@@ -51,20 +54,41 @@ pub struct MountRow {
     device: String,
 }
 
-const TARGET: Column<MountRow> =
-    Column { header: "TARGET", align: Align::Left, cell: |row| row.target.spelled() };
-const SOURCE: Column<MountRow> =
-    Column { header: "SOURCE", align: Align::Left, cell: |row| row.shown_source() };
-const PROPAGATION: Column<MountRow> =
-    Column { header: "PROPAGATION", align: Align::Left, cell: |row| row.propagation.clone() };
-const OPTIONS: Column<MountRow> =
-    Column { header: "OPTIONS", align: Align::Left, cell: |row| row.shown_options() };
+const TARGET: Column<MountRow> = Column {
+    header: "TARGET",
+    align: Align::Left,
+    narrow: Narrow::shorten(16),
+    cell: |row| row.target.spelled(),
+};
+const SOURCE: Column<MountRow> = Column {
+    header: "SOURCE",
+    align: Align::Left,
+    narrow: Narrow::shorten(12).or_drop(3),
+    cell: |row| row.shown_source(),
+};
+const PROPAGATION: Column<MountRow> = Column {
+    header: "PROPAGATION",
+    align: Align::Left,
+    narrow: Narrow::drop(1),
+    cell: |row| row.propagation.clone(),
+};
+const OPTIONS: Column<MountRow> = Column {
+    header: "OPTIONS",
+    align: Align::Left,
+    narrow: Narrow::shorten(16),
+    cell: |row| row.shown_options(),
+};
 
 impl Row for MountRow {
     const COLUMNS: &'static [Column<Self>] = &[
         TARGET,
         SOURCE,
-        Column { header: "TYPE", align: Align::Left, cell: |row| row.kind.clone() },
+        Column {
+            header: "TYPE",
+            align: Align::Left,
+            narrow: Narrow::WHOLE.or_drop(4),
+            cell: |row| row.kind.clone(),
+        },
         PROPAGATION,
         OPTIONS,
     ];
@@ -74,15 +98,35 @@ impl Row for MountRow {
 const CHOICE: &[Column<MountRow>] = &[
     TARGET,
     SOURCE,
-    Column { header: "FSTYPE", align: Align::Left, cell: |row| row.kind.clone() },
+    Column { header: "FSTYPE", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.kind.clone() },
     OPTIONS,
-    Column { header: "VFS-OPTIONS", align: Align::Left, cell: |row| row.options.clone() },
-    Column { header: "FS-OPTIONS", align: Align::Left, cell: |row| row.shown_super_options().join(",") },
-    Column { header: "FSROOT", align: Align::Left, cell: |row| row.root.spelled() },
+    Column {
+        header: "VFS-OPTIONS",
+        align: Align::Left,
+        narrow: Narrow::shorten(16),
+        cell: |row| row.options.clone(),
+    },
+    Column {
+        header: "FS-OPTIONS",
+        align: Align::Left,
+        narrow: Narrow::shorten(16),
+        cell: |row| row.shown_super_options().join(","),
+    },
+    Column {
+        header: "FSROOT",
+        align: Align::Left,
+        narrow: Narrow::shorten(12),
+        cell: |row| row.root.spelled(),
+    },
     PROPAGATION,
-    Column { header: "ID", align: Align::Right, cell: |row| row.id.to_string() },
-    Column { header: "PARENT", align: Align::Right, cell: |row| row.parent.to_string() },
-    Column { header: "MAJ:MIN", align: Align::Left, cell: |row| row.device.clone() },
+    Column { header: "ID", align: Align::Right, narrow: Narrow::WHOLE, cell: |row| row.id.to_string() },
+    Column {
+        header: "PARENT",
+        align: Align::Right,
+        narrow: Narrow::WHOLE,
+        cell: |row| row.parent.to_string(),
+    },
+    Column { header: "MAJ:MIN", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.device.clone() },
 ];
 
 /// Reads the name of a column.
@@ -138,12 +182,23 @@ impl MountRow {
 }
 
 impl Mounts {
-    fn print(&self, rows: &[MountRow], tty: bool, out: &mut Output<MountRow>) -> std::io::Result<()> {
+    fn print(
+        &self,
+        rows: &[MountRow],
+        screen: Option<usize>,
+        out: &mut Output<MountRow>,
+    ) -> std::io::Result<()> {
         let all: Vec<_> = MountRow::COLUMNS.iter().collect();
         let columns = if self.output.is_empty() { &all } else { &self.output };
         let head = |column: &Column<MountRow>| if self.noheadings { "" } else { column.header };
-        let heads: Vec<_> = columns.iter().map(|column| (head(column), column.align)).collect();
-        let mut table = Table::new(&heads, tty);
+        // What was asked for is not left out.
+        let narrow = |column: &Column<MountRow>| {
+            if self.output.is_empty() { column.narrow } else { column.narrow.never_dropped() }
+        };
+        let heads: Vec<_> =
+            columns.iter().map(|column| (head(column), column.align, narrow(column))).collect();
+        let screen = if self.notruncate { screen.map(|_| usize::MAX) } else { screen };
+        let mut table = Table::new(&heads, screen);
         for row in rows {
             table.row(columns.iter().map(|column| (column.cell)(row)).collect(), out.bytes())?;
         }
@@ -226,7 +281,7 @@ impl Command for Mounts {
         if out.is_json() {
             rows.iter().try_for_each(|row| out.row(row)).map_err(Fault::output)?;
         } else if !rows.is_empty() {
-            self.print(&rows, cx.tty, out).map_err(Fault::output)?;
+            self.print(&rows, cx.screen(), out).map_err(Fault::output)?;
         }
         // As findmnt: 1 where nothing was found.
         Ok(Status(u8::from(rows.is_empty())))

@@ -2,9 +2,9 @@
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
-use crate::out::table::{NoRow, Table};
+use crate::out::table::{Head, NoRow, Table};
 use crate::out::units::elapsed;
-use crate::out::{Align, Field, Kind, Output};
+use crate::out::{Align, Field, Kind, Narrow, Output};
 use crate::target::container::Container;
 use crate::target::filter::Filter;
 
@@ -17,7 +17,7 @@ use crate::target::filter::Filter;
 pub struct Targets {
     /// Only what has this in its name, pod or image, or an id that begins so
     text: Option<String>,
-    /// Show containers, images, cgroups and whole ids, and sandboxes of pods
+    /// Show containers, images, cgroups and whole ids, and sandboxes of pods; shorten nothing on a narrow terminal
     #[arg(long)]
     wide: bool,
     #[command(flatten)]
@@ -78,21 +78,25 @@ fn object(container: &Container) -> Object<'_> {
     }
 }
 
-const COLUMNS: [(&str, Align); 11] = [
-    ("NAME", Align::Left),
-    ("POD", Align::Left),
-    ("NAMESPACE", Align::Left),
-    ("RUNTIME", Align::Left),
-    ("ID", Align::Left),
-    ("PID", Align::Right),
-    ("USER", Align::Right),
-    ("STATE", Align::Left),
-    ("PORTS", Align::Left),
-    ("AGE", Align::Right),
-    ("PROCS", Align::Right),
+const COLUMNS: [Head; 11] = [
+    // Who named it stays, and what tells a pod from others of its deployment.
+    ("NAME", Align::Left, Narrow::shorten(16).keep("@")),
+    ("POD", Align::Left, Narrow::shorten(20).keep("@-").or_drop(8)),
+    ("NAMESPACE", Align::Left, Narrow::shorten(9).or_drop(7)),
+    ("RUNTIME", Align::Left, Narrow::drop(3)),
+    ("ID", Align::Left, Narrow::shorten(12).keep("@").or_drop(9)),
+    ("PID", Align::Right, Narrow::WHOLE),
+    ("USER", Align::Right, Narrow::drop(2)),
+    ("STATE", Align::Left, Narrow::WHOLE.or_drop(5)),
+    ("PORTS", Align::Left, Narrow::shorten(9).or_drop(6)),
+    ("AGE", Align::Right, Narrow::drop(4)),
+    ("PROCS", Align::Right, Narrow::drop(1)),
 ];
-const WIDE: [(&str, Align); 3] =
-    [("CONTAINER", Align::Left), ("IMAGE", Align::Left), ("CGROUP", Align::Left)];
+const WIDE: [Head; 3] = [
+    ("CONTAINER", Align::Left, Narrow::WHOLE),
+    ("IMAGE", Align::Left, Narrow::WHOLE),
+    ("CGROUP", Align::Left, Narrow::WHOLE),
+];
 
 /// More ports of one container are only counted.
 const PORTS: usize = 6;
@@ -174,7 +178,8 @@ impl Command for Targets {
             return Ok(Status::OK);
         }
         let columns = if self.wide { [&COLUMNS[..], &WIDE].concat() } else { COLUMNS.to_vec() };
-        let mut table = Table::new(&columns, cx.tty);
+        let screen = if self.wide { cx.screen().map(|_| usize::MAX) } else { cx.screen() };
+        let mut table = Table::new(&columns, screen);
         for container in shown.iter().filter(|container| self.wide || !container.is_sandbox) {
             table.row(cells(container, self.wide), out.bytes()).map_err(Fault::output)?;
             if let Some(note) = &container.note {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::{Command, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::field;
-use crate::out::{Align, Column, Field, Kind, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Narrow, Output, Row};
 use crate::sys::passwd::Users;
 
 /// List the container's users
@@ -44,24 +44,38 @@ impl Row for UserRow {
         Column {
             header: "",
             align: Align::Left,
+            narrow: Narrow::WHOLE,
             cell: |row| if row.is_session { "*" } else { "" }.to_owned(),
         },
         Column {
             header: "NAME",
             align: Align::Left,
+            narrow: Narrow::shorten(8),
             cell: |row| row.name.clone().unwrap_or_else(|| "-".to_owned()),
         },
-        Column { header: "ID", align: Align::Right, cell: |row| row.id.to_string() },
-        Column { header: "GROUPS", align: Align::Left, cell: |row| dash(&row.groups) },
-        Column { header: "MEMBERS", align: Align::Left, cell: |row| dash(&row.members) },
+        Column { header: "ID", align: Align::Right, narrow: Narrow::WHOLE, cell: |row| row.id.to_string() },
+        Column {
+            header: "GROUPS",
+            align: Align::Left,
+            narrow: Narrow::shorten(12),
+            cell: |row| dash(&row.groups),
+        },
+        Column {
+            header: "MEMBERS",
+            align: Align::Left,
+            narrow: Narrow::shorten(12),
+            cell: |row| dash(&row.members),
+        },
         Column {
             header: "HOME",
             align: Align::Left,
+            narrow: Narrow::shorten(12).or_drop(2),
             cell: |row| row.home.clone().unwrap_or_else(|| "-".to_owned()),
         },
         Column {
             header: "SHELL",
             align: Align::Left,
+            narrow: Narrow::shorten(10).or_drop(1),
             cell: |row| row.shell.clone().unwrap_or_else(|| "-".to_owned()),
         },
     ];

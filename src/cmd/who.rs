@@ -2,7 +2,7 @@
 
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
-use crate::out::{Align, Column, Field, Kind, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Narrow, Output, Row};
 use crate::target::container::{Container, Listing, short_id};
 use crate::target::hierarchies::Hierarchies;
 use crate::target::{facts, scan};
@@ -38,21 +38,43 @@ fn or_dash(text: Option<&str>) -> String {
 
 impl Row for Owner {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "PID", align: Align::Right, cell: |row| row.pid.to_string() },
-        Column { header: "PROCESS", align: Align::Right, cell: |row| row.process.to_string() },
+        Column { header: "PID", align: Align::Right, narrow: Narrow::WHOLE, cell: |row| row.pid.to_string() },
+        Column {
+            header: "PROCESS",
+            align: Align::Right,
+            narrow: Narrow::drop(1),
+            cell: |row| row.process.to_string(),
+        },
         Column {
             header: "TARGET",
             align: Align::Left,
+            narrow: Narrow::shorten(20).keep("@/"),
             cell: |row| row.target.clone().unwrap_or_else(|| "(the node)".to_owned()),
         },
-        Column { header: "RUNTIME", align: Align::Left, cell: |row| or_dash(row.runtime) },
+        Column {
+            header: "RUNTIME",
+            align: Align::Left,
+            narrow: Narrow::drop(2),
+            cell: |row| or_dash(row.runtime),
+        },
         Column {
             header: "ID",
             align: Align::Left,
+            narrow: Narrow::shorten(12).keep("@").or_drop(3),
             cell: |row| or_dash(row.id.as_deref().map(short_id).as_deref()),
         },
-        Column { header: "UNIT", align: Align::Left, cell: |row| or_dash(row.unit.as_deref()) },
-        Column { header: "CGROUP", align: Align::Left, cell: |row| or_dash(Some(&row.cgroup)) },
+        Column {
+            header: "UNIT",
+            align: Align::Left,
+            narrow: Narrow::shorten(12).or_drop(4),
+            cell: |row| or_dash(row.unit.as_deref()),
+        },
+        Column {
+            header: "CGROUP",
+            align: Align::Left,
+            narrow: Narrow::shorten(16).or_drop(5),
+            cell: |row| or_dash(Some(&row.cgroup)),
+        },
     ];
 }
 

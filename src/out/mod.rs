@@ -16,4 +16,4 @@ pub use field::{Field, Kind};
 pub use name::Name;
 pub use output::{Format, Output};
 pub use scale::Scale;
-pub use table::{Align, Column, Row};
+pub use table::{Align, Column, Narrow, Row};

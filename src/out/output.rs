@@ -20,14 +20,14 @@ pub struct Output<R: Row> {
     format: Format,
     to: BufWriter<Box<dyn Write>>,
     table: Option<Table>,
-    escape: bool,
+    screen: Option<usize>,
     row: PhantomData<R>,
 }
 
 impl<R: Row> Output<R> {
-    /// Output to `to`. `escape` is for a terminal: control characters in cells are shown, not sent.
-    pub fn new(to: Box<dyn Write>, format: Format, escape: bool) -> Self {
-        Self { format, to: BufWriter::with_capacity(64 * 1024, to), table: None, escape, row: PhantomData }
+    /// Output to `to`. `screen` is for a terminal, and its width, as of [`Table::new`].
+    pub fn new(to: Box<dyn Write>, format: Format, screen: Option<usize>) -> Self {
+        Self { format, to: BufWriter::with_capacity(64 * 1024, to), table: None, screen, row: PhantomData }
     }
 
     /// Whether rows are to be JSON.
@@ -40,10 +40,10 @@ impl<R: Row> Output<R> {
         if self.is_json() {
             return self.json(row);
         }
-        let escape = self.escape;
+        let screen = self.screen;
         let table = self.table.get_or_insert_with(|| {
-            let columns: Vec<_> = R::COLUMNS.iter().map(|c| (c.header, c.align)).collect();
-            Table::new(&columns, escape)
+            let columns: Vec<_> = R::COLUMNS.iter().map(|c| (c.header, c.align, c.narrow)).collect();
+            Table::new(&columns, screen)
         });
         table.row(R::COLUMNS.iter().map(|c| (c.cell)(row)).collect(), &mut self.to)
     }

@@ -29,6 +29,7 @@ mod limits;
 mod lines;
 mod live;
 mod memory;
+mod narrow;
 mod node;
 mod opens;
 mod oracles;

@@ -154,7 +154,8 @@ pub fn controls(said: &[u8]) -> BTreeSet<String> {
                 continue;
             }
             found.insert(sequence);
-        } else if ch.is_control() || ('\u{200b}'..='\u{202e}').contains(&ch) {
+        // The ellipsis is ours.
+        } else if ch.is_control() || ch != '…' && ('\u{200b}'..='\u{202e}').contains(&ch) {
             found.insert(ch.to_string());
         }
     }

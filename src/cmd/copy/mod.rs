@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{Command, Completion, Context, Example, Fault, Needs, NodeFiles, Place, Result, Status, Target};
 use crate::out::field::{field, more};
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::shared::Shared;
 
 use owner::Owner;
@@ -133,7 +133,7 @@ pub struct Copied {
 
 impl Row for Copied {
     const COLUMNS: &'static [Column<Self>] =
-        &[Column { header: "", align: Align::Left, cell: |row| row.path.spelled() }];
+        &[Column { header: "", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.path.spelled() }];
 }
 
 const FIELDS: &[Field] = &[

@@ -10,7 +10,7 @@ use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::fault::errno_text;
 use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Output};
+use crate::out::{Align, Narrow, Output};
 use crate::sys::dns::{Exchange, Kind, Message, Outcome, Query, Record, Section, code_name, exchange};
 use crate::sys::resolv::{Config, server};
 
@@ -244,10 +244,9 @@ fn print(cx: &Context, reply: &Reply, wanted: &Wanted, out: &mut Output<NoRow>) 
         if section != Section::Answer && show.comments {
             writeln!(to, ";; {}", section.name()).map_err(wrote)?;
         }
-        let mut table = Table::new(
-            &[("", Align::Left), ("", Align::Right), ("", Align::Left), ("", Align::Left), ("", Align::Left)],
-            cx.tty,
-        );
+        // As dig: a record is whole, however long it is.
+        let columns = [Align::Left, Align::Right, Align::Left, Align::Left, Align::Left];
+        let mut table = Table::new(&columns.map(|align| ("", align, Narrow::WHOLE)), cx.screen());
         for record in message.section(section) {
             let cells = vec![
                 record.name.clone(),

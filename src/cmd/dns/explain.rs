@@ -10,7 +10,7 @@ use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::fault::errno_text;
 use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Output};
+use crate::out::{Align, Narrow, Output};
 use crate::sys::dns::{Asked, Client, Kind, Outcome, code_name};
 use crate::sys::resolv::{Config, Ends, Order, Source};
 
@@ -170,14 +170,14 @@ fn print(
         writeln!(to, ";; /etc/resolv.conf: '{}' {}", escape(line.as_bytes()), why.text()).map_err(wrote)?;
     }
     let columns = [
-        ("STEP", Align::Right),
-        ("ASKED", Align::Left),
-        ("TYPE", Align::Left),
-        ("SERVER", Align::Left),
-        ("TIME", Align::Right),
-        ("ANSWER", Align::Left),
+        ("STEP", Align::Right, Narrow::WHOLE),
+        ("ASKED", Align::Left, Narrow::shorten(20)),
+        ("TYPE", Align::Left, Narrow::drop(2)),
+        ("SERVER", Align::Left, Narrow::shorten(11)),
+        ("TIME", Align::Right, Narrow::drop(1)),
+        ("ANSWER", Align::Left, Narrow::shorten(16)),
     ];
-    let mut table = Table::new(&columns, cx.tty);
+    let mut table = Table::new(&columns, cx.screen());
     for step in steps {
         let answer = if step.addresses.is_empty() {
             step.status.clone()

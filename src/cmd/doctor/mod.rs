@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Field, Kind, Output};
+use crate::out::{Align, Field, Kind, Narrow, Output};
 
 use check::{Check, Run};
 use container::Container;
@@ -163,8 +163,12 @@ fn list(cx: &Context, out: &mut Output<NoRow>) -> Result<Status> {
         let mut all = all;
         return all.try_for_each(|row| out.json(&row)).map(|()| Status::OK).map_err(Fault::output);
     }
-    let columns = [("CHECK", Align::Left), ("GROUP", Align::Left), ("QUESTION", Align::Left)];
-    let mut table = Table::new(&columns, cx.tty);
+    let columns = [
+        ("CHECK", Align::Left, Narrow::WHOLE),
+        ("GROUP", Align::Left, Narrow::drop(1)),
+        ("QUESTION", Align::Left, Narrow::shorten(30)),
+    ];
+    let mut table = Table::new(&columns, cx.screen());
     for row in all {
         let cells = [row.check, row.group, row.question].map(str::to_owned).to_vec();
         table.row(cells, out.bytes()).map_err(Fault::output)?;

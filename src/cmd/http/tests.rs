@@ -66,7 +66,7 @@ fn run_in(cx: &mut Context, args: &[&str]) -> (std::result::Result<Status, Fault
         Err(error) => return (Err(Fault::usage(error.to_string())), Vec::new()),
     };
     let shared = Shared::default();
-    let mut out = Output::new(Box::new(shared.clone()), cx.format, cx.tty);
+    let mut out = Output::new(Box::new(shared.clone()), cx.format, cx.screen());
     let result = fetch::Fetch::new(&http, cx).and_then(|mut fetch| {
         fetch.names = Some(no_names);
         fetch.set_idle(Duration::from_millis(1500));

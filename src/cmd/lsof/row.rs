@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::out::name::escape;
-use crate::out::{Align, Column, Name, Row};
+use crate::out::{Align, Column, Name, Narrow, Row};
 use crate::sys::proc::fdinfo::About;
 
 /// One open file of one process. Ids are the container's.
@@ -108,31 +108,53 @@ impl OpenFile {
 
 impl Row for OpenFile {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "COMMAND", align: Align::Left, cell: |row| escape(row.command.as_bytes()) },
-        Column { header: "PID", align: Align::Right, cell: |row| row.pid.to_string() },
-        Column { header: "USER", align: Align::Left, cell: |row| escape(row.user.as_bytes()) },
-        Column { header: "FD", align: Align::Right, cell: Self::fd_cell },
-        Column { header: "TYPE", align: Align::Left, cell: |row| row.r#type.to_owned() },
+        Column {
+            header: "COMMAND",
+            align: Align::Left,
+            narrow: Narrow::shorten(8),
+            cell: |row| escape(row.command.as_bytes()),
+        },
+        Column { header: "PID", align: Align::Right, narrow: Narrow::WHOLE, cell: |row| row.pid.to_string() },
+        Column {
+            header: "USER",
+            align: Align::Left,
+            narrow: Narrow::shorten(4).or_drop(4),
+            cell: |row| escape(row.user.as_bytes()),
+        },
+        Column { header: "FD", align: Align::Right, narrow: Narrow::WHOLE, cell: Self::fd_cell },
+        Column {
+            header: "TYPE",
+            align: Align::Left,
+            narrow: Narrow::WHOLE.or_drop(5),
+            cell: |row| row.r#type.to_owned(),
+        },
         Column {
             header: "DEVICE",
             align: Align::Right,
+            narrow: Narrow::drop(1),
             cell: |row| match (&row.protocol, row.inode) {
                 // As lsof: where NODE is the protocol.
                 (Some(_), Some(inode)) if row.local.is_some() => inode.to_string(),
                 _ => row.device.clone().unwrap_or_default(),
             },
         },
-        Column { header: "SIZE/OFF", align: Align::Right, cell: Self::size_cell },
+        Column { header: "SIZE/OFF", align: Align::Right, narrow: Narrow::drop(3), cell: Self::size_cell },
         Column {
             header: "NODE",
             align: Align::Right,
+            narrow: Narrow::drop(2),
             cell: |row| match (&row.protocol, row.inode) {
                 (Some(protocol), _) if row.local.is_some() => protocol.clone(),
                 (_, Some(inode)) => inode.to_string(),
                 _ => String::new(),
             },
         },
-        Column { header: "NAME", align: Align::Left, cell: Self::name_cell },
+        Column {
+            header: "NAME",
+            align: Align::Left,
+            narrow: Narrow::shorten(32).keep("("),
+            cell: Self::name_cell,
+        },
     ];
 }
 

@@ -59,7 +59,7 @@ pub struct Netstat {
     /// IPv6 only.
     #[arg(short = '6')]
     v6: bool,
-    /// Wide; addresses are never cut, so it changes nothing.
+    /// Wide: on a terminal, too, nothing is shortened or left out.
     #[arg(short = 'W')]
     wide: bool,
     /// Sockets in these states, as `established,close-wait`.
@@ -167,11 +167,12 @@ impl Command for Netstat {
         let Some(watch) = &cx.watch else {
             return Err(Fault::say("the container's network is not open to this command"));
         };
+        let screen = cx.screen().filter(|_| !self.wide);
         if self.route {
-            return tables::routes(watch, self.v4, self.v6, out);
+            return tables::routes(watch, self.v4, self.v6, screen, out);
         }
         if self.interfaces {
-            return tables::interfaces(watch, self.all, out);
+            return tables::interfaces(watch, self.all, screen, out);
         }
         let procfs = watch.procfs();
         let uids =
@@ -193,6 +194,7 @@ impl Command for Netstat {
             numeric: self.numeric,
             uids: &uids,
             users: cx.users(),
+            screen,
             scope: match (self.state.is_some(), self.listening, self.all) {
                 (true, ..) => "by state",
                 (_, true, false) => "only servers",

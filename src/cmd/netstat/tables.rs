@@ -1,14 +1,14 @@
 //! Routes and interfaces.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
 use super::super::{Fault, Result, Status, Watch};
 use crate::out::name::escape;
-use crate::out::table::NoRow;
-use crate::out::{Name, Output};
+use crate::out::table::{Head, NoRow, Table, ellipsis};
+use crate::out::{Align, Name, Narrow, Output};
 use crate::sys::netlink::{self, route};
 
 /// Routes that are held.
@@ -40,7 +40,13 @@ struct LinkRow {
 }
 
 /// Prints the main routing table; of IPv4, unless `v6` asks for that or both.
-pub fn routes(watch: &Watch, v4: bool, v6: bool, out: &mut Output<NoRow>) -> Result<Status> {
+pub fn routes(
+    watch: &Watch,
+    v4: bool,
+    v6: bool,
+    screen: Option<usize>,
+    out: &mut Output<NoRow>,
+) -> Result<Status> {
     let mut families = Vec::new();
     if v4 || !v6 {
         families.push(libc::AF_INET);
@@ -51,7 +57,7 @@ pub fn routes(watch: &Watch, v4: bool, v6: bool, out: &mut Output<NoRow>) -> Res
     for family in families {
         let v6 = family == libc::AF_INET6;
         let routes = read_routes(watch, family)?;
-        print_routes(&routes, v6, out).map_err(Fault::output)?;
+        print_routes(&routes, v6, screen, out).map_err(Fault::output)?;
     }
     Ok(Status::OK)
 }
@@ -100,7 +106,12 @@ fn route_flags(route: &route::Route) -> String {
     .collect()
 }
 
-fn print_routes(routes: &[(route::Route, Vec<u8>)], v6: bool, out: &mut Output<NoRow>) -> io::Result<()> {
+fn print_routes(
+    routes: &[(route::Route, Vec<u8>)],
+    v6: bool,
+    screen: Option<usize>,
+    out: &mut Output<NoRow>,
+) -> io::Result<()> {
     if out.is_json() {
         for (route, name) in routes {
             out.json(&RouteRow {
@@ -115,8 +126,10 @@ fn print_routes(routes: &[(route::Route, Vec<u8>)], v6: bool, out: &mut Output<N
         }
         return Ok(());
     }
-    // References and uses are not counted by kernels since 3.6.
     let to = out.bytes();
+    if screen.is_some() {
+        return table_of_routes(routes, v6, screen, to);
+    }
     if v6 {
         writeln!(to, "Kernel IPv6 routing table")?;
         writeln!(
@@ -131,18 +144,16 @@ fn print_routes(routes: &[(route::Route, Vec<u8>)], v6: bool, out: &mut Output<N
     for (route, name) in routes {
         let (flags, name) = (route_flags(route), escape(name));
         if v6 {
-            let destination = format!("{}/{}", route.destination, route.prefix);
-            let gateway = route.gateway.map_or_else(|| "::".to_owned(), |g| g.to_string());
+            let (destination, gateway) =
+                (format!("{}/{}", route.destination, route.prefix), gateway(route).to_string());
             writeln!(
                 to,
                 "{destination:<30} {gateway:<26} {flags:<5} {:<6} {:<3} {:>4} {name}",
                 route.metric, 0, 0
             )?;
         } else {
-            let gateway = route.gateway.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string();
-            let mask =
-                Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(route.prefix.min(32))).unwrap_or(0));
-            let (destination, mask) = (route.destination.to_string(), mask.to_string());
+            let (destination, gateway) = (route.destination.to_string(), gateway(route).to_string());
+            let mask = mask(route).to_string();
             let metric = route.metric;
             writeln!(
                 to,
@@ -154,8 +165,60 @@ fn print_routes(routes: &[(route::Route, Vec<u8>)], v6: bool, out: &mut Output<N
     Ok(())
 }
 
+/// On the link where there is none.
+fn gateway(route: &route::Route) -> IpAddr {
+    let none = if route.v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    route.gateway.unwrap_or(none)
+}
+
+fn mask(route: &route::Route) -> Ipv4Addr {
+    u32::MAX.checked_shl(32 - u32::from(route.prefix.min(32))).unwrap_or(0).into()
+}
+
+/// Routes for a terminal.
+fn table_of_routes(
+    routes: &[(route::Route, Vec<u8>)],
+    v6: bool,
+    screen: Option<usize>,
+    to: &mut dyn io::Write,
+) -> io::Result<()> {
+    let title = if v6 { "Kernel IPv6 routing table" } else { "Kernel IP routing table" };
+    writeln!(to, "{}", ellipsis(title, screen.unwrap_or(usize::MAX)))?;
+    let address = if v6 { Narrow::shorten(16).keep("/") } else { Narrow::WHOLE };
+    let mut columns = vec![("Destination", Align::Left, address), ("Gateway", Align::Left, address)];
+    if !v6 {
+        columns.push(("Genmask", Align::Left, Narrow::WHOLE));
+    }
+    columns.extend([
+        ("Flags", Align::Left, Narrow::drop(4)),
+        ("Metric", Align::Right, Narrow::drop(3)),
+        // Not counted by kernels since 3.6.
+        ("Ref", Align::Right, Narrow::drop(1)),
+        ("Use", Align::Right, Narrow::drop(2)),
+        ("Iface", Align::Left, Narrow::WHOLE),
+    ]);
+    let mut table = Table::new(&columns, screen);
+    for (route, name) in routes {
+        let mut cells = vec![route.destination.to_string(), gateway(route).to_string()];
+        if v6 {
+            cells[0] += &format!("/{}", route.prefix);
+        } else {
+            cells.push(mask(route).to_string());
+        }
+        let zero = || "0".to_owned();
+        cells.extend([route_flags(route), route.metric.to_string(), zero(), zero(), escape(name)]);
+        table.row(cells, to)?;
+    }
+    table.finish(to)
+}
+
 /// Prints interfaces and their counters: those that are up, or `all`.
-pub fn interfaces(watch: &Watch, all: bool, out: &mut Output<NoRow>) -> Result<Status> {
+pub fn interfaces(
+    watch: &Watch,
+    all: bool,
+    screen: Option<usize>,
+    out: &mut Output<NoRow>,
+) -> Result<Status> {
     let links = watch.route.as_ref().and_then(|socket| {
         netlink::collect(socket, route::RTM_GETLINK, &route::link_request(), LINKS, route::link).ok()
     });
@@ -168,31 +231,24 @@ pub fn interfaces(watch: &Watch, all: bool, out: &mut Output<NoRow>) -> Result<S
         }
     };
     let shown = links.iter().filter(|link| all || !known || link.flags & libc::IFF_UP as u32 != 0);
-    print_interfaces(shown, known, out).map_err(Fault::output)?;
+    print_interfaces(shown, known, screen, out).map_err(Fault::output)?;
     Ok(Status::OK)
 }
 
 fn print_interfaces<'a>(
     links: impl Iterator<Item = &'a route::Link>,
     known: bool,
+    screen: Option<usize>,
     out: &mut Output<NoRow>,
 ) -> io::Result<()> {
-    if !out.is_json() {
-        writeln!(out.bytes(), "Kernel Interface table")?;
-        writeln!(
-            out.bytes(),
-            "{:<15} {:>5} {:>8} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6} {:>6} Flg",
-            "Iface",
-            "MTU",
-            "RX-OK",
-            "RX-ERR",
-            "RX-DRP",
-            "RX-OVR",
-            "TX-OK",
-            "TX-ERR",
-            "TX-DRP",
-            "TX-OVR"
-        )?;
+    let is_json = out.is_json();
+    let mut table = screen.map(|_| Table::new(&INTERFACES, screen));
+    if !is_json {
+        writeln!(out.bytes(), "{}", ellipsis("Kernel Interface table", screen.unwrap_or(usize::MAX)))?;
+    }
+    if !is_json && table.is_none() {
+        let names = INTERFACES.map(|(name, ..)| name.to_owned());
+        writeln!(out.bytes(), "{}", interface_line(&names))?;
     }
     for link in links {
         let flags = if known { link_flags(link.flags) } else { String::new() };
@@ -208,11 +264,7 @@ fn print_interfaces<'a>(
             continue;
         }
         let c = &link.counters;
-        let mtu = if known { link.mtu.to_string() } else { "-".to_owned() };
-        writeln!(
-            out.bytes(),
-            "{:<15} {mtu:>5} {:>8} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6} {:>6} {}",
-            escape(&link.name),
+        let counters = [
             c.rx_packets,
             c.rx_errors,
             c.rx_dropped,
@@ -221,10 +273,42 @@ fn print_interfaces<'a>(
             c.tx_errors,
             c.tx_dropped,
             c.tx_overruns,
-            if known { flags.as_str() } else { "-" }
-        )?;
+        ];
+        let or_dash = |text: String| if known { text } else { "-".to_owned() };
+        let mut cells = vec![escape(&link.name), or_dash(link.mtu.to_string())];
+        cells.extend(counters.map(|count| count.to_string()));
+        cells.push(or_dash(flags));
+        match &mut table {
+            Some(table) => table.row(cells, out.bytes())?,
+            None => writeln!(out.bytes(), "{}", interface_line(&cells))?,
+        }
     }
-    Ok(())
+    table.map_or(Ok(()), |mut table| table.finish(out.bytes()))
+}
+
+/// The columns of interfaces.
+const INTERFACES: [Head; 11] = [
+    ("Iface", Align::Left, Narrow::WHOLE),
+    ("MTU", Align::Right, Narrow::drop(3)),
+    ("RX-OK", Align::Right, Narrow::WHOLE),
+    ("RX-ERR", Align::Right, Narrow::drop(7)),
+    ("RX-DRP", Align::Right, Narrow::drop(5)),
+    ("RX-OVR", Align::Right, Narrow::drop(1)),
+    ("TX-OK", Align::Right, Narrow::drop(8)),
+    ("TX-ERR", Align::Right, Narrow::drop(6)),
+    ("TX-DRP", Align::Right, Narrow::drop(4)),
+    ("TX-OVR", Align::Right, Narrow::drop(2)),
+    ("Flg", Align::Left, Narrow::drop(9)),
+];
+
+/// The same in net-tools' widths.
+fn interface_line(cells: &[String]) -> String {
+    const WIDTHS: [usize; 11] = [15, 5, 8, 6, 6, 6, 8, 6, 6, 6, 0];
+    let cells = cells.iter().zip(WIDTHS).enumerate().map(|(at, (cell, width))| match at {
+        0 => format!("{cell:<width$}"),
+        _ => format!("{cell:>width$}"),
+    });
+    cells.collect::<Vec<_>>().join(" ")
 }
 
 /// netdevice(7)'s flags as net-tools abbreviates them: `BMRU`.

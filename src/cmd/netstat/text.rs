@@ -1,4 +1,5 @@
-//! Sockets as lines, in net-tools' columns: fixed widths, so that they stream; what is wider pushes its line.
+//! Sockets as lines, in net-tools' columns. In a pipe, and with -W, their widths are fixed, so that lines stream; what is
+//! wider pushes its line. On a terminal they are a table that fits it.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -9,9 +10,9 @@ use super::sockets::{Holder, Socket, Wanted};
 use super::{CLOSE, ESTABLISHED, LISTEN, STATES};
 use crate::cmd::elsewhere::Owner;
 use crate::out::name::escape;
-use crate::out::table::NoRow;
+use crate::out::table::{Head, NoRow, Table, ellipsis};
 use crate::out::units::decimal;
-use crate::out::{Name, Output};
+use crate::out::{Align, Name, Narrow, Output};
 use crate::sys::idmap::IdMap;
 use crate::sys::netlink::diag::{Inet, Timer, Unix};
 use crate::sys::passwd::Users;
@@ -24,6 +25,8 @@ pub struct Shown<'a> {
     pub numeric: bool,
     pub uids: &'a IdMap,
     pub users: &'a Users,
+    /// The columns of the terminal that lines must fit.
+    pub screen: Option<usize>,
     /// Which sockets, in words.
     pub scope: &'static str,
 }
@@ -36,6 +39,7 @@ pub struct Printer<'a> {
     shown: &'a Shown<'a>,
     out: &'a mut Output<NoRow>,
     text: Vec<u8>,
+    table: Option<Table>,
     inet: bool,
     unix: bool,
     failed: Option<io::Error>,
@@ -43,7 +47,15 @@ pub struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     pub fn new(shown: &'a Shown<'a>, out: &'a mut Output<NoRow>) -> Self {
-        Self { shown, out, text: Vec::with_capacity(2 * FLUSH), inet: false, unix: false, failed: None }
+        Self {
+            shown,
+            out,
+            text: Vec::with_capacity(2 * FLUSH),
+            table: None,
+            inet: false,
+            unix: false,
+            failed: None,
+        }
     }
 
     /// Prints one socket and who holds it.
@@ -55,16 +67,21 @@ impl<'a> Printer<'a> {
             self.out.json(&Row::new(socket, holder, self.shown))
         } else {
             match socket {
-                Socket::Inet(protocol, socket) => {
-                    self.inet_header();
-                    self.inet(protocol, socket, holder);
-                }
-                Socket::Unix(socket) => {
-                    self.unix_header();
-                    self.unix(socket, holder);
-                }
+                Socket::Inet(..) => self.inet_header(),
+                Socket::Unix(_) => self.unix_header(),
             }
-            if self.text.len() < FLUSH { Ok(()) } else { self.flush() }
+            let written = match (&mut self.table, socket) {
+                (Some(table), _) => table.row(cells(socket, holder, self.shown), &mut self.text),
+                (None, Socket::Inet(protocol, socket)) => {
+                    self.inet(protocol, socket, holder);
+                    Ok(())
+                }
+                (None, Socket::Unix(socket)) => {
+                    self.unix(socket, holder);
+                    Ok(())
+                }
+            };
+            written.and_then(|()| if self.text.len() < FLUSH { Ok(()) } else { self.flush() })
         };
         self.failed = written.err();
     }
@@ -79,6 +96,7 @@ impl<'a> Printer<'a> {
                 self.unix_header();
             }
         }
+        self.end_table();
         let written = self.failed.take().map_or_else(|| self.flush(), Err);
         written.map_err(Fault::output)
     }
@@ -89,9 +107,45 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
+    /// Begins a table under a title, where lines must fit a terminal; whether it did.
+    fn begin_table(&mut self, title: &str, columns: &[(bool, Head)]) -> bool {
+        let Some(width) = self.shown.screen else { return false };
+        self.end_table();
+        let title = format!("{title} ({})", self.shown.scope);
+        self.text.extend_from_slice(ellipsis(&title, width).as_bytes());
+        self.text.push(b'\n');
+        let shown: Vec<Head> = columns.iter().filter(|column| column.0).map(|column| column.1).collect();
+        self.table = Some(Table::new(&shown, self.shown.screen));
+        true
+    }
+
+    fn end_table(&mut self) {
+        if let Some(mut table) = self.table.take() {
+            // Writing to memory cannot fail.
+            drop(table.finish(&mut self.text));
+        }
+    }
+
     fn inet_header(&mut self) {
         // Internet sockets come first; where Unix ones were printed, it is too late.
         if std::mem::replace(&mut self.inet, true) || self.unix {
+            return;
+        }
+        let Shown { extend, program, timers, .. } = *self.shown;
+        let address = Narrow::shorten(21).keep(":");
+        let columns = [
+            (true, ("Proto", Align::Left, Narrow::WHOLE)),
+            (true, ("Recv-Q", Align::Right, Narrow::drop(2))),
+            (true, ("Send-Q", Align::Right, Narrow::drop(1))),
+            (true, ("Local Address", Align::Left, address)),
+            (true, ("Foreign Address", Align::Left, address.or_drop(6))),
+            (true, ("State", Align::Left, Narrow::WHOLE.or_drop(7))),
+            (extend, ("User", Align::Left, Narrow::shorten(8).or_drop(4))),
+            (extend, ("Inode", Align::Left, Narrow::drop(3))),
+            (program, ("PID/Program name", Align::Left, Narrow::shorten(14))),
+            (timers, ("Timer", Align::Left, Narrow::drop(5))),
+        ];
+        if self.begin_table("Active Internet connections", &columns) {
             return;
         }
         let mut line = format!(
@@ -115,6 +169,21 @@ impl<'a> Printer<'a> {
         if std::mem::replace(&mut self.unix, true) {
             return;
         }
+        let Shown { extend, program, .. } = *self.shown;
+        let columns = [
+            (true, ("Proto", Align::Left, Narrow::WHOLE.or_drop(4))),
+            (true, ("Recv-Q", Align::Right, Narrow::drop(2))),
+            (true, ("Send-Q", Align::Right, Narrow::drop(1))),
+            (true, ("Type", Align::Left, Narrow::WHOLE.or_drop(6))),
+            (true, ("State", Align::Left, Narrow::WHOLE.or_drop(7))),
+            (true, ("I-Node", Align::Left, Narrow::drop(5))),
+            (extend, ("User", Align::Left, Narrow::shorten(8).or_drop(3))),
+            (program, ("PID/Program name", Align::Left, Narrow::shorten(14))),
+            (true, ("Path", Align::Left, Narrow::shorten(16))),
+        ];
+        if self.begin_table("Active UNIX domain sockets", &columns) {
+            return;
+        }
         let mut line = format!(
             "Active UNIX domain sockets ({})\nProto Recv-Q Send-Q Type       State         I-Node  ",
             self.shown.scope
@@ -129,15 +198,9 @@ impl<'a> Printer<'a> {
         self.text.extend_from_slice(line.as_bytes());
     }
 
-    fn inet(&mut self, protocol: &str, socket: &Inet, holder: Option<Holder>) {
+    fn inet(&mut self, protocol: &'static str, socket: &Inet, holder: Option<Holder>) {
         let text = &mut self.text;
-        // As BSD's netstat names them.
-        let shown = match protocol {
-            "tcp6" if takes_both(socket) => "tcp46",
-            "udp6" if takes_both(socket) => "udp46",
-            protocol => protocol,
-        };
-        left(text, 5, |to| to.extend_from_slice(shown.as_bytes()));
+        left(text, 5, |to| to.extend_from_slice(family(protocol, socket).as_bytes()));
         text.push(b' ');
         right(text, 6, socket.recv_queue);
         text.push(b' ');
@@ -180,10 +243,7 @@ impl<'a> Printer<'a> {
         left(text, 8, |to| decimal(socket.inode, to));
         if self.shown.extend {
             text.push(b' ');
-            left(text, 10, |to| match socket.uid {
-                Some(uid) => user(uid, self.shown, to),
-                None => to.push(b'-'),
-            });
+            left(text, 10, |to| unix_user(socket, self.shown, to));
         }
         if self.shown.program {
             text.push(b' ');
@@ -192,6 +252,58 @@ impl<'a> Printer<'a> {
         text.push(b' ');
         text.extend_from_slice(escape(&path(&socket.name)).as_bytes());
         end_line(text);
+    }
+}
+
+/// The cells of a socket's row, in the order of the headers.
+fn cells(socket: &Socket, holder: Option<Holder>, shown: &Shown) -> Vec<String> {
+    let Shown { extend, program: with_program, timers, .. } = *shown;
+    let cell = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut text = Vec::new();
+        write(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let all = match socket {
+        Socket::Inet(protocol, socket) => vec![
+            (true, family(protocol, socket).to_owned()),
+            (true, socket.recv_queue.to_string()),
+            (true, socket.send_queue.to_string()),
+            (true, cell(&|to| endpoint(socket.local, to))),
+            (true, cell(&|to| endpoint(socket.remote, to))),
+            (true, state(protocol, socket.state).to_owned()),
+            (extend, cell(&|to| user(socket.uid, shown, to))),
+            (extend, socket.inode.to_string()),
+            (with_program, cell(&|to| program(holder, to))),
+            (timers, cell(&|to| timer(socket.timer, to))),
+        ],
+        Socket::Unix(socket) => vec![
+            (true, "unix".to_owned()),
+            (true, socket.recv_queue.to_string()),
+            (true, socket.send_queue.to_string()),
+            (true, unix_type(socket.kind).to_ascii_uppercase()),
+            (true, unix_state(socket.state).to_owned()),
+            (true, socket.inode.to_string()),
+            (extend, cell(&|to| unix_user(socket, shown, to))),
+            (with_program, cell(&|to| program(holder, to))),
+            (true, escape(&path(&socket.name))),
+        ],
+    };
+    all.into_iter().filter_map(|(is_shown, cell)| is_shown.then_some(cell)).collect()
+}
+
+/// The protocol, as BSD's netstat names it where IPv4 comes in, too.
+fn family(protocol: &'static str, socket: &Inet) -> &'static str {
+    match protocol {
+        "tcp6" if takes_both(socket) => "tcp46",
+        "udp6" if takes_both(socket) => "udp46",
+        protocol => protocol,
+    }
+}
+
+fn unix_user(socket: &Unix, shown: &Shown, to: &mut Vec<u8>) {
+    match socket.uid {
+        Some(uid) => user(uid, shown, to),
+        None => to.push(b'-'),
     }
 }
 

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 use super::{Context, Entry, Fault, Result, nearest_of};
 use crate::out::table::{NoRow, Table};
-use crate::out::{Align, Field, Kind, Output};
+use crate::out::{Align, Field, Kind, Narrow, Output};
 use crate::sys::syscall::own_fd;
 
 /// The longest line that is read as a row.
@@ -112,12 +112,12 @@ struct Printer {
     entry: Option<&'static Entry>,
     chosen: Vec<String>,
     table: Option<(Table, Vec<Shown>)>,
-    escape: bool,
+    screen: Option<usize>,
 }
 
 impl Printer {
     fn new(cx: &Context, chosen: Vec<String>) -> Self {
-        Self { entry: cx.rows_of, chosen, table: None, escape: cx.tty }
+        Self { entry: cx.rows_of, chosen, table: None, screen: cx.screen() }
     }
 
     fn print(&mut self, row: &Fields, out: &mut Output<NoRow>) -> Result<()> {
@@ -137,17 +137,25 @@ impl Printer {
             Some(made) => made,
             None => {
                 let columns = self.columns(row);
-                let heads: Vec<(String, Align)> = columns
-                    .iter()
-                    .map(|(name, kind)| (name.to_uppercase(), align(*kind, lookup(row, name))))
+                let names: Vec<String> = columns.iter().map(|(name, _)| name.to_uppercase()).collect();
+                let heads: Vec<_> = (columns.iter().zip(&names).enumerate())
+                    .map(|(at, ((name, kind), head))| {
+                        let align = align(*kind, lookup(row, name));
+                        (head.as_str(), align, self.narrow(align, at))
+                    })
                     .collect();
-                let heads: Vec<(&str, Align)> =
-                    heads.iter().map(|(name, align)| (name.as_str(), *align)).collect();
-                self.table.insert((Table::new(&heads, self.escape), columns))
+                self.table.insert((Table::new(&heads, self.screen), columns))
             }
         };
         let cells = columns.iter().map(|(name, kind)| value::cell(lookup(row, name), *kind)).collect();
         table.row(cells, out.bytes()).map_err(Fault::output)
+    }
+
+    /// Text is shortened. What was not asked for is left out from the right, but for the first column.
+    fn narrow(&self, align: Align, at: usize) -> Narrow {
+        let narrow = if align == Align::Left { Narrow::shorten(12) } else { Narrow::WHOLE };
+        let rank = u8::MAX.saturating_sub(at.try_into().unwrap_or(u8::MAX));
+        if self.chosen.is_empty() && at > 0 { narrow.or_drop(rank) } else { narrow }
     }
 
     fn finish(mut self, out: &mut Output<NoRow>) -> Result<()> {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::net::{Resolver, literal, seconds};
 use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::field;
-use crate::out::table::{Align, Column, Row};
+use crate::out::table::{Align, Column, Narrow, Row};
 use crate::out::{Field, Kind, Output};
 
 use probe::{Outcome, Verdict};
@@ -65,17 +65,43 @@ fn shown(time: Option<f64>) -> String {
 
 impl Row for Tested {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column { header: "HOST", align: Align::Left, cell: |row| row.host.clone() },
-        Column { header: "PORT", align: Align::Right, cell: |row| row.port.to_string() },
+        Column {
+            header: "HOST",
+            align: Align::Left,
+            narrow: Narrow::shorten(16),
+            cell: |row| row.host.clone(),
+        },
+        Column {
+            header: "PORT",
+            align: Align::Right,
+            narrow: Narrow::WHOLE,
+            cell: |row| row.port.to_string(),
+        },
         Column {
             header: "ADDRESS",
             align: Align::Left,
+            narrow: Narrow::shorten(15),
             cell: |row| row.address.clone().unwrap_or_else(|| "-".to_owned()),
         },
-        Column { header: "RESULT", align: Align::Left, cell: |row| row.result.to_owned() },
-        Column { header: "NAME", align: Align::Right, cell: |row| shown(row.name_time) },
-        Column { header: "TIME", align: Align::Right, cell: |row| shown(row.time) },
-        Column { header: "ERROR", align: Align::Left, cell: |row| row.error.clone().unwrap_or_default() },
+        Column {
+            header: "RESULT",
+            align: Align::Left,
+            narrow: Narrow::WHOLE,
+            cell: |row| row.result.to_owned(),
+        },
+        Column {
+            header: "NAME",
+            align: Align::Right,
+            narrow: Narrow::drop(1),
+            cell: |row| shown(row.name_time),
+        },
+        Column { header: "TIME", align: Align::Right, narrow: Narrow::WHOLE, cell: |row| shown(row.time) },
+        Column {
+            header: "ERROR",
+            align: Align::Left,
+            narrow: Narrow::shorten(16),
+            cell: |row| row.error.clone().unwrap_or_default(),
+        },
     ];
 }
 

@@ -12,7 +12,7 @@ use nix::unistd::AccessFlags;
 use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
-use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
+use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::permission::{EXECUTE, READ, WRITE};
 
 use walk::Walk;
@@ -93,14 +93,35 @@ impl Row for Component {
         Column {
             header: "",
             align: Align::Left,
+            narrow: Narrow::WHOLE,
             cell: |row| if row.allowed { "yes" } else { "NO" }.to_owned(),
         },
-        Column { header: "NEEDS", align: Align::Left, cell: |row| row.needs.to_owned() },
-        Column { header: "MODE", align: Align::Left, cell: |row| row.mode.clone() },
-        Column { header: "OWNER", align: Align::Left, cell: |row| row.owner.clone() },
-        Column { header: "GROUP", align: Align::Left, cell: |row| row.group.clone() },
-        Column { header: "PATH", align: Align::Left, cell: Component::shown_path },
-        Column { header: "BY", align: Align::Left, cell: |row| row.by.clone() },
+        Column {
+            header: "NEEDS",
+            align: Align::Left,
+            narrow: Narrow::WHOLE,
+            cell: |row| row.needs.to_owned(),
+        },
+        Column { header: "MODE", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.mode.clone() },
+        Column {
+            header: "OWNER",
+            align: Align::Left,
+            narrow: Narrow::shorten(8).or_drop(2),
+            cell: |row| row.owner.clone(),
+        },
+        Column {
+            header: "GROUP",
+            align: Align::Left,
+            narrow: Narrow::shorten(8).or_drop(1),
+            cell: |row| row.group.clone(),
+        },
+        Column {
+            header: "PATH",
+            align: Align::Left,
+            narrow: Narrow::shorten(16),
+            cell: Component::shown_path,
+        },
+        Column { header: "BY", align: Align::Left, narrow: Narrow::shorten(24), cell: |row| row.by.clone() },
     ];
 }
 

@@ -94,5 +94,5 @@ fn tab_completes_the_fields_of_the_command_before() {
     prompt.type_in(b"ge 0 | select pid,comman\t");
     prompt.sees("pid,command ");
     prompt.type_in(b"\r");
-    prompt.sees("-- serve 8080");
+    prompt.sees("\nPID  COMMAND\r\n  1  /");
 }
