@@ -30,7 +30,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -99,7 +99,8 @@ pub struct Session {
     procfs: Option<procfs::View>,
     /// Where `cd` has gone; the target's own directory at first.
     directory: Option<Vec<u8>>,
-    inner_limit: Duration,
+    /// Until when it may take what nsdbg asks unasked, as for completion.
+    inner_until: Option<Instant>,
     is_one_shot: bool,
     is_prompt: bool,
     target_ended: bool,
@@ -149,7 +150,7 @@ impl Session {
             checkup: None,
             procfs: None,
             directory: None,
-            inner_limit: INNER_LIMIT,
+            inner_until: None,
             is_one_shot: false,
             is_prompt: false,
             target_ended: false,
@@ -339,7 +340,8 @@ impl Session {
     }
 
     fn inner_limits(&self) -> Limits<'_> {
-        Limits { signals: &self.signals, timeout: Some(self.inner_limit) }
+        let left = self.inner_until.map(|until| until.saturating_duration_since(Instant::now()));
+        Limits { signals: &self.signals, timeout: Some(left.unwrap_or(INNER_LIMIT)) }
     }
 
     /// What the container says of itself, asked once.
