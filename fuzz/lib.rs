@@ -17,6 +17,8 @@ mod session;
 mod shell;
 #[path = "../src/sys/mod.rs"]
 mod sys;
+#[path = "../src/takes.rs"]
+mod takes;
 #[path = "../src/target/mod.rs"]
 mod target;
 

@@ -18,6 +18,7 @@ mod replay;
 mod session;
 mod shell;
 mod sys;
+mod takes;
 mod target;
 
 use std::ffi::OsString;

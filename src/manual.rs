@@ -70,7 +70,7 @@ fn program() -> String {
     verbatim(&mut page, "TARGETS, EXAMPLES AND STATUS", &after);
     let names = REGISTRY.iter().map(|entry| format!("{} \u{2013} {}", entry.name, entry.about()));
     verbatim(&mut page, "COMMANDS", &names.collect::<Vec<_>>().join("\n"));
-    let builtins = BUILTINS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
+    let builtins = BUILTINS.iter().map(|builtin| builtin.name).collect::<Vec<_>>().join(", ");
     section(&mut page, "OF THE SESSION ITSELF", &format!("{builtins}: help explains each."));
     let pages = REGISTRY.iter().map(|entry| format!("nsdbg-{}(1)", entry.name)).collect::<Vec<_>>();
     section(&mut page, "SEE ALSO", &pages.join(", "));

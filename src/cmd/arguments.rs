@@ -65,31 +65,106 @@ fn takes_rest(parser: &clap::Command) -> bool {
 /// Where in a cluster of short options the one is that takes a value.
 fn valued(parser: &clap::Command, letters: &[u8]) -> Option<usize> {
     for (at, letter) in letters.iter().enumerate() {
-        let letter = char::from(*letter);
-        let option = parser.get_arguments().find(|arg| {
-            arg.get_short() == Some(letter)
-                || arg.get_all_short_aliases().is_some_and(|all| all.contains(&letter))
-        })?;
-        if option.get_action().takes_values() {
+        if short(parser, *letter)?.get_action().takes_values() {
             return Some(at);
         }
     }
     None
 }
 
-/// Whether the value of a long option, which may be shortened, is the argument after it.
-fn wants_value(parser: &clap::Command, long: &[u8]) -> bool {
-    let is_named = |arg: &clap::Arg, is: &dyn Fn(&[u8]) -> bool| {
-        let names = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
-        names.into_iter().any(|name| is(name.as_bytes()))
-    };
-    let mut exact = parser.get_arguments().filter(|arg| is_named(arg, &|name| name == long));
-    let mut begun = parser.get_arguments().filter(|arg| is_named(arg, &|name| name.starts_with(long)));
-    let option = match (exact.next(), begun.next(), begun.next()) {
-        (Some(option), ..) | (None, Some(option), None) => option,
-        _ => return false,
-    };
+/// The option with this letter.
+fn short(parser: &clap::Command, letter: u8) -> Option<&clap::Arg> {
+    let letter = char::from(letter);
+    parser.get_arguments().find(|arg| {
+        arg.get_short() == Some(letter)
+            || arg.get_all_short_aliases().is_some_and(|all| all.contains(&letter))
+    })
+}
+
+/// The option with this long name, which may be shortened.
+fn long<'a>(parser: &'a clap::Command, typed: &[u8]) -> Option<&'a clap::Arg> {
+    let names =
+        |arg: &'a clap::Arg| arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+    let whole = parser.get_arguments().find(|arg| names(arg).any(|name| name.as_bytes() == typed));
+    whole.or_else(|| {
+        let mut begun =
+            parser.get_arguments().filter(|arg| names(arg).any(|name| name.as_bytes().starts_with(typed)));
+        begun.next().filter(|_| begun.next().is_none())
+    })
+}
+
+/// Whether the value of a long option is the argument after it.
+fn wants_value(parser: &clap::Command, typed: &[u8]) -> bool {
+    long(parser, typed).is_some_and(takes_next)
+}
+
+fn takes_next(option: &clap::Arg) -> bool {
     option.get_action().takes_values() && !option.is_require_equals_set()
+}
+
+/// What the word at the cursor is to a parser.
+#[derive(Default)]
+pub struct Slot<'a> {
+    /// The option that it is the value of, or the operand; none for what takes nothing.
+    pub arg: Option<&'a clap::Arg>,
+    /// Where in the word the value begins: after `--option=` or `-o`.
+    pub value_at: usize,
+    /// Operands before it.
+    pub operands: usize,
+    /// Whether it is an operand.
+    pub is_operand: bool,
+    /// Whether it may be an option.
+    pub is_option: bool,
+}
+
+/// What a word is that comes after others.
+pub fn slot<'a>(parser: &'a clap::Command, before: &[String], word: &str) -> Slot<'a> {
+    let mut operands = 0;
+    let mut are_rest = false;
+    let mut of = None;
+    for word in before {
+        let bytes = word.as_bytes();
+        match bytes {
+            _ if of.take().is_some() => {}
+            b"--" if !are_rest => are_rest = true,
+            [b'-', b'-', name @ ..] if !are_rest => of = long(parser, name).filter(|arg| takes_next(arg)),
+            [b'-', letters @ ..] if !are_rest && !letters.is_empty() => {
+                of = valued(parser, letters)
+                    .filter(|at| at + 1 == letters.len())
+                    .and_then(|at| short(parser, letters[at]))
+                    .filter(|arg| takes_next(arg));
+            }
+            _ => {
+                operands += 1;
+                are_rest |= takes_rest(parser);
+            }
+        }
+    }
+    let bytes = word.as_bytes();
+    if of.is_some() {
+        return Slot { arg: of, operands, ..Slot::default() };
+    }
+    if !are_rest && let [b'-', rest @ ..] = bytes {
+        let value = match rest {
+            [b'-', name @ ..] => name.iter().position(|byte| *byte == b'=').and_then(|at| {
+                let option = long(parser, &name[..at]).filter(|arg| arg.get_action().takes_values());
+                Some((option?, at + 3))
+            }),
+            letters => valued(parser, letters)
+                .filter(|at| at + 1 < letters.len())
+                .and_then(|at| Some((short(parser, letters[at])?, at + 2))),
+        };
+        return match value {
+            Some((arg, value_at)) => Slot { arg: Some(arg), value_at, operands, ..Slot::default() },
+            None => Slot { operands, is_option: true, ..Slot::default() },
+        };
+    }
+    let last = parser.get_positionals().last().filter(|last| {
+        last.get_num_args().is_some_and(|range| range.max_values() > 1)
+            || matches!(last.get_action(), clap::ArgAction::Append)
+    });
+    let arg = parser.get_positionals().nth(operands).or(last);
+    Slot { arg, operands, is_operand: true, ..Slot::default() }
 }
 
 /// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
@@ -135,6 +210,42 @@ mod tests {
             .arg(Arg::new("files").num_args(0..));
         let args = args.split(' ').map(OsString::from).collect();
         as_getopt_reads(&parser, args).join(OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn the_word_at_the_cursor_is_a_value_an_option_or_an_operand() {
+        let parser = Command::new("test")
+            .arg(Arg::new("flag").short('v').action(ArgAction::SetTrue))
+            .arg(Arg::new("value").short('t').long("to"))
+            .arg(Arg::new("color").long("color").num_args(0..=1).require_equals(true))
+            .arg(Arg::new("first"))
+            .arg(Arg::new("files").num_args(0..));
+        for (line, arg, value_at, operands) in [
+            ("", "first", 0, 0),
+            ("a ", "files", 0, 1),
+            ("a b c", "files", 0, 2),
+            ("-t ", "value", 0, 0),
+            ("-vt ", "value", 0, 0),
+            ("-vtx", "value", 3, 0),
+            ("-t x ", "first", 0, 0),
+            ("--to ", "value", 0, 0),
+            ("--t=x", "value", 4, 0),
+            ("--to=", "value", 5, 0),
+            ("--color ", "first", 0, 0),
+            ("--color=", "color", 8, 0),
+            ("-v", "", 0, 0),
+            ("--t", "", 0, 0),
+            ("-- --to", "first", 0, 0),
+            ("-- -t ", "files", 0, 1),
+            ("-x a ", "files", 0, 1),
+        ] {
+            let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let word = words.pop().unwrap();
+            let slot = slot(&parser, &words, &word);
+            let is = slot.arg.map_or("", |arg| arg.get_id().as_str());
+            assert_eq!((is, slot.value_at, slot.operands), (arg, value_at, operands), "{line}");
+            assert_eq!(slot.is_option, arg.is_empty(), "{line}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use super::input::refusal;
 use super::net::trust::{MAX_BUNDLE, Store};
 use super::tls::Certificate;
-use super::{Command, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::units::rfc3339;
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
@@ -27,7 +27,7 @@ pub struct Certs {
     #[arg(short, long, value_name = "DAYS")]
     within: Option<i64>,
     /// Files of the container, with certificates in PEM or DER
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", add = Takes::Path)]
     files: Vec<OsString>,
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::{NoRow, Table};
@@ -80,10 +80,10 @@ pub struct Df {
     #[arg(short = 'a', long)]
     all: bool,
     /// These types only.
-    #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',')]
+    #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',', add = Takes::Nothing)]
     only: Vec<String>,
     /// All but these types.
-    #[arg(short = 'x', long, value_name = "TYPE", value_delimiter = ',')]
+    #[arg(short = 'x', long, value_name = "TYPE", value_delimiter = ',', add = Takes::Nothing)]
     exclude_type: Vec<String>,
     /// Not those of other machines.
     #[arg(short = 'l', long)]
@@ -102,6 +102,7 @@ pub struct Df {
     #[arg(long)]
     total: bool,
     /// Files; the file system that each is on.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

@@ -22,7 +22,7 @@ fn table() -> String {
         let (replaces, takes) = (cell(entry.replaces), cell(entry.takes));
         let _ = writeln!(text, "| {} | {} | {replaces} | {takes} |", names.join(", "), cell(&about));
     }
-    let builtins: Vec<String> = BUILTINS.iter().map(|(name, ..)| format!("`{name}`")).collect();
+    let builtins: Vec<String> = BUILTINS.iter().map(|builtin| format!("`{}`", builtin.name)).collect();
     let _ = writeln!(text, "\nOf the session itself: {}.", builtins.join(", "));
     text
 }

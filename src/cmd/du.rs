@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 
 use super::ls::{Clock, Style, Time, TimeWord, Times, times};
-use super::{Command, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
@@ -96,7 +96,7 @@ pub struct Du {
     #[arg(short = 'S', long)]
     separate_dirs: bool,
     /// Not files whose name, or path, matches this pattern.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", add = Takes::Nothing)]
     exclude: Vec<OsString>,
     /// Only what takes at least this; with `-` before it, at most.
     #[arg(short, long, value_name = "[-]SIZE", value_parser = threshold, allow_hyphen_values = true)]
@@ -120,6 +120,7 @@ pub struct Du {
     #[arg(short = '0', long)]
     null: bool,
     /// Files and directories; without any, the current directory.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Context, Example, Fault, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -21,7 +21,7 @@ pub struct Echo {
     #[arg(short = 'E', overrides_with = "escapes")]
     literal: bool,
     /// Words to print, a space between them.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, add = Takes::Path)]
     words: Vec<OsString>,
 }
 

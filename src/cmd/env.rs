@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::field::field;
 use crate::out::name::escape;
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
@@ -15,7 +15,7 @@ use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 #[derive(clap::Parser)]
 pub struct Env {
     /// Leave this variable out
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = Takes::Variable)]
     unset: Vec<OsString>,
     /// Begin with no variables
     #[arg(short, long)]
@@ -24,7 +24,7 @@ pub struct Env {
     #[arg(short = '0', long = "null")]
     null: bool,
     /// Variables whose values are printed; NAME=VALUE is added to the list
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = Takes::Variable)]
     operands: Vec<OsString>,
 }
 
@@ -84,10 +84,6 @@ impl Command for Env {
             written.map_err(Fault::output)?;
         }
         Ok(if !names.is_empty() && wanted.len() < names.len() { Status(1) } else { Status::OK })
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -87,10 +87,6 @@ impl Command for Free {
         Example { line: "free -h", what: "in units for people" },
         Example { line: "free --json", what: "bytes, one object a line" },
     ];
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let times = self.count.unwrap_or(if self.seconds.is_some() { u64::MAX } else { 1 });

@@ -9,7 +9,7 @@ use super::input::{Input, operands};
 use super::text::count::{Count, Sign, parse};
 use super::text::held::{Held, Unit};
 use super::text::{self, Headers, PIECE, back};
-use super::{Command, Context, Example, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -37,6 +37,7 @@ pub struct Head {
     #[arg(short, long)]
     zero_terminated: bool,
     /// Files; `-` is standard input.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

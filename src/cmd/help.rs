@@ -1,8 +1,7 @@
 //! `help`.
 
 use super::{
-    Command, Completion, Context, Entry, Example, Fault, Place, Prints, REGISTRY, Result, Status, resolve,
-    unknown,
+    Command, Context, Entry, Example, Fault, Place, Prints, REGISTRY, Result, Status, Takes, resolve, unknown,
 };
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
@@ -14,6 +13,7 @@ use crate::out::{Field, Kind, Output};
 #[derive(clap::Parser)]
 pub struct Help {
     /// The command to explain
+    #[arg(add = Takes::Command)]
     command: Option<String>,
 }
 
@@ -80,14 +80,52 @@ pub fn spellings(option: &clap::Arg) -> Vec<String> {
     long.into_iter().chain(short).collect()
 }
 
-/// The commands that change the session and are run by it: name, usage, what it does.
-pub const BUILTINS: &[(&str, &str, &str)] = &[
-    ("cd", "cd [DIRECTORY | -]", "Change the session's directory; without one, to $HOME"),
-    ("exit", "exit [STATUS]", "Leave; also quit and Ctrl-D"),
-    ("export", "export [NAME=VALUE | NAME]...", "Set variables of the session; without one, list them"),
-    ("switch", "switch TARGET", "Look into another container from now on; targets lists them"),
-    ("time", "time COMMAND", "Say how long a pipeline takes"),
-    ("unset", "unset NAME...", "Remove variables of the session"),
+/// A command that changes the session and is run by it.
+pub struct Builtin {
+    /// What is typed.
+    pub name: &'static str,
+    /// How it is used.
+    pub usage: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// What its arguments are.
+    pub takes: Takes,
+}
+
+impl Builtin {
+    /// Its help.
+    pub fn page(&self) -> String {
+        format!("{}\n\nUsage: {}\n", self.about, self.usage)
+    }
+}
+
+const fn builtin(name: &'static str, usage: &'static str, about: &'static str, takes: Takes) -> Builtin {
+    Builtin { name, usage, about, takes }
+}
+
+/// All of them.
+pub const BUILTINS: &[Builtin] = &[
+    builtin(
+        "cd",
+        "cd [DIRECTORY | -]",
+        "Change the session's directory; without one, to $HOME",
+        Takes::Directory,
+    ),
+    builtin("exit", "exit [STATUS]", "Leave; also quit and Ctrl-D", Takes::Nothing),
+    builtin(
+        "export",
+        "export [NAME=VALUE | NAME]...",
+        "Set variables of the session; without one, list them",
+        Takes::Assignment,
+    ),
+    builtin(
+        "switch",
+        "switch TARGET",
+        "Look into another container from now on; targets lists them",
+        Takes::Target,
+    ),
+    builtin("time", "time COMMAND", "Say how long a pipeline takes", Takes::Command),
+    builtin("unset", "unset NAME...", "Remove variables of the session", Takes::Variable),
 ];
 
 const GRAMMAR: &str = "\
@@ -131,26 +169,21 @@ impl Command for Help {
         }
         let page = match &self.command {
             None => overview(),
-            Some(name) => match (resolve(name), BUILTINS.iter().find(|builtin| builtin.0 == name)) {
+            Some(name) => match (resolve(name), BUILTINS.iter().find(|builtin| builtin.name == name)) {
                 (Some((entry, _)), _) => entry.help(),
-                (None, Some((_, usage, about))) => format!("{about}\n\nUsage: {usage}\n"),
+                (None, Some(builtin)) => builtin.page(),
                 (None, None) => return Err(unknown(name, None).with_status(1)),
             },
         };
         out.bytes().write_all(page.as_bytes()).map_err(Fault::output)?;
         Ok(Status::OK)
     }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        let names = REGISTRY.iter().map(|entry| entry.name).chain(BUILTINS.iter().map(|builtin| builtin.0));
-        Some(names.map(str::to_owned).collect())
-    }
 }
 
 fn overview() -> String {
     let mut lines: Vec<(String, String)> =
         REGISTRY.iter().map(|entry| (entry.name.to_owned(), entry.about())).collect();
-    lines.extend(BUILTINS.iter().map(|(name, _, about)| ((*name).to_owned(), (*about).to_owned())));
+    lines.extend(BUILTINS.iter().map(|builtin| (builtin.name.to_owned(), builtin.about.to_owned())));
     lines.sort_unstable();
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut page = String::from("Commands:\n");

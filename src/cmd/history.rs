@@ -1,6 +1,6 @@
 //! `history`.
 
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status};
 use crate::out::field::field;
 use crate::out::{Align, Column, Field, Kind, Narrow, Output, Row};
 
@@ -39,9 +39,5 @@ impl Command for History {
             out.row(&Entry { number: at + 1, line: line.clone() }).map_err(Fault::output)?;
         }
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
@@ -121,10 +121,6 @@ impl Command for Info {
             }
         }
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

@@ -170,7 +170,7 @@ pub fn unknown(name: &str, pid: Option<i32>) -> Fault {
     if name.contains('/') {
         return fault.with_hint("nsdbg runs none of the container's programs: help lists its commands");
     }
-    let builtins: Vec<&'static str> = BUILTINS.iter().map(|builtin| builtin.0).chain(["quit"]).collect();
+    let builtins: Vec<&'static str> = BUILTINS.iter().map(|builtin| builtin.name).chain(["quit"]).collect();
     match nearest(name, &builtins) {
         Some(near) => fault.with_hint(format!("did you mean {near}?")),
         None => fault.with_hint("nsdbg runs its own commands only: help lists them"),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::input::refusal;
 use super::loader::{Library, Loader, shown};
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::open::regular;
@@ -20,7 +20,7 @@ use crate::sys::open::regular;
 #[command(args_override_self = true)]
 pub struct Ldd {
     /// Files of the container, or PIDs
-    #[arg(required = true, value_name = "FILE|PID")]
+    #[arg(required = true, value_name = "FILE|PID", add = Takes::Any(&[Takes::Path, Takes::Pid]))]
     operands: Vec<OsString>,
 }
 

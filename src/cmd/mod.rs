@@ -71,13 +71,14 @@ use std::io::{self, Write};
 
 use clap::ArgAction;
 
-pub use arguments::{sentence, wants_next};
+pub use crate::takes::Takes;
+pub use arguments::{sentence, slot, wants_next};
 pub use context::{Accepts, Context, HostFile, Watch};
 pub(crate) use free::left_for_us;
-pub use help::{BUILTINS, spellings};
+pub use help::{BUILTINS, Builtin, spellings};
 pub use input::refusal;
 pub use instead::{resolve, unknown};
-pub use registry::{REGISTRY, find, nearest, nearest_of, partner};
+pub use registry::{REGISTRY, find, names, nearest, nearest_of, partner};
 
 use crate::out::{Fault, Field, Format, Output, Row};
 
@@ -189,10 +190,10 @@ pub struct Example {
 pub struct Completion<'a> {
     /// The words between the command and the cursor.
     pub words: &'a [String],
+    /// How many of them are operands.
+    pub operands: usize,
     /// The word at the cursor, as far as it is typed.
     pub word: &'a str,
-    /// For a command that works on rows: their fields.
-    pub fields: &'a [Field],
 }
 
 /// A command: the struct's fields are its options, its doc comments its help.
@@ -248,8 +249,9 @@ pub trait Command: clap::Parser + Sized + 'static {
     /// Runs it, in a process of its own.
     fn run(self, cx: &mut Context, out: &mut Output<Self::Row>) -> Result<Status>;
 
-    /// Candidates for an operand; `None` completes the container's paths.
-    fn complete(_: &Completion) -> Option<Vec<String>> {
+    /// What the operand at the cursor takes, where that depends on the words before it; `None`: what is declared with
+    /// it. Also asked for a word that begins with a dash, for a command whose words are no options.
+    fn complete(_: &Completion) -> Option<Takes> {
         None
     }
 }
@@ -280,8 +282,8 @@ pub struct Entry {
     pub examples: &'static [Example],
     /// Its options.
     pub parser: fn() -> clap::Command,
-    /// Candidates for an operand.
-    pub complete: fn(&Completion) -> Option<Vec<String>>,
+    /// What the operand at the cursor takes.
+    pub complete: fn(&Completion) -> Option<Takes>,
     rewrite: fn(Vec<OsString>) -> Vec<OsString>,
     wants: fn(&clap::ArgMatches) -> Result<Wants>,
     run: fn(&clap::ArgMatches, &mut Context, Box<dyn Write>) -> Result<Status>,

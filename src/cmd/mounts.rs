@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::Table;
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
@@ -17,13 +17,14 @@ use crate::sys::mounts::{Mount, parse, visible};
 #[command(args_override_self = true)]
 pub struct Mounts {
     /// These types of file systems, as `tmpfs,overlay`; `noproc,sysfs` is all but these.
-    #[arg(short = 't', long = "types", value_name = "LIST")]
+    #[arg(short = 't', long = "types", value_name = "LIST", add = Takes::Nothing)]
     types: Option<String>,
     /// Mounts with these options, as `ro` or `nosuid,nodev`.
-    #[arg(short = 'O', long, value_name = "LIST")]
+    #[arg(short = 'O', long, value_name = "LIST", add = Takes::Nothing)]
     options: Option<String>,
     /// These columns: TARGET, SOURCE, FSTYPE, OPTIONS, VFS-OPTIONS, FS-OPTIONS, FSROOT, PROPAGATION, ID, PARENT, MAJ:MIN.
     #[arg(short = 'o', long, value_name = "LIST", value_delimiter = ',', value_parser = column)]
+    #[arg(add = Takes::List(&Takes::Words(names_of_columns)))]
     output: Vec<&'static Column<MountRow>>,
     /// No names of columns.
     #[arg(short, long)]
@@ -32,9 +33,10 @@ pub struct Mounts {
     #[arg(short = 'u', long)]
     notruncate: bool,
     /// The mount that a path is on, by the path's names; links are not followed.
-    #[arg(short = 'T', long, value_name = "PATH", conflicts_with = "paths")]
+    #[arg(short = 'T', long, value_name = "PATH", conflicts_with = "paths", add = Takes::Path)]
     target: Option<OsString>,
     /// Paths; without any, everything.
+    #[arg(add = Takes::Path)]
     paths: Vec<OsString>,
 }
 
@@ -129,12 +131,18 @@ const CHOICE: &[Column<MountRow>] = &[
     Column { header: "MAJ:MIN", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.device.clone() },
 ];
 
+fn names_of_columns() -> Vec<String> {
+    CHOICE.iter().map(|column| column.header.to_owned()).collect()
+}
+
 /// Reads the name of a column.
 fn column(name: &str) -> std::result::Result<&'static Column<MountRow>, String> {
     let known = CHOICE.iter().find(|column| column.header.eq_ignore_ascii_case(name));
     known.ok_or_else(|| {
-        let names: Vec<&str> = CHOICE.iter().map(|column| column.header).collect();
-        format!("no such column: {} are known, and -O keeps mounts with an option", names.join(", "))
+        format!(
+            "no such column: {} are known, and -O keeps mounts with an option",
+            names_of_columns().join(", ")
+        )
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Completion, Context, Example, Fault, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Prints, Result, Status};
 use crate::out::Output;
 use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
@@ -25,9 +25,5 @@ impl Command for Pwd {
         let shown = shown.as_ref().map_or(path, String::as_bytes);
         out.bytes().write_all(&[shown, b"\n"].concat()).map_err(Fault::output)?;
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }

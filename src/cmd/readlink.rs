@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 
-use super::{Command, Context, Example, Fault, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
@@ -42,7 +42,7 @@ pub struct Readlink {
     #[arg(short, long, overrides_with = "quiet")]
     verbose: bool,
     /// Paths.
-    #[arg(required = true)]
+    #[arg(required = true, add = Takes::Path)]
     paths: Vec<OsString>,
 }
 

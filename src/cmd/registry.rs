@@ -1,6 +1,6 @@
 //! Every command, one line each.
 
-use super::{Entry, entry};
+use super::{BUILTINS, Entry, entry};
 use super::{
     cat, certs, cgroup, copy, df, dns, doctor, du, echo, env, file, free, grep, head, help, history, http,
     info, ip, kill, ldd, ls, lsof, mounts, nc, netstat, ping, proc, ps, pstree, pwd, readlink, rows, sleep,
@@ -86,6 +86,15 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     REGISTRY.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
 }
 
+/// What can be typed as a command's name, in alphabetical order.
+pub fn names() -> Vec<String> {
+    let all = REGISTRY.iter().map(|entry| entry.name);
+    let mut all: Vec<String> =
+        all.chain(BUILTINS.iter().map(|builtin| builtin.name)).map(str::to_owned).collect();
+    all.sort_unstable();
+    all
+}
+
 /// The command that a mistyped name most likely means: one letter inserted, dropped, changed or swapped with the next,
 /// or its beginning.
 pub fn nearest(typed: &str, more: &[&'static str]) -> Option<&'static str> {
@@ -132,6 +141,10 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+    use std::ffi::OsString;
+
+    use super::super::Takes;
     use super::*;
 
     #[test]
@@ -149,5 +162,21 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn every_argument_that_is_text_says_what_it_is() {
+        let mut silent = Vec::new();
+        for entry in REGISTRY {
+            let parser = entry.full_parser();
+            for arg in parser.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let kind = arg.get_value_parser().type_id();
+                let is_text = kind == TypeId::of::<String>() || kind == TypeId::of::<OsString>();
+                if is_text && arg.get_possible_values().is_empty() && arg.get::<Takes>().is_none() {
+                    silent.push(format!("{} {}", entry.name, arg.get_id()));
+                }
+            }
+        }
+        assert!(silent.is_empty(), "{silent:?}");
     }
 }

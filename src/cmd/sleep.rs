@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Command, Completion, Context, Example, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Place, Prints, Result, Status};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -24,10 +24,6 @@ impl Command for Sleep {
     fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {
         std::thread::sleep(self.times.iter().fold(Duration::ZERO, |sum, time| sum.saturating_add(*time)));
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

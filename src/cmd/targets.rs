@@ -1,6 +1,6 @@
 //! `targets`: the containers of the node; `nsdbg --list` is the same.
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::{Head, NoRow, Table};
 use crate::out::units::elapsed;
@@ -16,6 +16,7 @@ use crate::target::filter::Filter;
 #[derive(clap::Parser)]
 pub struct Targets {
     /// Only what has this in its name, pod or image, or an id that begins so
+    #[arg(add = Takes::Target)]
     text: Option<String>,
     /// Show containers, images, cgroups and whole ids, and sandboxes of pods; shorten nothing on a narrow terminal
     #[arg(long)]
@@ -188,9 +189,5 @@ impl Command for Targets {
         }
         table.finish(out.bytes()).map_err(Fault::output)?;
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }

@@ -1,6 +1,6 @@
 //! `true` and `false`.
 
-use super::{Command, Completion, Context, Example, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -8,7 +8,7 @@ use crate::out::table::NoRow;
 #[derive(clap::Parser)]
 pub struct True {
     /// Ignored
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true, add = Takes::Nothing)]
     words: Vec<std::ffi::OsString>,
 }
 
@@ -16,7 +16,7 @@ pub struct True {
 #[derive(clap::Parser)]
 pub struct False {
     /// Ignored
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true, add = Takes::Nothing)]
     words: Vec<std::ffi::OsString>,
 }
 
@@ -31,10 +31,6 @@ impl Command for True {
         drop(self.words);
         Ok(Status::OK)
     }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
 }
 
 impl Command for False {
@@ -47,9 +43,5 @@ impl Command for False {
     fn run(self, _: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {
         drop(self.words);
         Ok(Status(1))
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::input::Input;
 use super::text::{self, Lines};
-use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 use crate::sys::open;
@@ -51,10 +51,10 @@ pub struct Uniq {
     #[arg(short, long)]
     zero_terminated: bool,
     /// What to read; `-` is standard input.
-    #[arg(default_value = "-")]
+    #[arg(default_value = "-", add = Takes::Path)]
     input: OsString,
     /// Where to write: a file of the container; `-` is standard output.
-    #[arg(default_value = "-")]
+    #[arg(default_value = "-", add = Takes::Path)]
     output: OsString,
 }
 

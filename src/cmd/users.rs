@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use super::{Command, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::field::field;
 use crate::out::{Align, Column, Field, Kind, Narrow, Output, Row};
 use crate::sys::passwd::Users;
@@ -19,7 +19,7 @@ pub struct ListUsers {
     #[arg(short, long)]
     groups: bool,
     /// Names or ids [default: all]
-    #[arg(value_name = "NAME|ID")]
+    #[arg(value_name = "NAME|ID", add = Takes::User)]
     wanted: Vec<OsString>,
 }
 
@@ -104,6 +104,10 @@ impl Command for ListUsers {
         Example { line: "users -g", what: "all groups" },
         Example { line: "users 0", what: "one" },
     ];
+
+    fn complete(at: &Completion) -> Option<Takes> {
+        at.words.iter().any(|word| word == "-g" || word == "--groups").then_some(Takes::Group)
+    }
 
     fn run(self, cx: &mut Context, out: &mut Output<UserRow>) -> Result<Status> {
         let mut wanted: Vec<Wanted> =

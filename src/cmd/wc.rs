@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::input::{Input, operands};
 use super::text;
-use super::{Command, Context, Example, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::name::shell_quoted;
 use crate::out::table::NoRow;
@@ -54,6 +54,7 @@ pub struct Wc {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     total: Total,
     /// Files; `-` is standard input.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

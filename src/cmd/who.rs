@@ -1,6 +1,6 @@
 //! `who`: whose process a PID of the node is; `nsdbg --who` is the same.
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Narrow, Output, Row};
 use crate::target::container::{Container, Listing, short_id};
@@ -107,10 +107,6 @@ impl Command for Who {
             }
         }
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::variables::is_name;
 use super::{Session, containers};
-use crate::cmd::BUILTINS;
+use crate::cmd::{BUILTINS, Builtin};
 use crate::out::Fault;
 use crate::out::name::shell_quoted;
 use crate::shell::Variables;
@@ -22,9 +22,8 @@ impl Session {
         let result = match name {
             _ if args.iter().any(|arg| arg == "--help") => {
                 let of = if name == "quit" { "exit" } else { name };
-                let page = BUILTINS.iter().filter(|(name, ..)| *name == of);
                 let page: String =
-                    page.map(|(_, usage, about)| format!("{about}\n\nUsage: {usage}\n")).collect();
+                    BUILTINS.iter().filter(|builtin| builtin.name == of).map(Builtin::page).collect();
                 self.print(page.as_bytes())
             }
             "cd" => self.cd(&args),

@@ -250,7 +250,7 @@ fn directory(path: &OsStr) -> std::result::Result<(), Fault> {
 }
 
 /// Prints the names in a directory that begin with a prefix, each after `d` or `f` and ended by NUL.
-fn candidates(directory: &[u8], prefix: &[u8]) -> std::result::Result<(), Fault> {
+pub(super) fn candidates(directory: &[u8], prefix: &[u8]) -> std::result::Result<(), Fault> {
     let path = if directory.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(directory) };
     let mut message = Vec::new();
     let mut count = 0;

@@ -1,115 +1,308 @@
-//! Completion: commands, their options and words, and the container's paths.
+//! Completion: commands, their options, and what their arguments take, as the commands declare it.
 
-use std::ffi::OsStr;
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
 
 use rustyline::completion::Pair;
 
-use super::job::Task;
-use super::{COMPLETION_LIMIT, INNER_LIMIT, Session, builtins, containers};
-use crate::cmd::{self, Completion};
+use super::job::{Argument, Task};
+use super::run::{Outcome, Pipeline};
+use super::spawn::{Prepared, To};
+use super::variables::is_name;
+use super::{COMPLETION_LIMIT, Session, containers};
+use crate::cmd::{self, BUILTINS, Completion, Entry, Takes};
 use crate::out::name::{escape, shell_quoted};
+use crate::out::relay::Pump;
+use crate::out::{Fault, Field};
 use crate::shell::{Cursor, word_at_cursor};
 use crate::target::container::Container;
 
+/// Candidates that are offered at once.
+const MOST: usize = 1000;
+
+/// The longest name that is offered; a longer one is no name that somebody types.
+const LONGEST: usize = 4096;
+
+/// The most that is kept of what a process tells of them.
+const SAID: usize = 1 << 20;
+
+/// One candidate.
+struct Candidate {
+    /// What the word becomes.
+    word: Vec<u8>,
+    /// What is shown, where that is more than the word.
+    shown: Option<String>,
+    /// Whether the word ends there.
+    is_whole: bool,
+}
+
+impl From<String> for Candidate {
+    fn from(word: String) -> Self {
+        Self { word: word.into_bytes(), shown: None, is_whole: true }
+    }
+}
+
 /// Where the word at the cursor begins, and what it may become.
 pub fn candidates(session: &mut Session, line: &str, position: usize) -> (usize, Vec<Pair>) {
+    session.inner_until = Some(Instant::now() + COMPLETION_LIMIT);
+    let found = found(session, line, position);
+    session.inner_until = None;
+    found
+}
+
+fn found(session: &mut Session, line: &str, position: usize) -> (usize, Vec<Pair>) {
     let cursor = word_at_cursor(line, position);
-    let prefix = String::from_utf8_lossy(&cursor.prefix).into_owned();
-    let found = if cursor.is_file {
-        paths(session, &cursor.prefix)
-    } else {
-        match cursor.words.first().map(|name| String::from_utf8_lossy(name).into_owned()) {
-            None => words(&prefix, commands()),
-            Some(name)
-                if matches!(name.as_str(), "time" | "help")
-                    && cursor.words.len() == 1
-                    && !prefix.starts_with('-') =>
-            {
-                words(&prefix, commands())
-            }
-            Some(name) => arguments(session, &name, &cursor, &prefix),
-        }
+    if let Some(at) = cursor.variable {
+        let end = if line[..at].ends_with('{') { "}" } else { "" };
+        let typed = line.get(at..position).unwrap_or_default();
+        let names = variables(session).into_iter().filter(|name| name.starts_with(typed));
+        return (at, names.map(|name| Pair { replacement: format!("{name}{end}"), display: name }).collect());
+    }
+    let at = |value_at, of| Value { cursor: &cursor, at: value_at, fields: &[], of };
+    let mut words = cursor.words.iter().map(|word| String::from_utf8_lossy(word).into_owned());
+    // The pipeline that `time` times begins behind it.
+    let name = words.by_ref().find(|word| word != "time");
+    let found = match name {
+        _ if cursor.is_file => at(0, Takes::Path).candidates(session),
+        None => at(0, Takes::Command).candidates(session),
+        Some(name) => match BUILTINS.iter().find(|builtin| builtin.name == name) {
+            Some(builtin) => at(0, builtin.takes).candidates(session),
+            None => match cmd::resolve(&name) {
+                Some((entry, _)) => arguments(session, entry, &words.collect::<Vec<_>>(), &cursor),
+                None => Vec::new(),
+            },
+        },
     };
     (cursor.start, found)
 }
 
-fn commands() -> Vec<String> {
-    let mut names: Vec<String> = cmd::REGISTRY.iter().map(|entry| entry.name.to_owned()).collect();
-    names.extend(builtins::NAMES.iter().map(|name| (*name).to_owned()));
-    names.push("time".to_owned());
-    names.sort_unstable();
-    names
+/// What a word of a command may become.
+fn arguments(session: &mut Session, entry: &'static Entry, before: &[String], cursor: &Cursor) -> Vec<Pair> {
+    let word = String::from_utf8_lossy(&cursor.prefix).into_owned();
+    let parser = entry.full_parser();
+    let slot = cmd::slot(&parser, before, &word);
+    let known = Completion { words: before, operands: slot.operands, word: &word };
+    let depends = if slot.is_operand || slot.is_option { (entry.complete)(&known) } else { None };
+    if slot.is_option {
+        let mut words: Vec<String> = parser.get_arguments().flat_map(cmd::spellings).collect();
+        words.extend(depends.iter().flat_map(Takes::words));
+        return pairs(words.into_iter().map(Candidate::from), cursor, 0);
+    }
+    let Some(arg) = slot.arg else { return Vec::new() };
+    let values = arg.get_possible_values();
+    if !values.is_empty() {
+        let shown = values.iter().filter(|value| !value.is_hide_set());
+        let names = shown.map(|value| Candidate::from(value.get_name().to_owned()));
+        return pairs(
+            names,
+            cursor,
+            list_at(&cursor.prefix, slot.value_at, arg.get_value_delimiter().is_some()),
+        );
+    }
+    let takes = depends.or_else(|| arg.get::<Takes>().copied()).unwrap_or(Takes::Nothing);
+    // The rows' fields, by the first command of the pipeline that has them.
+    let mut sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
+    let fields = sources.rfind(|source| !source.filters_rows).map_or(&[][..], |source| source.fields);
+    Value { cursor, at: slot.value_at, fields, of: takes }.candidates(session)
 }
 
-fn words(prefix: &str, all: Vec<String>) -> Vec<Pair> {
-    all.into_iter()
-        .filter(|word| word.starts_with(prefix))
-        .map(|word| Pair { display: word.clone(), replacement: word + " " })
+/// Where the value begins in a word; of a list behind its last comma.
+fn list_at(word: &[u8], value_at: usize, is_list: bool) -> usize {
+    let comma = word.iter().rposition(|byte| *byte == b',').filter(|at| is_list && *at >= value_at);
+    comma.map_or(value_at, |at| at + 1)
+}
+
+/// Those that go on from what is typed behind `at` of the word.
+fn pairs(found: impl Iterator<Item = Candidate>, cursor: &Cursor, at: usize) -> Vec<Pair> {
+    let (fixed, typed) = cursor.prefix.split_at(at.min(cursor.prefix.len()));
+    found
+        .filter(|candidate| candidate.word.starts_with(typed) && candidate.word.len() <= LONGEST)
+        .take(MOST)
+        .map(|candidate| Pair {
+            display: candidate.shown.unwrap_or_else(|| escape(&candidate.word)),
+            replacement: shell_quoted(&[fixed, &candidate.word].concat())
+                + if candidate.is_whole { " " } else { "" },
+        })
         .collect()
 }
 
-fn arguments(session: &mut Session, name: &str, cursor: &Cursor, prefix: &str) -> Vec<Pair> {
-    if name == "switch" {
-        return words(prefix, targets(session));
+/// A value at the cursor.
+struct Value<'a> {
+    cursor: &'a Cursor,
+    /// Where in the word it begins.
+    at: usize,
+    /// For a command that works on rows: their fields.
+    fields: &'a [Field],
+    /// What it is.
+    of: Takes,
+}
+
+impl Value<'_> {
+    /// What it may become.
+    fn candidates(&self, session: &mut Session) -> Vec<Pair> {
+        let (of, at) = match self.of {
+            Takes::List(of) => (*of, list_at(&self.cursor.prefix, self.at, true)),
+            of => (of, self.at),
+        };
+        let typed = self.cursor.prefix.get(at..).unwrap_or_default();
+        let mut found = pairs(self.all(session, &of, typed).into_iter(), self.cursor, at);
+        // Both sides of a copy may have it.
+        let mut seen = HashSet::new();
+        found.retain(|pair| seen.insert(pair.replacement.clone()));
+        found
     }
-    let Some(entry) = cmd::find(name) else { return paths(session, &cursor.prefix) };
-    if prefix.starts_with('-') {
-        let options = entry.full_parser().get_arguments().flat_map(cmd::spellings).collect::<Vec<_>>();
-        return words(prefix, options);
-    }
-    let before: Vec<String> =
-        cursor.words[1..].iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
-    // The rows' fields, by the first command of the pipeline that has them.
-    let mut sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
-    let source = sources.rfind(|source| !source.filters_rows);
-    let fields = source.map_or(&[][..], |source| source.fields);
-    match (entry.complete)(&Completion { words: &before, word: prefix, fields }) {
-        Some(all) => words(prefix, all),
-        None => paths(session, &cursor.prefix),
+
+    fn all(&self, session: &mut Session, of: &Takes, typed: &[u8]) -> Vec<Candidate> {
+        let words = |all: Vec<String>| all.into_iter().map(Candidate::from).collect();
+        match of {
+            Takes::Nothing | Takes::List(_) => Vec::new(),
+            Takes::Words(_) | Takes::Signal => words(of.words()),
+            Takes::Command => words(cmd::names()),
+            Takes::Path => match typed.strip_prefix(b"@host:") {
+                Some(path) => paths(session, b"@host:", path, true),
+                None => paths(session, b"", typed, false),
+            },
+            Takes::Directory => {
+                let all = paths(session, b"", typed, false);
+                all.into_iter().filter(|candidate| !candidate.is_whole).collect()
+            }
+            Takes::NodePath => match typed.strip_prefix(b"@host:") {
+                Some(path) => paths(session, b"@host:", path, true),
+                None => paths(session, b"", typed, true),
+            },
+            Takes::Pid => {
+                let all = processes(session).into_iter();
+                all.map(|(pid, name)| Candidate { shown: Some(format!("{pid} {name}")), ..pid.into() })
+                    .collect()
+            }
+            Takes::ProcessName => {
+                let mut names: Vec<String> =
+                    processes(session).into_iter().map(|process| process.1).collect();
+                names.sort_unstable();
+                names.dedup();
+                words(names)
+            }
+            Takes::User | Takes::Group => {
+                let users = session.hello.as_ref().map(|hello| hello.users.clone()).unwrap_or_default();
+                let names: Vec<String> = match of {
+                    Takes::User => users.users().map(|user| user.name.to_owned()).collect(),
+                    _ => users.groups().map(|group| group.name.to_owned()).collect(),
+                };
+                words(names)
+            }
+            Takes::Interface => words(interfaces(session)),
+            Takes::Variable => words(variables(session)),
+            Takes::Assignment => {
+                let names = variables(session).into_iter();
+                names.map(|name| Candidate { is_whole: false, ..format!("{name}=").into() }).collect()
+            }
+            Takes::Target | Takes::Pod | Takes::KubernetesNamespace => words(on_node(session, of)),
+            Takes::RowField => self.fields.iter().map(|field| field.name.to_owned().into()).collect(),
+            Takes::Any(several) => several.iter().flat_map(|of| self.all(session, of, typed)).collect(),
+        }
     }
 }
 
-/// Names of containers that can be switched to.
-fn targets(session: &mut Session) -> Vec<String> {
-    let listing = containers(session.options.host_root.as_deref(), COMPLETION_LIMIT).unwrap_or_default();
-    let mut names: Vec<String> = listing
-        .containers
-        .iter()
-        .filter(|container| container.is_named && !container.is_sandbox)
-        .map(Container::full_name)
-        .collect();
+/// Names of the session's variables, as far as they can be typed.
+fn variables(session: &Session) -> Vec<String> {
+    let names = session.variables.all().iter().map(|(name, _)| name.as_bytes());
+    let mut names: Vec<String> =
+        names.filter(|name| is_name(name)).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     names.sort_unstable();
-    names.dedup();
-    // What would have to be quoted or could change the terminal is not offered.
-    names.retain(|name| name.bytes().all(|byte| byte.is_ascii_graphic()));
     names
 }
 
-/// The container's paths that begin so, listed by a process inside, within a short limit.
-fn paths(session: &mut Session, prefix: &[u8]) -> Vec<Pair> {
-    let cut = prefix.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-    let (directory, name) = prefix.split_at(cut);
+/// Containers of the node, their pods or the namespaces of these.
+fn on_node(session: &Session, of: &Takes) -> Vec<String> {
+    let left = session.inner_limits().timeout.unwrap_or(COMPLETION_LIMIT);
+    let listing = containers(session.options.host_root.as_deref(), left).unwrap_or_default();
+    names_of(&listing.containers, of)
+}
+
+/// Containers that can be looked into, their pods, or the namespaces of these, as far as they can be typed as they are.
+pub fn names_of(containers: &[Container], of: &Takes) -> Vec<String> {
+    let named = containers.iter().filter(|container| container.is_named && !container.is_sandbox);
+    let name = |container: &Container| match (of, &container.pod) {
+        (Takes::Pod, pod) => Some(pod.as_ref()?.name.clone()),
+        (Takes::KubernetesNamespace, pod) => Some(pod.as_ref()?.namespace.clone()),
+        _ => Some(container.full_name()),
+    };
+    let mut names: Vec<String> = named.filter_map(name).collect();
+    names.sort_unstable();
+    names.dedup();
+    // What would have to be quoted or could change the terminal is not offered.
+    names.retain(|name| name.is_ascii() && shell_quoted(name.as_bytes()) == *name);
+    names
+}
+
+/// The container's processes: PIDs and names, as `ps` tells them.
+fn processes(session: &mut Session) -> Vec<(String, String)> {
+    let said = session.asked("ps", &["-e", "-o", "pid=,comm="]);
+    let text = String::from_utf8_lossy(&said);
+    let process = |line: &str| {
+        let (pid, name) = line.trim_start().split_once(' ').unwrap_or((line.trim(), ""));
+        pid.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| (pid.to_owned(), escape(name.trim().as_bytes())))
+    };
+    text.lines().filter_map(process).collect()
+}
+
+/// The container's interfaces, as `ip` tells them.
+fn interfaces(session: &mut Session) -> Vec<String> {
+    let said = session.asked("ip", &["--json", "link"]);
+    let rows = said.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let names = rows.filter_map(|row: serde_json::Value| Some(row.get("interface")?.as_str()?.to_owned()));
+    // What is no text would have to be spelled.
+    names.filter(|name| !name.starts_with("$'")).collect()
+}
+
+/// Paths of the container, or of the node, that begin so, listed by a process there. `mark` is put before them.
+fn paths(session: &mut Session, mark: &[u8], typed: &[u8], is_of_node: bool) -> Vec<Candidate> {
+    let cut = typed.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let (directory, name) = typed.split_at(cut);
     let task = Task::Candidates { directory: directory.to_vec(), prefix: name.to_vec() };
-    session.inner_limit = COMPLETION_LIMIT;
-    let listed = session.run_inner(task, 1 << 20);
-    session.inner_limit = INNER_LIMIT;
     // A directory that can't be listed completes to nothing.
-    let listed = listed.unwrap_or_default();
-    let mut found: Vec<Pair> = listed
+    let listed = if is_of_node { session.listed_on_node(task) } else { session.run_inner(task, SAID) };
+    let mut found: Vec<Candidate> = listed
+        .unwrap_or_default()
         .split(|byte| *byte == 0)
         .filter_map(|entry| {
             let (kind, name) = entry.split_first()?;
-            let end = if *kind == b'd' { "/" } else { "" };
-            let mut whole = [directory, name].concat();
-            whole.extend_from_slice(end.as_bytes());
-            let space = if end.is_empty() { " " } else { "" };
-            Some(Pair {
-                display: escape(name) + end,
-                replacement: shell_quoted(OsStr::from_bytes(&whole).as_bytes()) + space,
-            })
+            let is_directory = *kind == b'd';
+            let end = if is_directory { "/" } else { "" };
+            let word = [mark, directory, name, end.as_bytes()].concat();
+            Some(Candidate { word, shown: Some(escape(name) + end), is_whole: !is_directory })
         })
         .collect();
-    found.sort_unstable_by(|a, b| a.display.cmp(&b.display));
+    found.sort_unstable_by(|a, b| a.shown.cmp(&b.shown));
     found
+}
+
+impl Session {
+    /// What a command that runs outside prints, within the time that completion has.
+    fn asked(&mut self, name: &str, words: &[&str]) -> Vec<u8> {
+        let Some(entry) = cmd::find(name) else { return Vec::new() };
+        let words = words.iter().map(|word| Argument::Word(word.as_bytes().to_vec())).collect();
+        let command = Prepared::new(entry, words, Vec::new());
+        // Text is read here, whatever the operator is shown.
+        let json = std::mem::take(&mut self.options.json);
+        let mut outcome = Outcome::default();
+        let started = self.start(vec![command], To::Memory(SAID), false, &mut outcome);
+        self.options.json = json;
+        let said = started.map(|pipeline| self.said_by(pipeline, outcome));
+        said.ok().and_then(|mut said| said.pop()).unwrap_or_default()
+    }
+
+    fn listed_on_node(&mut self, task: Task) -> Result<Vec<u8>, Fault> {
+        // What reads files of the node for `put` reads them for the operator.
+        let reader = cmd::find("put").and_then(cmd::partner);
+        reader.map_or_else(|| Ok(Vec::new()), |reader| self.run_on_node(reader, task, SAID))
+    }
+
+    fn said_by(&self, mut pipeline: Pipeline, mut outcome: Outcome) -> Vec<Vec<u8>> {
+        pipeline.run(&self.inner_limits(), &mut outcome);
+        pipeline.pumps.into_iter().map(Pump::into_memory).collect()
+    }
 }

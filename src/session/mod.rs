@@ -100,7 +100,8 @@ pub struct Session {
     procfs: Option<procfs::View>,
     /// Where `cd` has gone; the target's own directory at first.
     directory: Option<Vec<u8>>,
-    inner_limit: Duration,
+    /// Until when it may take what nsdbg asks unasked, as for completion.
+    inner_until: Option<Instant>,
     is_one_shot: bool,
     is_prompt: bool,
     target_ended: bool,
@@ -150,7 +151,7 @@ impl Session {
             checkup: None,
             procfs: None,
             directory: None,
-            inner_limit: INNER_LIMIT,
+            inner_until: None,
             is_one_shot: false,
             is_prompt: false,
             target_ended: false,
@@ -294,7 +295,8 @@ impl Session {
     }
 
     fn inner_limits(&self) -> Limits<'_> {
-        Limits { signals: &self.signals, timeout: Some(self.inner_limit), client: None }
+        let left = self.inner_until.map(|until| until.saturating_duration_since(Instant::now()));
+        Limits { signals: &self.signals, timeout: Some(left.unwrap_or(INNER_LIMIT)), client: None }
     }
 
     /// What the container says of itself, asked once.

@@ -4,6 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cmd::Takes;
+use crate::sys::capability;
+use crate::target::namespace;
+
 /// Options of a session; nsdbg's own options beside its target.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -35,10 +39,11 @@ pub struct Options {
     #[arg(long, conflicts_with = "user")]
     pub root: bool,
     /// Hold further capabilities: NET_RAW,SYS_PTRACE or ALL
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', add = Takes::Words(capabilities))]
     pub cap_add: Vec<String>,
     /// Leave namespaces out: -pid,-net (of cgroup, ipc, net, pid, time, uts)
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(add = Takes::Words(namespaces))]
     pub ns: Vec<String>,
     /// Refuse everything that writes in the container
     #[arg(long)]
@@ -60,7 +65,7 @@ pub struct Options {
     #[arg(long, overrides_with = "no_doctor")]
     pub no_doctor: bool,
     /// Where the node's root is, if nsdbg runs in a container [default: found]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", add = Takes::NodePath)]
     pub host_root: Option<PathBuf>,
     /// Let colours in files and bodies through to the terminal
     #[arg(long)]
@@ -68,6 +73,20 @@ pub struct Options {
     /// Say which pipes lead to a terminal: stdout,stderr,color,columns=N
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::terminal::parse)]
     pub terminal: Vec<super::terminal::Hint>,
+}
+
+/// The words of `--cap-add`.
+fn capabilities() -> Vec<String> {
+    let names = capability::names(capability::known());
+    let names = names.split(", ").map(|name| name.trim_start_matches("CAP_"));
+    std::iter::once("ALL").chain(names).map(str::to_owned).collect()
+}
+
+/// The words of `--ns`: each kind that may be left out.
+fn namespaces() -> Vec<String> {
+    // A session needs its mounts, and its user follows from the others.
+    let kinds = namespace::KINDS.iter().filter(|kind| !matches!(kind.name, "mnt" | "user"));
+    kinds.map(|kind| format!("-{}", kind.name)).collect()
 }
 
 /// A time: seconds, or a number with ms, s, m or h.

@@ -1,6 +1,7 @@
 //! A child that stays outside: it watches the target, or works on the node.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::cmd::lookup::{self, PidNamespace};
 use crate::cmd::{self, Accepts, Entry, Needs, NodeFiles, Place, Watch};
 use crate::enter::{fds, watch};
 use crate::out::Fault;
+use crate::out::fault::printed;
 use crate::sys::passwd::Users;
 use crate::sys::shared::Shared;
 use crate::sys::syscall;
@@ -71,6 +73,10 @@ pub fn run(given: Outside) -> u8 {
     let Outside { entry, pid_namespace, job, keep, is_clean_too, own, users, target, history, .. } = given;
     super::child::install_panic_hook();
     let is_lookup = job.task == Task::Processes;
+    let listed = match &job.task {
+        Task::Candidates { directory, prefix } => Some((directory.clone(), prefix.clone())),
+        _ => None,
+    };
     let watching = entry.place == Place::Watch || is_lookup;
     let (mut cx, arguments) = job.into_context();
     (cx.name, cx.history, cx.accepts) = (entry.name, history, given.accepts);
@@ -96,6 +102,10 @@ pub fn run(given: Outside) -> u8 {
             return fault.status;
         }
     };
+    if let Some((directory, prefix)) = listed {
+        let listed = super::child::candidates(&directory, &prefix);
+        return u8::from(listed.and_then(|()| printed(std::io::stdout().flush())).is_err());
+    }
     let mut numbers = 3..;
     let mut take = || numbers.next().and_then(|number| syscall::own_fd(number).ok());
     if entry.needs.host {

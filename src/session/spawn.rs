@@ -186,11 +186,30 @@ impl Session {
     /// # Errors
     /// Where entering fails, or the job does: then with what it said.
     pub fn run_inner(&mut self, task: Task, limit: usize) -> Result<Vec<u8>, Fault> {
+        self.collect(limit, |session, stdio, _| {
+            session.spawn_inside("nsdbg", Job::inner(task), stdio, Vec::new(), false)
+        })
+    }
+
+    /// Runs a job on the node, in a process that can do no more than `entry`, and collects what it prints.
+    ///
+    /// # Errors
+    /// As [`Session::run_inner`].
+    pub fn run_on_node(&mut self, entry: &'static Entry, task: Task, limit: usize) -> Result<Vec<u8>, Fault> {
+        self.collect(limit, |session, stdio, pipeline| {
+            session.spawn_outside(entry, Job::inner(task), stdio, None, pipeline)
+        })
+    }
+
+    fn collect(
+        &mut self,
+        limit: usize,
+        spawn: impl FnOnce(&mut Self, [OwnedFd; 3], &mut Pipeline) -> Result<Stage, Fault>,
+    ) -> Result<Vec<u8>, Fault> {
         let mut pipeline = Pipeline::default();
         let (reader, stdout) = kept_reader(relay::pipe)?;
         let (errors, stderr) = kept_reader(relay::small_pipe)?;
-        let stdio = [empty_input()?, stdout, stderr];
-        let stage = self.spawn_inside("nsdbg", Job::inner(task), stdio, Vec::new(), false)?;
+        let stage = spawn(self, [empty_input()?, stdout, stderr], &mut pipeline)?;
         pipeline.stages.push(stage);
         pipeline.pumps.push(Pump::new(reader, Sink::Memory(Vec::new(), limit)));
         pipeline.pumps.push(Pump::new(errors, Sink::Memory(Vec::new(), 4096)));

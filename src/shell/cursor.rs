@@ -7,6 +7,8 @@ pub struct Cursor {
     pub start: usize,
     /// The word as far as it is typed, without its quotes.
     pub prefix: Vec<u8>,
+    /// Where in the line the name of a variable begins that is being typed, behind `$` or `${`.
+    pub variable: Option<usize>,
     /// The words before it in the same command, without their quotes.
     pub words: Vec<Vec<u8>>,
     /// Whether it follows a redirection, and so is a file.
@@ -58,8 +60,13 @@ pub fn word_at_cursor(line: &str, position: usize) -> Cursor {
                 cursor.start = at;
                 continue;
             }
-            b'\'' => at = quoted(bytes, at + 1, b'\'', false, &mut cursor.prefix),
-            b'"' => at = quoted(bytes, at + 1, b'"', true, &mut cursor.prefix),
+            b'\'' => at = quoted(bytes, at + 1, b'\'', &mut cursor),
+            b'"' => at = quoted(bytes, at + 1, b'"', &mut cursor),
+            b'$' => {
+                cursor.variable = variable(bytes, at);
+                cursor.prefix.push(byte);
+                at += 1;
+            }
             b'\\' => {
                 cursor.prefix.extend(bytes.get(at + 1));
                 at += 2;
@@ -75,18 +82,27 @@ pub fn word_at_cursor(line: &str, position: usize) -> Cursor {
 }
 
 /// Takes what is quoted from `at` on; returns where it goes on after the closing quote.
-fn quoted(bytes: &[u8], mut at: usize, close: u8, escapes: bool, to: &mut Vec<u8>) -> usize {
+fn quoted(bytes: &[u8], mut at: usize, close: u8, cursor: &mut Cursor) -> usize {
+    let is_double = close == b'"';
     while let Some(&byte) = bytes.get(at) {
-        if byte == close {
-            return at + 1;
+        match byte {
+            _ if byte == close => return at + 1,
+            b'\\' if is_double => at += 1,
+            b'$' if is_double => cursor.variable = variable(bytes, at),
+            _ => {}
         }
-        if escapes && byte == b'\\' {
-            at += 1;
-        }
-        to.extend(bytes.get(at));
+        cursor.prefix.extend(bytes.get(at));
         at += 1;
     }
     at
+}
+
+/// Where the name of a variable begins that the `$` at `at` stands before, if the cursor is still in it.
+fn variable(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = &bytes[at + 1..];
+    let name = rest.strip_prefix(b"{").unwrap_or(rest);
+    let is_name = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    is_name.then_some(bytes.len() - name.len())
 }
 
 impl Cursor {
@@ -118,6 +134,7 @@ mod tests {
             ("ls > a b", 7, "b", &["ls"], false),
         ] {
             let expected = Cursor {
+                variable: None,
                 start,
                 prefix: prefix.into(),
                 words: words.iter().map(|w: &&str| w.as_bytes().to_vec()).collect(),
@@ -126,6 +143,21 @@ mod tests {
             };
             let cursor = Cursor { before: Vec::new(), ..word_at_cursor(line, line.len()) };
             assert_eq!(cursor, expected, "{line}");
+        }
+        for (line, at) in [
+            ("echo $", Some(6)),
+            ("echo $HO", Some(6)),
+            ("echo a${HO", Some(8)),
+            ("echo \"x $HO", Some(9)),
+            ("ls $A/$B", Some(7)),
+            ("echo $HO/", None),
+            ("echo $HO ", None),
+            ("echo '$HO", None),
+            ("echo \\$HO", None),
+            ("echo \"\\$HO", None),
+            ("echo $'a", None),
+        ] {
+            assert_eq!(word_at_cursor(line, line.len()).variable, at, "{line}");
         }
         for (line, before) in
             [("ps -f | where x | sel", "ps where"), ("ps|w", "ps"), ("ls; ps || x", ""), ("a && b | c", "b")]

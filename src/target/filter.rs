@@ -2,30 +2,33 @@
 
 use std::os::fd::AsFd;
 
+use clap::builder::PossibleValuesParser;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::container::Container;
+use super::runtime::Runtime;
 use super::scan::{self, CMDLINE_LIMIT};
 use crate::sys::proc::Procfs;
+use crate::takes::Takes;
 
 /// What narrows a list of containers. All that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Filter {
-    /// Only containers of this runtime: docker, containerd, cri-o, podman, runc, crun, systemd
-    #[arg(long, value_name = "NAME")]
+    /// Only containers of this runtime
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Runtime::ALL.map(Runtime::name)))]
     pub runtime: Option<String>,
     /// Only containers of this pod
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = Takes::Pod)]
     pub pod: Option<String>,
     /// Only containers of pods in this Kubernetes namespace
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = Takes::KubernetesNamespace)]
     pub namespace: Option<String>,
     /// Only containers that listen on this port
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// Only containers with a process whose command line holds this text
-    #[arg(long = "match", value_name = "TEXT")]
+    #[arg(long = "match", value_name = "TEXT", add = Takes::Nothing)]
     pub matching: Option<String>,
 }
 

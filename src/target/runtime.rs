@@ -29,6 +29,19 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Docker,
+        Self::Containerd,
+        Self::CriO,
+        Self::Podman,
+        Self::Runc,
+        Self::Crun,
+        Self::Systemd,
+        Self::Kubernetes,
+        Self::None,
+    ];
+
     /// As `--runtime` takes it and tables show it.
     pub fn name(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ mod audit_refused;
 mod broken;
 mod claims;
 mod commands;
+mod completion;
 mod confined;
 mod descriptors;
 mod ends;

@@ -58,6 +58,8 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
     let port = PORT.to_string();
     let target = sandbox().mode(&["exec", &path, "http", &port, argument]);
     let target = target.file("app/names/x", "x\n").program(&path[1..]);
+    let users = [b"nobody-is", &word(0)[..], b":x:1:1:::\nnobody-is", &word(1), b":x:2:2:::\n"].concat();
+    let target = target.file("etc/passwd", users);
     let target = target.file("answers/all", all.concat()).file("answers/high", high.concat()).start();
     let names = target.root.join("app/names");
     for at in 0..STEERING.len() {
@@ -117,6 +119,8 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
         ("ls /app/oneb\t", "oneb"),
         ("ls /app/onef\t", "onef"),
         ("ls /app/oneg\t", "oneg"),
+        ("kill \t\t", "\n1 "),
+        ("users \t\t", "nobody-is"),
     ] {
         prompt.type_in(keys.as_bytes());
         prompt.sees(if hostile && seen == "lplain0" { "l\\x1b" } else { seen });

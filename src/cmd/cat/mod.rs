@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 
 use super::input::Input;
-use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::fault::Cause;
 use crate::out::table::NoRow;
@@ -59,6 +59,7 @@ pub struct Cat {
     #[arg(long)]
     force: bool,
     /// Files; `-` is standard input.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

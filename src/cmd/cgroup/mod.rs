@@ -9,7 +9,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -117,9 +117,5 @@ impl Command for Cgroup {
             cx.note("the target is in the root cgroup: this is the whole node, without limits");
         }
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }

@@ -13,7 +13,9 @@ mod send;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, NodeFiles, Place, Result, Status, Target};
+use super::{
+    Command, Completion, Context, Example, Fault, Needs, NodeFiles, Place, Result, Status, Takes, Target,
+};
 use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::shared::Shared;
@@ -79,7 +81,7 @@ pub struct Get {
     #[command(flatten)]
     options: Options,
     /// Files and directories of the container, then the destination on the node
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", add = Takes::Path)]
     paths: Vec<OsString>,
 }
 
@@ -98,7 +100,7 @@ pub struct Put {
     #[command(flatten)]
     options: Options,
     /// Files and directories of the node, then the destination in the container
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", add = Takes::Path)]
     paths: Vec<OsString>,
 }
 
@@ -108,6 +110,7 @@ pub struct Receive {
     #[command(flatten)]
     options: Options,
     /// The destination
+    #[arg(add = Takes::NodePath)]
     destination: OsString,
 }
 
@@ -117,7 +120,7 @@ pub struct Send {
     #[command(flatten)]
     options: Options,
     /// Files and directories
-    #[arg(required = true)]
+    #[arg(required = true, add = Takes::Path)]
     paths: Vec<OsString>,
 }
 
@@ -193,6 +196,11 @@ impl Command for Get {
         }
         send::send(cx, &self.options, &self.paths, None)
     }
+
+    fn complete(at: &Completion) -> Option<Takes> {
+        // The last is the node's, and any may be the last.
+        (at.operands > 0).then_some(Takes::Any(&[Takes::Path, Takes::NodePath]))
+    }
 }
 
 impl Command for Put {
@@ -224,9 +232,8 @@ impl Command for Put {
         receive::receive(cx, out, &self.options, destination, source)
     }
 
-    fn complete(completion: &Completion) -> Option<Vec<String>> {
-        let is_first = !completion.words.iter().any(|word| !word.starts_with('-') || word == "-");
-        is_first.then(|| names_on_node(completion.word))
+    fn complete(at: &Completion) -> Option<Takes> {
+        Some(if at.operands == 0 { Takes::NodePath } else { Takes::Any(&[Takes::Path, Takes::NodePath]) })
     }
 }
 
@@ -260,31 +267,6 @@ impl Command for Send {
         let shared = Shared::of(cx.mounts.as_deref());
         send::send(cx, &self.options, &paths, Some(shared))
     }
-}
-
-/// The node's paths that begin so.
-fn names_on_node(prefix: &str) -> Vec<String> {
-    let (mark, path) = match prefix.strip_prefix("@host:") {
-        Some(path) => ("@host:", path),
-        None => ("", prefix),
-    };
-    let (directory, name) = path.rsplit_once('/').map_or(("", path), |(directory, name)| (directory, name));
-    let (shown, opened) = match (path.contains('/'), directory) {
-        (false, _) => (String::new(), "."),
-        (true, "") => ("/".to_owned(), "/"),
-        (true, directory) => (format!("{directory}/"), directory),
-    };
-    let entries = std::fs::read_dir(opened).into_iter().flatten().take(100_000).flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|found| found.starts_with(name) && (name.starts_with('.') || !found.starts_with('.')))
-        // What would have to be quoted is not offered.
-        .filter(|found| found.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+,:@%".contains(&byte)))
-        .map(|found| format!("{mark}{shown}{found}"))
-        .take(1000)
-        .collect();
-    names.sort_unstable();
-    names
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ mod differ;
 mod explain;
 mod words;
 
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 use crate::sys::dns;
+use crate::takes::owned;
 
 use words::Wanted;
 
@@ -31,16 +32,17 @@ mod status {
 pub struct Dns {
     /// Name, TYPE (A, MX, HTTPS, … or TYPEn), class (IN CH HS), @SERVER, and +short +search +tcp +norecurse +time=N +tries=N
     /// +retry=N +noall +question +[no]answer +[no]authority +[no]additional +[no]comments +[no]stats, in any order.
-    #[arg(value_name = "WORD")]
+    #[arg(value_name = "WORD", add = Takes::Nothing)]
     words: Vec<String>,
     /// Ask for the name of an address.
-    #[arg(short = 'x', value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    #[arg(short = 'x', value_name = "ADDRESS", action = clap::ArgAction::Append, add = Takes::Nothing)]
     reverse: Vec<String>,
     /// Ask for this type.
     #[arg(short = 't', value_name = "TYPE", value_parser = kind)]
+    #[arg(add = Takes::Words(|| owned(dns::Kind::USUAL)))]
     kind: Option<dns::Kind>,
     /// Ask for this name, whatever it looks like.
-    #[arg(short = 'q', value_name = "NAME", action = clap::ArgAction::Append)]
+    #[arg(short = 'q', value_name = "NAME", action = clap::ArgAction::Append, add = Takes::Nothing)]
     name: Vec<String>,
     /// Ask the server's port N.
     #[arg(short = 'p', value_name = "N", default_value_t = 53, value_parser = clap::value_parser!(u16).range(1..))]
@@ -99,17 +101,6 @@ impl Command for Dns {
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let wanted = Wanted::parse(&self.words, self.kind, &self.name, &self.reverse)?;
         if self.explain { explain::run(&self, &wanted, cx, out) } else { ask::run(&self, &wanted, cx, out) }
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        let typed = !cx.word.is_empty();
-        Some(
-            dns::Kind::USUAL
-                .into_iter()
-                .filter(|name| typed && name.starts_with(cx.word))
-                .map(str::to_owned)
-                .collect(),
-        )
     }
 }
 

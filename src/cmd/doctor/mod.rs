@@ -21,10 +21,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::{NoRow, Table};
 use crate::out::{Align, Field, Kind, Narrow, Output};
+use crate::takes::owned;
 
 use check::{Check, Run};
 use container::Container;
@@ -48,7 +49,7 @@ pub struct Options {
     #[arg(short, long)]
     fast: bool,
     /// Checks, or groups of them [default: all]
-    #[arg(value_name = "GROUP|CHECK")]
+    #[arg(value_name = "GROUP|CHECK", add = Takes::Words(names))]
     checks: Vec<String>,
 }
 
@@ -148,11 +149,12 @@ impl Command for Doctor {
         }
         Ok(Status::OK)
     }
+}
 
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        let checks = registry::CHECKS.iter().map(|check| check.id.to_owned());
-        Some(checks.chain(registry::GROUPS.iter().map(|group| group.name().to_owned())).collect())
-    }
+/// Of groups and checks.
+fn names() -> Vec<String> {
+    let checks = registry::CHECKS.iter().map(|check| check.id);
+    owned(checks.chain(registry::GROUPS.iter().map(|group| group.name())))
 }
 
 fn list(cx: &Context, out: &mut Output<NoRow>) -> Result<Status> {

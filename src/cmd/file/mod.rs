@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
 use super::input::Input;
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
@@ -56,7 +56,7 @@ pub struct FileKind {
     #[arg(short = '0', long)]
     print0: bool,
     /// Files; `-` is standard input.
-    #[arg(required = true)]
+    #[arg(required = true, add = Takes::Path)]
     files: Vec<OsString>,
 }
 

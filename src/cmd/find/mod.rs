@@ -11,7 +11,7 @@ mod show;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Context, Example, Place, Prints, Result, Status};
+use super::{Command, Completion, Context, Example, Place, Prints, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -25,7 +25,7 @@ use crate::out::{Field, Kind, Output};
 #[derive(clap::Parser)]
 pub struct Find {
     /// Paths and the expression.
-    #[arg(value_name = "PATH|EXPRESSION")]
+    #[arg(value_name = "PATH|EXPRESSION", add = Takes::Path)]
     words: Vec<OsString>,
 }
 
@@ -77,6 +77,10 @@ impl Command for Find {
         options.push("--".into());
         options.extend(words);
         options
+    }
+
+    fn complete(at: &Completion) -> Option<Takes> {
+        Some(parse::takes(at.words, at.word))
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

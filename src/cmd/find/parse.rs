@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use super::arguments::{self, Lookup};
 use super::expression::{Clock, Expression, Test, Until};
 use super::format::Format;
-use crate::cmd::nearest_of;
+use crate::cmd::{Takes, nearest_of};
 use crate::sys::fnmatch::Fnmatch;
+use crate::takes::owned;
 
 /// Parentheses and negations in one another.
 const DEEPEST: usize = 200;
@@ -122,6 +123,27 @@ const OPERATORS: &[&str] = &["-a", "-and", "-o", "-or", "-not"];
 /// Whether a word takes the next one as its argument.
 pub fn takes_value(word: &[u8]) -> bool {
     VALUED.iter().any(|name| name.as_bytes() == word) || is_newer(word).is_some()
+}
+
+/// What a word is that comes after others, for completion.
+pub fn takes(before: &[String], word: &str) -> Takes {
+    let expression = || owned(PLAIN.iter().chain(VALUED).chain(OPERATORS).copied());
+    match before.last().map(String::as_str) {
+        Some("-user") => return Takes::User,
+        Some("-group") => return Takes::Group,
+        Some("-newer" | "-anewer" | "-cnewer" | "-samefile") => return Takes::Path,
+        Some("-type" | "-xtype") => return Takes::Words(|| owned(["f", "d", "l", "p", "s", "b", "c"])),
+        Some(last) if takes_value(last.as_bytes()) => return Takes::Nothing,
+        _ => {}
+    }
+    let begins = |word: &str| {
+        word.starts_with('-') && !matches!(word, "-H" | "-P" | "-L") || matches!(word, "(" | "!")
+    };
+    if word.starts_with('-') || before.iter().any(|word| begins(word)) {
+        Takes::Words(expression)
+    } else {
+        Takes::Path
+    }
 }
 
 /// The clocks of `-newerXY`; none where there is no such predicate. `t` for the second is a time by itself.

@@ -13,7 +13,7 @@ mod tree;
 
 use std::ffi::OsString;
 
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -111,19 +111,19 @@ pub struct Grep {
     #[arg(short, long, value_name = "NUM")]
     max_count: Option<u64>,
     /// Search files whose name matches, no others.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", add = Takes::Nothing)]
     include: Vec<OsString>,
     /// Leave out files whose name matches.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", add = Takes::Nothing)]
     exclude: Vec<OsString>,
     /// Leave out directories whose name matches.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", add = Takes::Nothing)]
     exclude_dir: Vec<OsString>,
     /// A pattern; several are alternatives.
-    #[arg(short = 'e', long, value_name = "PATTERN", allow_hyphen_values = true)]
+    #[arg(short = 'e', long, value_name = "PATTERN", allow_hyphen_values = true, add = Takes::Nothing)]
     regexp: Vec<OsString>,
     /// Patterns of a file, one a line.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", add = Takes::Path)]
     file: Vec<OsString>,
     /// Take all files for text.
     #[arg(short = 'a', long)]
@@ -153,7 +153,7 @@ pub struct Grep {
     #[arg(long)]
     line_buffered: bool,
     /// The pattern, unless -e or -f give one, and files; `-` is standard input.
-    #[arg(value_name = "PATTERN|FILE")]
+    #[arg(value_name = "PATTERN|FILE", add = Takes::Path)]
     operands: Vec<OsString>,
 }
 
@@ -205,6 +205,12 @@ impl Command for Grep {
         let taken = usize::from(self.regexp.is_empty() && self.file.is_empty());
         let files = self.operands.get(taken..).unwrap_or_default();
         (files.is_empty() && !self.is_recursive()) || files.iter().chain(&self.file).any(|file| file == "-")
+    }
+
+    fn complete(at: &Completion) -> Option<Takes> {
+        let is_given = |word: &String| ["-e", "-f", "--regexp", "--file"].iter().any(|o| word.starts_with(o));
+        // The pattern.
+        (at.operands == 0 && !at.words.iter().any(is_given)).then_some(Takes::Nothing)
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

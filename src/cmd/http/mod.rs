@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use super::net::trust::Ca;
 use super::net::{host_path, seconds};
-use super::{Command, Completion, Context, Example, Fault, HostFile, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, HostFile, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
+use crate::takes::owned;
 
 use connect::Override;
 use request::METHODS;
@@ -38,25 +39,26 @@ use request::METHODS;
 #[derive(clap::Parser, Default)]
 pub struct Http {
     /// Method, or the URL; without a scheme it is http://.
-    #[arg(value_name = "METHOD")]
+    #[arg(value_name = "METHOD", add = Takes::Words(|| owned(METHODS)))]
     method: OsString,
     /// URL.
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", add = Takes::Nothing)]
     url: Option<OsString>,
     /// Send a header; `Name:` removes one, `Name;` sends it empty.
-    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", add = Takes::Nothing)]
     header: Vec<OsString>,
     /// Send data, joined by &; @FILE, @host:FILE, @- lose line ends.
-    #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "DATA", allow_hyphen_values = true, add = Takes::Nothing)]
     data: Vec<OsString>,
     /// As -d, but files are sent as they are.
     #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data")]
+    #[arg(add = Takes::Nothing)]
     data_binary: Vec<OsString>,
     /// Print the response's head too.
     #[arg(short, long)]
     include: bool,
     /// Write the body here; follows no link; @host:FILE is the node's, - stdout.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", add = Takes::Path)]
     output: Option<OsString>,
     /// Follow redirects; credentials stay with their host.
     #[arg(short = 'L', long)]
@@ -68,7 +70,7 @@ pub struct Http {
     #[arg(short = 'k', long)]
     insecure: bool,
     /// Trust only this file's certificates (or @host:FILE).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", add = Takes::Path)]
     cacert: Option<OsString>,
     /// Trust only these certificate authorities.
     #[arg(long, value_name = "WHICH", conflicts_with = "cacert")]
@@ -86,10 +88,10 @@ pub struct Http {
     #[arg(short, long)]
     fail: bool,
     /// Connect to this Unix socket.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", add = Takes::Path)]
     unix_socket: Option<OsString>,
     /// Send basic credentials.
-    #[arg(short, long, value_name = "NAME:PASSWORD")]
+    #[arg(short, long, value_name = "NAME:PASSWORD", add = Takes::Nothing)]
     user: Option<OsString>,
     /// Show the connection and both heads on stderr.
     #[arg(short, long)]
@@ -195,16 +197,5 @@ impl Command for Http {
         let stdout = std::io::stdout();
         let pipe = sink::stdout_pipe(&stdout);
         fetch::Fetch::new(&self, cx)?.run(cx, out, pipe)
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        let typed = cx.words.iter().any(|word| METHODS.contains(&word.as_str()));
-        if typed
-            || cx.word.starts_with(['-', '/', '.', '@'])
-            || cx.words.last().is_some_and(|w| w.starts_with('-'))
-        {
-            return None;
-        }
-        Some(METHODS.iter().filter(|method| method.starts_with(cx.word)).map(|m| (*m).to_owned()).collect())
     }
 }

@@ -474,11 +474,7 @@ fn json_is_one_object() {
 }
 
 #[test]
-fn methods_are_completed() {
-    let words: [String; 0] = [];
-    let complete = |words: &[String], word: &str| Http::complete(&Completion { words, word, fields: &[] });
-    assert_eq!(complete(&words, "p").unwrap(), ["post", "put", "patch"]);
-    assert!(complete(&["get".to_owned()], "").is_none());
+fn files_of_the_node_are_told_to_the_supervisor() {
     let http =
         Http::try_parse_from(["http", "get", "x", "-o", "@host:/o", "--data-binary", "@host:/d"]).unwrap();
     let files = http.host_files();

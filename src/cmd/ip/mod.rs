@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 use crate::sys::netlink::interface::{Interface, interface};
 use crate::sys::netlink::{self, route as rtnetlink};
+use crate::takes::owned;
 
 use words::{Object, Verb};
 
@@ -56,7 +57,7 @@ pub struct Ip {
     #[arg(short, long)]
     oneline: bool,
     /// addr, link, route or neigh, and what to show of it.
-    #[arg(value_name = "OBJECT")]
+    #[arg(value_name = "OBJECT", add = Takes::Nothing)]
     words: Vec<OsString>,
 }
 
@@ -143,6 +144,16 @@ impl Command for Ip {
         words::rewrite(args)
     }
 
+    fn complete(at: &Completion) -> Option<Takes> {
+        Some(match (at.operands, at.words.last().map(String::as_str)) {
+            (0, _) => Takes::Words(|| owned(["addr", "link", "route", "neigh"])),
+            (_, Some("dev" | "master" | "oif" | "iif")) => Takes::Interface,
+            (_, Some("table" | "scope" | "proto" | "get" | "via" | "from" | "to")) => Takes::Nothing,
+            (1, _) => Takes::Words(|| owned(["show", "get"])),
+            _ => Takes::Words(|| owned(["dev", "table", "up", "master", "scope", "proto"])),
+        })
+    }
+
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let (object, verb, words) = words::parse(&self.words)?;
         let v6 = self.v6 || self.family.as_deref() == Some("inet6");
@@ -157,15 +168,6 @@ impl Command for Ip {
             (Object::Link, _) => link::show(&show, &words, false, cx, out),
             (Object::Address, _) => link::show(&show, &words, true, cx, out),
         }
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        let words: &[&str] = match cx.words.iter().filter(|word| !word.starts_with('-')).count() {
-            0 => &["addr", "link", "route", "neigh"],
-            1 => &["show", "get"],
-            _ => &["dev", "table", "up", "master", "scope", "proto"],
-        };
-        Some(words.iter().filter(|word| word.starts_with(cx.word)).map(|word| (*word).to_owned()).collect())
     }
 }
 

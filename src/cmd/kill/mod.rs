@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 
 use super::lookup::{Answer, Known, PidNamespace};
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::field;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
@@ -31,6 +31,7 @@ const AT_ONCE: usize = 128;
 pub struct Kill {
     /// The signal, by name or number [default: TERM]; -9, -HUP and -SIGHUP are taken too
     #[arg(short = 's', long = "signal", value_name = "SIGNAL", allow_hyphen_values = true)]
+    #[arg(add = Takes::Signal)]
     signal: Option<String>,
     /// List the names of signals, or translate names and numbers
     #[arg(short = 'l', long = "list")]
@@ -42,7 +43,7 @@ pub struct Kill {
     #[arg(short = 'v', long = "verbose")]
     verbose: bool,
     /// PIDs, names, or negative numbers of process groups
-    #[arg(value_name = "PID|NAME")]
+    #[arg(value_name = "PID|NAME", add = Takes::Any(&[Takes::Pid, Takes::ProcessName]))]
     operands: Vec<OsString>,
 }
 
@@ -92,8 +93,13 @@ impl Command for Kill {
         !self.list && !self.table && !self.operands.is_empty()
     }
 
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
+    fn complete(at: &Completion) -> Option<Takes> {
+        let dashed = || signal::standard().map(|(_, name)| format!("-{name}")).collect();
+        let names_signals = at.words.iter().any(|word| matches!(word.as_str(), "-l" | "--list"));
+        match at.word.starts_with('-') {
+            true if at.words.is_empty() => Some(Takes::Words(dashed)),
+            _ => names_signals.then_some(Takes::Signal),
+        }
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

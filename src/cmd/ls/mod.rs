@@ -13,7 +13,7 @@ pub mod times;
 use std::ffi::OsString;
 
 use super::color::When;
-use super::{Command, Context, Example, Place, Result, Status};
+use super::{Command, Context, Example, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output, Scale, scale};
@@ -52,10 +52,10 @@ pub struct Ls {
     #[arg(short = 'B', long)]
     ignore_backups: bool,
     /// Not names that match a pattern.
-    #[arg(short = 'I', long, value_name = "PATTERN")]
+    #[arg(short = 'I', long, value_name = "PATTERN", add = Takes::Nothing)]
     ignore: Vec<OsString>,
     /// As -I, but shown with -a and -A.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", add = Takes::Nothing)]
     hide: Vec<OsString>,
     /// Mode, links, owner, group, size and time of each.
     #[arg(short, overrides_with_all = ["down", "across", "commas", "form"])]
@@ -191,6 +191,7 @@ pub struct Ls {
     #[arg(long, value_name = "STYLE", value_parser = times::parse, overrides_with = "full_time")]
     time_style: Option<Style>,
     /// Files and directories; without any, the current directory.
+    #[arg(add = Takes::Path)]
     paths: Vec<OsString>,
 }
 

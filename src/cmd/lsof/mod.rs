@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status, elsewhere};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes, elsewhere};
 use crate::out::field::{field, more};
 use crate::out::units::bytes;
 use crate::out::{Field, Kind, Output};
@@ -41,32 +41,32 @@ use sockets::{Inet, Sockets};
 #[command(args_override_self = true)]
 pub struct Lsof {
     /// Processes, as `1,7`.
-    #[arg(short = 'p', value_name = "PIDS")]
+    #[arg(short = 'p', value_name = "PIDS", add = Takes::List(&Takes::Pid))]
     pids: Vec<String>,
     /// Processes whose names begin so.
-    #[arg(short = 'c', value_name = "NAMES")]
+    #[arg(short = 'c', value_name = "NAMES", add = Takes::List(&Takes::ProcessName))]
     commands: Vec<String>,
     /// Processes of these users, names or ids.
-    #[arg(short = 'u', value_name = "USERS")]
+    #[arg(short = 'u', value_name = "USERS", add = Takes::List(&Takes::User))]
     users: Vec<String>,
     /// Descriptors: cwd, rtd, txt, mem, 3, 0-9.
-    #[arg(short = 'd', value_name = "FDS")]
+    #[arg(short = 'd', value_name = "FDS", add = Takes::Nothing)]
     fds: Vec<String>,
     /// Internet sockets: `-i`, `-i :80`, `-i tcp`, `-i 6udp:53`, `-i @10.0.0.1:8000-8010`. Those of other containers of
     /// the pod are told on standard error.
-    #[arg(short = 'i', long, value_name = "ADDRESS")]
+    #[arg(short = 'i', long, value_name = "ADDRESS", add = Takes::Nothing)]
     inet: Vec<String>,
     /// TCP sockets in these states alone, as `TCP:LISTEN` or `TCP:^ESTABLISHED`.
-    #[arg(short = 's', value_name = "TCP:STATES")]
+    #[arg(short = 's', value_name = "TCP:STATES", add = Takes::Nothing)]
     states: Vec<String>,
     /// Unix sockets.
     #[arg(short = 'U')]
     unix: bool,
     /// What is in this directory: also `+d DIRECTORY`.
-    #[arg(long = "in", value_name = "DIRECTORY")]
+    #[arg(long = "in", value_name = "DIRECTORY", add = Takes::Directory)]
     inside: Vec<OsString>,
     /// What is anywhere below this directory: also `+D DIRECTORY`.
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", add = Takes::Directory)]
     under: Vec<OsString>,
     /// Files with fewer links than this: `+L1` is those that were deleted and still take space.
     #[arg(long, value_name = "N")]
@@ -90,7 +90,7 @@ pub struct Lsof {
     #[arg(short = 'P')]
     ports: bool,
     /// Files, by absolute paths of the container.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", add = Takes::Path)]
     files: Vec<OsString>,
 }
 
@@ -149,12 +149,6 @@ impl Command for Lsof {
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
         args::rewrite(args)
-    }
-
-    fn complete(completion: &Completion) -> Option<Vec<String>> {
-        // Values of options are no paths.
-        let valued = ["-p", "-c", "-u", "-d", "-i", "-s"];
-        completion.words.last().is_some_and(|word| valued.contains(&word.as_str())).then(Vec::new)
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<OpenFile>) -> Result<Status> {

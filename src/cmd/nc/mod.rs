@@ -13,7 +13,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::net::{Resolver, Signals, literal, ports, seconds, with_port};
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Prints, Result, Status};
+use super::{Command, Completion, Context, Example, Fault, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::fault::errno_text;
 use crate::out::name::escape;
@@ -59,7 +59,7 @@ pub struct Nc {
     #[arg(short, value_name = "SECONDS", allow_negative_numbers = true)]
     quit: Option<i64>,
     /// Address to connect from.
-    #[arg(short, value_name = "ADDRESS")]
+    #[arg(short, value_name = "ADDRESS", add = Takes::Nothing)]
     source: Option<String>,
     /// Unix socket.
     #[arg(short = 'U', conflicts_with_all = ["udp", "port", "source"])]
@@ -77,7 +77,7 @@ pub struct Nc {
     #[arg(short, conflicts_with_all = ["listen", "unix"])]
     zero: bool,
     /// Host and port, port, or path.
-    #[arg(num_args = 0..=2, value_name = "HOST")]
+    #[arg(num_args = 0..=2, value_name = "HOST", add = Takes::Nothing)]
     operands: Vec<OsString>,
 }
 
@@ -104,17 +104,16 @@ impl Command for Nc {
         !self.zero
     }
 
+    fn complete(at: &Completion) -> Option<Takes> {
+        let is_unix = at.words.iter().any(|word| word.starts_with('-') && word.contains('U'));
+        is_unix.then_some(Takes::Path)
+    }
+
     fn run(self, cx: &mut Context, _: &mut Output<NoRow>) -> Result<Status> {
         let stdin = std::io::stdin();
         let stdout = std::io::stdout();
         let mut relay = Relay::new(stdin.as_fd(), stdout.as_fd(), self.limits());
         if self.unix { self.over_unix(cx, &mut relay) } else { self.over_network(cx, &mut relay) }
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        // Paths, where it is a Unix socket.
-        let is_unix = cx.words.iter().any(|word| word.starts_with('-') && word.contains('U'));
-        if is_unix { None } else { Some(Vec::new()) }
     }
 }
 

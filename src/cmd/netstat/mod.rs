@@ -7,7 +7,7 @@ mod text;
 
 pub use text::path as unix_path;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -63,7 +63,7 @@ pub struct Netstat {
     #[arg(short = 'W')]
     wide: bool,
     /// Sockets in these states, as `established,close-wait`.
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", add = Takes::List(&Takes::Words(names_of_states)))]
     state: Option<String>,
     /// Sockets with this local or remote port.
     #[arg(long, value_name = "N")]
@@ -158,10 +158,6 @@ impl Command for Netstat {
         Example { line: "netstat -i", what: "packets, errors and drops" },
     ];
 
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
-
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let states = self.states()?;
         let Some(watch) = &cx.watch else {
@@ -210,6 +206,15 @@ impl Command for Netstat {
     }
 }
 
+/// TCP's states as `--state` takes them.
+fn names_of_states() -> Vec<String> {
+    let mut all: Vec<String> =
+        STATES.iter().skip(1).map(|name| name.to_ascii_lowercase().replace('_', "-")).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 impl Netstat {
     fn any_kind(&self) -> bool {
         !(self.tcp || self.udp || self.raw || self.unix)
@@ -230,7 +235,7 @@ impl Netstat {
             let matching = STATES.iter().enumerate().skip(1).filter(|(_, name)| plain(name) == wanted);
             let named = matching.fold(0, |bits, (at, _)| bits | 1 << at);
             if named == 0 {
-                let known = "established, syn-sent, syn-recv, fin-wait1, fin-wait2, time-wait, close, close-wait, last-ack, listen, closing";
+                let known = names_of_states().join(", ");
                 let shown = crate::out::name::escape(word.as_bytes());
                 return Err(Fault::usage(format!("unknown state '{shown}'; known are {known}")));
             }

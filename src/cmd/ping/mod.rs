@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
 use super::net::{Resolver, Signals, icmp, seconds, timeout, with_port};
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::fault::errno_text;
 use crate::out::field::{field, more};
 use crate::out::name::escape;
@@ -70,6 +70,7 @@ pub struct Ping {
     #[arg(short)]
     quiet: bool,
     /// Name or address.
+    #[arg(add = Takes::Nothing)]
     host: String,
 }
 
@@ -120,10 +121,6 @@ impl Command for Ping {
         let signals = Signals::hold().map_err(|errno| failed(Fault::of("signalfd", errno)))?;
         let run = Run { options: &self, to, echo, tally: Tally::default(), signals };
         run.run(cx, out)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

@@ -4,7 +4,7 @@ pub mod limits;
 mod page;
 mod read;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -19,7 +19,7 @@ use crate::sys::proc::why_refused;
 #[command(args_override_self = true)]
 pub struct Proc {
     /// PIDs, as the container counts
-    #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..=0x3f_ffff))]
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..=0x3f_ffff), add = Takes::Pid)]
     pids: Vec<i32>,
 }
 
@@ -73,10 +73,6 @@ impl Command for Proc {
         Example { line: "proc", what: "the target's process" },
         Example { line: "proc 1 --json", what: "one object, for a program" },
     ];
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let Some(watch) = &cx.watch else {

@@ -6,6 +6,7 @@ use std::ops::BitOr;
 use crate::out::{Align, Fault};
 
 use super::Result;
+use crate::takes::owned;
 
 /// Files of a process beyond `stat` that columns need.
 #[derive(Debug, Clone, Copy, Default)]
@@ -132,6 +133,11 @@ pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time",
 type Spec = (Column, &'static [&'static str], &'static str, Align);
 
 use Align::{Left, Right};
+
+/// The names of all columns, for completion.
+pub fn names() -> Vec<String> {
+    owned(SPECS.iter().flat_map(|spec| spec.1).copied())
+}
 
 /// All columns.
 pub const SPECS: &[Spec] = &[

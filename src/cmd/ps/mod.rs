@@ -11,7 +11,7 @@ mod print;
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
@@ -59,30 +59,32 @@ pub struct Ps {
     bsd_user: bool,
     /// Columns, as `pid,ppid,args`; `pid=X` names the header, `pid=` leaves it out, `args:50` sets the width.
     #[arg(short = 'o', long = "format", value_name = "LIST")]
+    #[arg(add = Takes::List(&Takes::Words(columns::names)))]
     format: Vec<String>,
     /// These PIDs, as `1,7`.
-    #[arg(short = 'p', long = "pid", value_name = "LIST")]
+    #[arg(short = 'p', long = "pid", value_name = "LIST", add = Takes::List(&Takes::Pid))]
     pid: Vec<String>,
     /// Children of these PIDs.
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", add = Takes::List(&Takes::Pid))]
     ppid: Vec<String>,
     /// Processes of this name (the kernel's, 15 letters).
-    #[arg(short = 'C', value_name = "NAME")]
+    #[arg(short = 'C', value_name = "NAME", add = Takes::List(&Takes::ProcessName))]
     command: Vec<String>,
     /// Processes of these users, names or ids.
-    #[arg(short = 'u', long = "user", value_name = "LIST")]
+    #[arg(short = 'u', long = "user", value_name = "LIST", add = Takes::List(&Takes::User))]
     user: Vec<String>,
     /// Processes that these users have started, names or ids.
-    #[arg(short = 'U', value_name = "LIST")]
+    #[arg(short = 'U', value_name = "LIST", add = Takes::List(&Takes::User))]
     real_user: Vec<String>,
     /// Processes on these terminals, as `pts/0`; `-` is none.
-    #[arg(short = 't', long = "tty", value_name = "LIST", allow_hyphen_values = true)]
+    #[arg(short = 't', long = "tty", value_name = "LIST", allow_hyphen_values = true, add = Takes::Nothing)]
     tty: Vec<String>,
     /// All but the processes that are selected.
     #[arg(short = 'N', long = "deselect")]
     deselect: bool,
     /// Order by columns, as `-rss,pid`: `-` is largest first.
     #[arg(long, value_name = "KEYS", allow_hyphen_values = true)]
+    #[arg(add = Takes::List(&Takes::Words(columns::names)))]
     sort: Option<String>,
     /// Children below their parents.
     #[arg(long, short = 'H')]
@@ -100,7 +102,7 @@ pub struct Ps {
     #[arg(short = 'h', long = "no-headers", alias = "no-header", alias = "noheaders")]
     no_headers: bool,
     /// PIDs, as with -p.
-    #[arg(value_name = "PID")]
+    #[arg(value_name = "PID", add = Takes::List(&Takes::Pid))]
     pids: Vec<String>,
 }
 
@@ -143,10 +145,6 @@ impl Command for Ps {
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
         args::rewrite(args)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

@@ -5,7 +5,7 @@ mod tree;
 
 use std::ffi::OsString;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
@@ -55,7 +55,7 @@ pub struct Pstree {
     #[arg(short = 'U', long = "unicode", overrides_with = "ascii")]
     unicode: bool,
     /// A PID, or a user whose processes are shown
-    #[arg(value_name = "PID|USER")]
+    #[arg(value_name = "PID|USER", add = Takes::Any(&[Takes::Pid, Takes::User]))]
     root: Option<OsString>,
 }
 
@@ -78,10 +78,6 @@ impl Command for Pstree {
         Example { line: "pstree -apu", what: "with arguments, PIDs and changes of user" },
         Example { line: "pstree -sp 1", what: "a process, its parents and its children" },
     ];
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         let wants = tree::Wants {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Printer, Rows, check_field, known, lookup};
-use crate::cmd::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::cmd::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -16,7 +16,7 @@ const LIMIT: usize = 1_000_000;
 #[derive(clap::Parser)]
 pub struct Count {
     /// The field whose values are counted, the most frequent first.
-    #[arg(value_name = "FIELD")]
+    #[arg(value_name = "FIELD", add = Takes::RowField)]
     field: Option<String>,
 }
 
@@ -72,9 +72,5 @@ impl Command for Count {
         }
         printer.finish(out)?;
         Ok(Status::OK)
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        Some(cx.fields.iter().map(|field| field.name.to_owned()).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 
 use super::{Fields, Printer, Rows};
-use crate::cmd::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::cmd::{Command, Context, Example, Fault, Needs, Place, Result, Status};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -59,10 +59,6 @@ impl Command for First {
         printer.finish(out)?;
         Ok(Status::OK)
     }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
-    }
 }
 
 impl Command for Last {
@@ -98,9 +94,5 @@ impl Command for Last {
         }
         printer.finish(out)?;
         Ok(Status::OK)
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use super::condition::{self, OPERATORS};
 use super::{Printer, Rows, check_field, known};
-use crate::cmd::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::cmd::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
+use crate::takes::owned;
 
 /// Keep the rows for which a condition holds.
 ///
@@ -17,7 +18,13 @@ use crate::out::table::NoRow;
 pub struct Where {
     /// The condition, as words.
     #[arg(required = true, allow_negative_numbers = true, value_name = "CONDITION")]
+    #[arg(add = Takes::Any(&[Takes::RowField, Takes::Words(words)]))]
     words: Vec<String>,
+}
+
+/// The words between fields and values.
+fn words() -> Vec<String> {
+    owned(OPERATORS.iter().map(|operator| operator.0).chain(["and", "or", "not"]))
 }
 
 impl Command for Where {
@@ -54,11 +61,5 @@ impl Command for Where {
         }
         printer.finish(out)?;
         Ok(Status(u8::from(!any)))
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        let names = cx.fields.iter().map(|field| field.name);
-        let words = OPERATORS.iter().map(|operator| operator.0).chain(["and", "or", "not"]);
-        Some(names.chain(words).map(str::to_owned).collect())
     }
 }

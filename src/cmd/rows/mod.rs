@@ -188,9 +188,3 @@ fn align(kind: Option<Kind>, value: Option<&Value>) -> Align {
         _ => Align::Left,
     }
 }
-
-/// Candidates for a list of fields: what is typed before the last comma stays.
-fn lists(cx: &super::Completion) -> Vec<String> {
-    let before = cx.word.rfind(',').map_or("", |at| &cx.word[..=at]);
-    cx.fields.iter().map(|field| format!("{before}{}", field.name)).collect()
-}

@@ -1,7 +1,7 @@
 //! `select`.
 
 use super::{Printer, Rows, check_field};
-use crate::cmd::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::cmd::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -9,7 +9,7 @@ use crate::out::table::NoRow;
 #[derive(clap::Parser)]
 pub struct Select {
     /// Fields, as `pid,command`; `tls.version` is a field in a field.
-    #[arg(required = true, value_name = "FIELDS", value_delimiter = ',')]
+    #[arg(required = true, value_name = "FIELDS", value_delimiter = ',', add = Takes::List(&Takes::RowField))]
     fields: Vec<String>,
 }
 
@@ -37,9 +37,5 @@ impl Command for Select {
         }
         printer.finish(out)?;
         Ok(Status::OK)
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        Some(super::lists(cx))
     }
 }

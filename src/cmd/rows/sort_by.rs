@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Fields, Printer, Rows, check_field, known, lookup, value};
-use crate::cmd::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use crate::cmd::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -22,7 +22,7 @@ pub struct SortBy {
     #[arg(short, long)]
     reverse: bool,
     /// Fields, the first one first, as `user,rss`; `-rss` is the largest first.
-    #[arg(required = true, value_name = "FIELDS", value_delimiter = ',')]
+    #[arg(required = true, value_name = "FIELDS", value_delimiter = ',', add = Takes::List(&Takes::RowField))]
     fields: Vec<String>,
 }
 
@@ -90,9 +90,5 @@ impl Command for SortBy {
         }
         printer.finish(out)?;
         Ok(Status::OK)
-    }
-
-    fn complete(cx: &Completion) -> Option<Vec<String>> {
-        Some(super::lists(cx))
     }
 }

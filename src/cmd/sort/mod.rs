@@ -16,7 +16,7 @@ use nix::sys::stat::{FileStat, fstat, stat};
 
 use super::input::{Input, operands, refusal};
 use super::text::{self, Lines};
-use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::name::escape;
 use crate::out::table::NoRow;
@@ -71,10 +71,10 @@ pub struct Sort {
     #[arg(short, long)]
     reverse: bool,
     /// What to compare: F[.C][OPTIONS][,F[.C][OPTIONS]], fields and bytes counted from 1.
-    #[arg(short, long, value_name = "KEYDEF")]
+    #[arg(short, long, value_name = "KEYDEF", add = Takes::Nothing)]
     key: Vec<OsString>,
     /// What separates fields, one byte; `\0` is NUL.
-    #[arg(short = 't', long, value_name = "BYTE")]
+    #[arg(short = 't', long, value_name = "BYTE", add = Takes::Nothing)]
     field_separator: Option<OsString>,
     /// Of lines that compare the same, only the first.
     #[arg(short, long)]
@@ -92,7 +92,7 @@ pub struct Sort {
     #[arg(short = 'C')]
     check_quietly: bool,
     /// Write to a file of the container, which may be one that is read.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", add = Takes::Path)]
     output: Option<OsString>,
     /// The most that is held, as 64M; KiB without a unit.
     #[arg(short = 'S', long, value_name = "SIZE", value_parser = size)]
@@ -107,6 +107,7 @@ pub struct Sort {
     #[arg(short, long)]
     zero_terminated: bool,
     /// Files; `-` is standard input.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

@@ -5,7 +5,7 @@ mod format;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::{escape, shell_quoted};
 use crate::out::table::NoRow;
@@ -31,16 +31,16 @@ pub struct Stat {
     #[arg(short = 'f', long = "file-system")]
     file_system: bool,
     /// Print this, with a newline behind it.
-    #[arg(short = 'c', long, value_name = "FORMAT", conflicts_with = "printf")]
+    #[arg(short = 'c', long, value_name = "FORMAT", conflicts_with = "printf", add = Takes::Nothing)]
     format: Option<OsString>,
     /// As -c, with \n and other escapes read, and no newline.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", add = Takes::Nothing)]
     printf: Option<OsString>,
     /// All in one line, for programs.
     #[arg(short, long)]
     terse: bool,
     /// Files.
-    #[arg(required = true)]
+    #[arg(required = true, add = Takes::Path)]
     files: Vec<OsString>,
 }
 

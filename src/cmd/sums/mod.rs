@@ -9,7 +9,7 @@ use ring::digest::{self, Algorithm};
 
 use super::input::{Input, operands};
 use super::text;
-use super::{Command, Context, Example, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::table::NoRow;
 
@@ -47,6 +47,7 @@ struct Options {
     #[arg(short, long, requires = "check")]
     warn: bool,
     /// Files; `-` is standard input.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

@@ -15,7 +15,7 @@ use super::input::{Input, operands};
 use super::text::count::{Count, Sign, parse};
 use super::text::held::{Held, Unit};
 use super::text::{self, Headers, PIECE, back};
-use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Prints, Result, Status, Takes};
 use crate::out::Output;
 use crate::out::fault::Cause;
 use crate::out::table::NoRow;
@@ -60,7 +60,7 @@ pub struct Tail {
     #[arg(short, long, value_name = "SECONDS", default_value = "0.2", value_parser = interval)]
     sleep_interval: Duration,
     /// With -f: end when this process has ended.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", add = Takes::Pid)]
     pid: Option<i32>,
     /// Never print names of files.
     #[arg(short, long, visible_alias = "silent", overrides_with = "verbose")]
@@ -75,6 +75,7 @@ pub struct Tail {
     #[arg(long)]
     force: bool,
     /// Files; `-` is standard input.
+    #[arg(add = Takes::Path)]
     files: Vec<OsString>,
 }
 

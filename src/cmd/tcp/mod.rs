@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::net::{Resolver, literal, seconds};
-use super::{Command, Completion, Context, Example, Fault, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Place, Result, Status, Takes};
 use crate::out::field::field;
 use crate::out::table::{Align, Column, Narrow, Row};
 use crate::out::{Field, Kind, Output};
@@ -42,7 +42,7 @@ pub struct Tcp {
     #[arg(short = '6', long, conflicts_with = "ipv4")]
     ipv6: bool,
     /// HOST:PORT, or HOST and its ports.
-    #[arg(required = true, value_name = "HOST:PORT")]
+    #[arg(required = true, value_name = "HOST:PORT", add = Takes::Nothing)]
     targets: Vec<OsString>,
 }
 
@@ -147,10 +147,6 @@ impl Command for Tcp {
         })
         .map_err(lost)?;
         Ok(Status(u8::from(!all_connected)))
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

@@ -17,7 +17,7 @@ use super::net::trust::Store;
 use super::net::{
     Families, IDLE, Names, Sock, clients, connect_any, host_and_port, host_path, seconds, sort_by_route,
 };
-use super::{Command, Completion, Context, Example, Fault, HostFile, Place, Result, Status};
+use super::{Command, Context, Example, Fault, HostFile, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
@@ -45,19 +45,19 @@ const PORT: u16 = 443;
 #[command(args_override_self = true)]
 pub struct Tls {
     /// Host and port.
-    #[arg(value_name = "HOST[:PORT]")]
+    #[arg(value_name = "HOST[:PORT]", add = Takes::Nothing)]
     host: String,
     /// Send this name, and check the certificate for it.
-    #[arg(long, value_name = "NAME", overrides_with = "no_sni")]
+    #[arg(long, value_name = "NAME", overrides_with = "no_sni", add = Takes::Nothing)]
     sni: Option<String>,
     /// Send no name.
     #[arg(long, overrides_with = "sni")]
     no_sni: bool,
     /// Offer these protocols, with commas: h2,http/1.1.
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", add = Takes::Nothing)]
     alpn: Option<String>,
     /// Check against this file's authorities (or @host:FILE), not the container's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", add = Takes::Path)]
     cacert: Option<OsString>,
     /// Seconds for name, connection and handshake together.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -186,10 +186,6 @@ impl Command for Tls {
             }
             _ => Ok(Status::OK),
         }
-    }
-
-    fn complete(_: &Completion) -> Option<Vec<String>> {
-        Some(Vec::new())
     }
 }
 

@@ -9,11 +9,12 @@ use std::ffi::OsString;
 
 use nix::unistd::AccessFlags;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, Status};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::permission::{EXECUTE, READ, WRITE};
+use crate::takes::owned;
 
 use walk::Walk;
 
@@ -28,10 +29,11 @@ use walk::Walk;
 #[command(args_override_self = true)]
 pub struct Why {
     /// The file
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", add = Takes::Path)]
     path: OsString,
     /// What is wanted of it: read, write, or exec; of a directory to list it, to change what is in it, to go through it
     #[arg(value_name = "read|write|exec", value_parser = wanted)]
+    #[arg(add = Takes::Words(|| owned(["read", "write", "exec"])))]
     what: Option<What>,
 }
 
@@ -175,9 +177,5 @@ impl Command for Why {
             out.finish().and_then(|()| writeln!(out.bytes(), "fix: {fix}")).map_err(Fault::output)?;
         }
         Ok(Status(u8::from(!allowed)))
-    }
-
-    fn complete(completion: &Completion) -> Option<Vec<String>> {
-        (!completion.words.is_empty()).then(|| ["read", "write", "exec"].map(str::to_owned).to_vec())
     }
 }
