@@ -59,7 +59,7 @@ impl<R: Row> Output<R> {
         &mut self.to
     }
 
-    /// Prints what is held back. To be called once, at the end.
+    /// Prints what is held back. Rows that follow begin another table. To be called at the end.
     pub fn finish(&mut self) -> io::Result<()> {
         if let Some(mut table) = self.table.take() {
             table.finish(&mut self.to)?;

@@ -2,15 +2,15 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::sockopt::{SocketError, TcpNoDelay};
+use nix::sys::socket::sockopt::{BindToDevice, SocketError, TcpNoDelay};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect, getsockopt,
+    AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockopt,
     setsockopt, socket,
 };
 
@@ -68,6 +68,70 @@ pub fn udp(to: SocketAddr) -> io::Result<OwnedFd> {
     let socket = socket(family(to), SockType::Datagram, flags, None)?;
     connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
     Ok(socket)
+}
+
+/// IP_MTU_DISCOVER and IPV6_MTU_DISCOVER: whether packets may be fragmented, ip(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragments {
+    /// IP_PMTUDISC_DONT: by whoever wants to.
+    Allowed = 0,
+    /// IP_PMTUDISC_WANT: here, never on the way.
+    Here = 1,
+    /// IP_PMTUDISC_DO: by nobody.
+    Never = 2,
+    /// IP_PMTUDISC_PROBE: by nobody, whatever is known of the way.
+    Probe = 3,
+}
+
+/// Sets whether packets of a socket may be fragmented.
+///
+/// # Errors
+/// As setsockopt(2).
+pub fn set_fragments(socket: &impl AsFd, v6: bool, how: Fragments) -> nix::Result<()> {
+    let (level, name) = match v6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+        false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+    };
+    let value = how as libc::c_int;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the pointer and length are those of one int that outlives the call; the descriptor is borrowed for it.
+    let set = unsafe {
+        libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), length)
+    };
+    Errno::result(set).map(drop)
+}
+
+/// Where packets leave from: an interface, or an own address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// By this interface.
+    Interface(std::ffi::OsString),
+    /// With this address as their source.
+    Address(IpAddr),
+}
+
+/// Binds a socket to where its packets leave from.
+///
+/// # Errors
+/// As setsockopt(2) and bind(2).
+pub fn bind_to(socket: &impl AsFd, from: &From) -> nix::Result<()> {
+    match from {
+        From::Interface(name) => setsockopt(socket, BindToDevice, name),
+        From::Address(ip) => {
+            bind(socket.as_fd().as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(*ip, 0)))
+        }
+    }
+}
+
+/// The address that packets to `to` have as their source. Nothing is sent.
+///
+/// # Errors
+/// The kernel's, `ENETUNREACH` among them.
+pub fn source(to: SocketAddr, from: &From) -> io::Result<IpAddr> {
+    let socket = socket(family(to), SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    bind_to(&socket, from)?;
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+    Ok(std::net::UdpSocket::from(socket).local_addr()?.ip())
 }
 
 fn family(address: SocketAddr) -> AddressFamily {

@@ -159,6 +159,54 @@ fn netstat_and_ps_agree_with_ss_and_procps() {
     assert_eq!(words(&mine, 1), words(&theirs, 0), "{mine}{theirs}");
 }
 
+// What is counted changes meanwhile, but for what is long over.
+#[test]
+fn netstat_counts_as_the_kernel_and_lists_groups_as_net_tools_does() {
+    needs_root!();
+    needs_tool!("netstat", "net-tools");
+    let target = sandbox().start();
+    let within = |words: &[&str]| {
+        oracle(Command::new("nsenter").args(["-n", "-t", &target.pid.to_string(), "--"]).args(words))
+    };
+    within(&["ip", "link", "set", "lo", "up"]);
+    assert_eq!(target.line("netstat -gn").ok(), within(&["netstat", "-gn"]));
+    let four = target.line("netstat -g4").ok();
+    assert!(four.contains("224.0.0.1") && !four.contains("ff02::1"), "{four}");
+    let rows = target.line("netstat -g --json").ok();
+    assert!(rows.contains("{\"interface\":\"lo\",\"group\":\"224.0.0.1\",\"references\":1}"), "{rows}");
+    within(&["bash", "-c", "echo >/dev/tcp/127.0.0.1/9; echo x >/dev/udp/127.0.0.1/9; true"]);
+    let theirs = within(&["cat", "/proc/self/net/snmp"]);
+    let tcp: Vec<&str> = theirs.lines().filter(|line| line.starts_with("Tcp:")).collect();
+    let wanted: Vec<String> = tcp[0]
+        .split(' ')
+        .zip(tcp[1].split(' '))
+        .skip(1)
+        .filter(|(_, value)| *value != "0")
+        .map(|(name, value)| format!("    {name}: {value}"))
+        .collect();
+    let ours = target.line("netstat -st").ok();
+    let mine: Vec<&str> = ours.lines().skip(1).take_while(|line| line.starts_with(' ')).collect();
+    assert_eq!(mine, wanted, "{ours}");
+    assert!(ours.starts_with("Tcp:\n") && ours.contains("\nTcpExt:\n") && !ours.contains("Udp"), "{ours}");
+    assert!(ours.contains("    ActiveOpens: 1\n"), "{ours}");
+    let udp = target.line("netstat -su").ok();
+    assert!(udp.contains("Udp:\n    NoPorts: 1\n") && !udp.contains("Tcp"), "{udp}");
+    let row = "{\"protocol\":\"Udp\",\"name\":\"NoPorts\",\"value\":1}";
+    assert!(target.line("netstat -s --json").ok().contains(row));
+    assert!(target.line("netstat -sa").ok().contains("    RetransSegs: 0\n"));
+    assert!(target.line("netstat -sa6").ok().contains("Ip6:\n    InReceives: "));
+    target.line("netstat -sr").fails(2, "cannot be used with");
+}
+
+// Seen to fail without -c: one list.
+#[test]
+fn netstat_goes_on_each_second() {
+    needs_root!();
+    let target = sandbox().start();
+    let ran = target.run_with(&["--timeout", "1.9"], &["netstat", "-c", "-lt"]);
+    assert_eq!((ran.status, ran.text().matches("Active Internet connections").count()), (124, 2), "{ran:?}");
+}
+
 /// Sockets of the target's network namespace that are bound to every address of IPv6, and listen if they are TCP's.
 fn bound_in(target: &crate::support::Sandbox, all: &'static [(i32, u16, bool)]) -> Vec<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;

@@ -33,7 +33,7 @@ use sample::Sample;
 /// Tell what kind of file each is.
 ///
 /// By its content, of which at most 1 MiB is read. Of programs also which libc they are linked with, of certificates whose
-/// they are and until when they hold.
+/// they are and until when they hold. Devices are not opened, by -s neither.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
 pub struct FileKind {
@@ -52,6 +52,15 @@ pub struct FileKind {
     /// Links themselves: so it is without options, too.
     #[arg(short = 'h', long, overrides_with = "dereference")]
     no_dereference: bool,
+    /// Look into what gzip has packed.
+    #[arg(short = 'z', long)]
+    uncompress: bool,
+    /// All that it may be, not the first alone.
+    #[arg(short, long)]
+    keep_going: bool,
+    /// The content of devices is asked for: each is a failure, since none is opened.
+    #[arg(short, long)]
+    special_files: bool,
     /// NUL after names.
     #[arg(short = '0', long)]
     print0: bool,
@@ -67,12 +76,14 @@ pub(crate) struct What {
     mime: Cow<'static, str>,
     charset: &'static str,
     details: Map<String, Value>,
+    /// What it was packed in: description and MIME type.
+    packed: Option<(String, String)>,
 }
 
 impl What {
     /// What is no text.
     fn binary(description: impl Into<String>, mime: &'static str) -> Self {
-        Self { description: description.into(), mime: mime.into(), charset: "binary", details: Map::new() }
+        Self { description: description.into(), mime: mime.into(), charset: "binary", ..Self::default() }
     }
 
     /// Adds a fact for JSON.
@@ -88,6 +99,8 @@ struct Found<'a> {
     mime: &'a str,
     charset: &'a str,
     details: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packed: Option<&'a str>,
 }
 
 impl Command for FileKind {
@@ -101,6 +114,7 @@ impl Command for FileKind {
         field("mime", Kind::Text, "its MIME type"),
         more("charset", Kind::Text, "us-ascii, utf-8, iso-8859-1, …; binary"),
         more("details", Kind::Object, "of programs, certificates, keys, links, pictures: facts by name"),
+        more("packed", Kind::Text, "with -z: what it was packed in"),
     ];
     const EXAMPLES: &'static [Example] = &[
         Example { line: "file /etc/passwd /proc", what: "what they are" },
@@ -119,20 +133,23 @@ impl Command for FileKind {
         let columns = |name: &[u8]| String::from_utf8_lossy(name).width();
         let widest = names.iter().map(|name| columns(name)).max().unwrap_or(0);
         for (path, name) in self.files.iter().zip(&names) {
-            let what = match self.look(path) {
-                Ok(what) => what,
+            let all = match self.look(path) {
+                Ok(all) => all,
                 Err(fault) => {
                     cx.report(&fault);
                     continue;
                 }
             };
             let written = if out.is_json() {
-                out.json(&Found {
-                    path: Name::from(path.as_os_str()),
-                    description: &what.description,
-                    mime: &what.mime,
-                    charset: what.charset,
-                    details: &what.details,
+                all.iter().try_for_each(|what| {
+                    out.json(&Found {
+                        path: Name::from(path.as_os_str()),
+                        description: &what.description,
+                        mime: &what.mime,
+                        charset: what.charset,
+                        details: &what.details,
+                        packed: what.packed.as_ref().map(|(description, _)| description.as_str()),
+                    })
                 })
             } else {
                 let mut line = Vec::new();
@@ -141,7 +158,9 @@ impl Command for FileKind {
                     line.extend_from_slice(if self.print0 { b"\0:" } else { b":" });
                     line.resize(line.len() + 1 + widest - columns(name), b' ');
                 }
-                line.extend_from_slice(self.says(&what).as_bytes());
+                // As file(1) joins them.
+                let said: Vec<String> = all.iter().map(|what| self.says(what)).collect();
+                line.extend_from_slice(said.join("\\012- ").as_bytes());
                 line.push(b'\n');
                 out.bytes().write_all(&line)
             };
@@ -153,27 +172,54 @@ impl Command for FileKind {
 
 impl FileKind {
     fn says(&self, what: &What) -> String {
-        if self.mime {
-            format!("{}; charset={}", what.mime, what.charset)
-        } else if self.mime_type {
-            what.mime.clone().into_owned()
-        } else {
-            what.description.clone()
+        let What { description, mime, charset, packed, .. } = what;
+        match packed {
+            Some((_, packed)) if self.mime => {
+                format!("{mime}; charset={charset} compressed-encoding={packed}; charset=binary")
+            }
+            Some((_, packed)) if self.mime_type => format!("{mime} compressed-encoding={packed}"),
+            Some((packed, _)) => format!("{description} ({packed})"),
+            None if self.mime => format!("{mime}; charset={charset}"),
+            None if self.mime_type => mime.clone().into_owned(),
+            None => description.clone(),
         }
     }
 
-    fn look(&self, path: &OsStr) -> Result<What> {
+    fn look(&self, path: &OsStr) -> Result<Vec<What>> {
         if path == "-" {
-            return content(Input::open(path)?);
+            return self.content(Input::open(path)?);
         }
         let looked = if self.dereference { stat(path) } else { lstat(path) };
         let found = looked.map_err(|errno| Fault::errno("stat", path, errno))?;
-        let Some(what) = special(path, &found)? else {
-            let mut what = content(Input::open(path)?)?;
-            what.description.insert_str(0, &modes(&found, false));
-            return Ok(what);
-        };
-        Ok(what)
+        if let Some(what) = special(path, &found)? {
+            let is_device = matches!(what.mime.as_ref(), "inode/chardevice" | "inode/blockdevice");
+            if self.special_files && is_device {
+                let cause =
+                    "a device: nsdbg opens none, since it could read what the container's cgroup forbids it";
+                return Err(Fault::text("open", path, cause));
+            }
+            return Ok(vec![what]);
+        }
+        let mut all = self.content(Input::open(path)?)?;
+        if let Some(first) = all.first_mut() {
+            first.description.insert_str(0, &modes(&found, false));
+        }
+        Ok(all)
+    }
+
+    fn content(&self, input: Input) -> Result<Vec<What>> {
+        let sample = Sample::read(input)?;
+        let outer = self.kinds(&sample);
+        let Some(inner) = sample.unpacked().filter(|_| self.uncompress) else { return Ok(outer) };
+        let join = |word: fn(&What) -> &str| outer.iter().map(word).collect::<Vec<_>>().join("\\012- ");
+        let packed = (join(|what| &what.description), join(|what| &what.mime));
+        let mut all = self.kinds(&inner);
+        all.iter_mut().for_each(|what| what.packed = Some(packed.clone()));
+        Ok(all)
+    }
+
+    fn kinds(&self, sample: &Sample) -> Vec<What> {
+        if self.keep_going { kinds_of(sample) } else { vec![kind_of(sample)] }
     }
 }
 
@@ -222,21 +268,32 @@ fn link(path: &OsStr) -> Result<What> {
     Ok(what)
 }
 
-fn content(input: Input) -> Result<What> {
-    Ok(kind_of(&Sample::read(input)?))
-}
-
 /// What the content says.
 pub(crate) fn kind_of(sample: &Sample) -> What {
-    if sample.head.is_empty() {
-        return What::binary("empty", "inode/x-empty");
-    }
-    let mut what = elf::look(sample)
-        .or_else(|| archive::look(sample))
-        .or_else(|| image::look(sample))
-        .or_else(|| magic::look(sample))
-        .or_else(|| pem::look(sample))
-        .unwrap_or_else(|| text::look(sample));
-    what.charset = text::charset(sample);
-    what
+    possible(sample).next().unwrap_or_default()
+}
+
+/// All that the content may be.
+fn kinds_of(sample: &Sample) -> Vec<What> {
+    possible(sample).collect()
+}
+
+/// What it may be, the likeliest first.
+fn possible(sample: &Sample) -> impl Iterator<Item = What> {
+    const LOOKS: [fn(&Sample) -> Option<What>; 7] = [
+        |sample| sample.head.is_empty().then(|| What::binary("empty", "inode/x-empty")),
+        elf::look,
+        archive::look,
+        image::look,
+        magic::look,
+        pem::look,
+        |sample| (!sample.head.is_empty()).then(|| text::look(sample)),
+    ];
+    LOOKS.iter().filter_map(|look| {
+        let mut what = look(sample)?;
+        if !sample.head.is_empty() {
+            what.charset = text::charset(sample);
+        }
+        Some(what)
+    })
 }

@@ -1,8 +1,10 @@
 //! What is read of a file: its beginning, and a few places that its beginning names.
 
 use std::cell::Cell;
+use std::io::Read;
 use std::os::fd::AsFd;
 
+use flate2::read::MultiGzDecoder;
 use nix::sys::uio::pread;
 
 use crate::cmd::Result;
@@ -52,6 +54,16 @@ impl Sample {
     /// Bytes that stand for a file.
     pub fn of(head: Vec<u8>) -> Self {
         Self { head, is_whole: true, file: None, left: Cell::new(MORE) }
+    }
+
+    /// What gzip packed, as far as the beginning goes; none of other files.
+    pub fn unpacked(&self) -> Option<Self> {
+        let mut unpacked = Vec::new();
+        if self.has(0, b"\x1f\x8b") {
+            // Of what is cut, or broken, the part before that is known.
+            let _ = MultiGzDecoder::new(&self.head[..]).take(HEAD as u64).read_to_end(&mut unpacked);
+        }
+        (!unpacked.is_empty()).then(|| Self::of(unpacked))
     }
 
     /// So many bytes at an offset; fewer where the file ends, or where enough was read of it.

@@ -144,7 +144,7 @@ impl<'a> Fetch<'a> {
         self.mention_proxy(cx);
         let answer = loop {
             let answer = self.ask(cx)?;
-            if !out.is_json() && (self.http.include || self.method == "HEAD") {
+            if !out.is_json() && self.shows_head() {
                 print_head(cx, out, &answer.head)?;
             }
             if !self.redirected(&answer.head)? {
@@ -168,6 +168,11 @@ impl<'a> Fetch<'a> {
         if self.http.timing {
             show_timings(&timings);
         }
+        let error = (answer.head.status >= 400).then(|| {
+            let text = format!("{} {}", answer.head.status, answer.head.reason);
+            let text = escape(text.trim_end().as_bytes());
+            Fault::text(self.method.to_ascii_lowercase(), self.url.to_string(), text)
+        });
         if out.is_json() {
             let report = Report {
                 status: answer.head.status,
@@ -183,13 +188,22 @@ impl<'a> Fetch<'a> {
             };
             out.json(&report).map_err(Fault::output)?;
         }
-        if failed {
-            let text = format!("{} {}", answer.head.status, answer.head.reason);
-            let text = escape(text.trim_end().as_bytes());
-            let op = self.method.to_ascii_lowercase();
-            return Err(Fault::text(op, self.url.to_string(), text).with_status(status::HTTP));
+        if let Some(fault) = error {
+            if failed {
+                return Err(fault.with_status(status::HTTP));
+            }
+            let is_seen = out.is_json() || self.shows_head() || self.http.verbose;
+            if !is_seen {
+                // Behind the body, which may look like any other.
+                out.bytes().flush().map_err(Fault::output)?;
+                cx.note(&format!("{fault} (-f to fail)"));
+            }
         }
         Ok(Status::OK)
+    }
+
+    fn shows_head(&self) -> bool {
+        self.http.include || self.method == "HEAD"
     }
 
     /// Says that a proxy which the target's programs may use is not used: the environment is the target's to set.

@@ -3,19 +3,32 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
 use super::names::{
-    HARDWARE, MODES, SCOPES, STATES, address_flags, hardware_address, known, link_flags, name, number,
+    ADDRESS_MODES, HARDWARE, MODES, SCOPES, STATES, address_flags, hardware_address, known, link_flags, name,
+    number,
 };
 use super::{ADDRESSES, Devices, Show, lost};
 use crate::cmd::{Context, Fault, Result, Status};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Name, Output};
-use crate::sys::netlink::interface::{Address, Interface};
+use crate::sys::netlink::interface::{Address, Details, Interface};
 use crate::sys::netlink::{self, interface, route};
+
+/// Names of [`Details::limits`].
+const LIMITS: [&str; 7] = [
+    "numtxqueues",
+    "numrxqueues",
+    "gso_max_size",
+    "gso_max_segs",
+    "tso_max_size",
+    "tso_max_segs",
+    "gro_max_size",
+];
 
 /// Which interfaces are shown.
 #[derive(Default)]
@@ -154,8 +167,8 @@ pub fn show(
             continue;
         }
         let text = match () {
-            () if show.is_brief => brief(link, &devices, addresses.then_some(own)),
-            () if addresses && show.is_oneline => one_line(link, own),
+            () if show.is_brief => brief(show, link, &devices, addresses.then_some(own)),
+            () if addresses && show.is_oneline => one_line(show, link, own),
             () => long(show, link, &devices, addresses.then_some(own)),
         };
         let text = if show.is_oneline && !show.is_brief && !addresses { joined(&text) } else { text };
@@ -205,47 +218,50 @@ fn address_of(link: &Interface) -> String {
     hardware_address(&link.address, link.hardware)
 }
 
-fn brief(link: &Interface, devices: &Devices, addresses: Option<&[Address]>) -> String {
-    let mut text = format!("{:<16} {:<14} ", title(link, devices), state(link));
+fn brief(show: &Show, link: &Interface, devices: &Devices, addresses: Option<&[Address]>) -> String {
+    let mut text = show.paint.name(&format!("{:<16} ", title(link, devices)));
+    text.push_str(&show.paint.state(&format!("{:<14} ", state(link))));
     match addresses {
         None => {
             if !link.address.is_empty() {
-                _ = write!(text, "{} ", address_of(link));
+                text.push_str(&show.paint.hardware(&format!("{} ", address_of(link))));
             }
             _ = write!(text, "{} ", flags(link, devices));
         }
-        Some(addresses) => addresses.iter().for_each(|address| _ = write!(text, "{} ", ends(address))),
+        Some(addresses) => addresses.iter().for_each(|address| _ = write!(text, "{} ", ends(show, address))),
     }
     text.push('\n');
     text
 }
 
 /// `10.0.0.1/24`, `10.0.0.1 peer 10.0.0.2/32`.
-fn ends(address: &Address) -> String {
+fn ends(show: &Show, address: &Address) -> String {
+    let shown = |ip: IpAddr| show.paint.address(ip, &ip.to_string());
+    let local = shown(address.local);
     match address.peer {
-        Some(peer) => format!("{} peer {peer}/{}", address.local, address.prefix),
-        None => format!("{}/{}", address.local, address.prefix),
+        Some(peer) => format!("{local} peer {}/{}", shown(peer), address.prefix),
+        None => format!("{local}/{}", address.prefix),
     }
 }
 
-fn one_line(link: &Interface, addresses: &[Address]) -> String {
+fn one_line(show: &Show, link: &Interface, addresses: &[Address]) -> String {
     let mut text = String::new();
     for address in addresses {
-        let about = of_address(address);
+        let about = of_address(show, address);
         _ = write!(text, "{}: {}{}", link.index, escape(&link.name), joined(&about));
     }
     text
 }
 
 /// The lines of an address.
-fn of_address(address: &Address) -> String {
+fn of_address(show: &Show, address: &Address) -> String {
     let v6 = address.local.is_ipv6();
-    let mut text = format!("    {} {} ", if v6 { "inet6" } else { "inet" }, ends(address));
+    let mut text = format!("    {} {} ", if v6 { "inet6" } else { "inet" }, ends(show, address));
     if let Some(metric) = address.metric {
         _ = write!(text, "metric {metric} ");
     }
     if let Some(broadcast) = address.broadcast {
-        _ = write!(text, "brd {broadcast} ");
+        _ = write!(text, "brd {}", show.paint.address(broadcast, &format!("{broadcast} ")));
     }
     if let Some(anycast) = address.anycast {
         _ = write!(text, "any {anycast} ");
@@ -268,7 +284,8 @@ fn of_address(address: &Address) -> String {
 }
 
 fn long(show: &Show, link: &Interface, devices: &Devices, addresses: Option<&[Address]>) -> String {
-    let mut text = format!("{}: {}: {} ", link.index, title(link, devices), flags(link, devices));
+    let title = show.paint.name(&format!("{}: ", title(link, devices)));
+    let mut text = format!("{}: {title}{} ", link.index, flags(link, devices));
     if let Some(mtu) = link.mtu {
         _ = write!(text, "mtu {mtu} ");
     }
@@ -282,7 +299,7 @@ fn long(show: &Show, link: &Interface, devices: &Devices, addresses: Option<&[Ad
             _ = write!(text, "master {} ", devices.name(master));
         }
     }
-    _ = write!(text, "state {} ", state(link));
+    _ = write!(text, "state {}", show.paint.state(&format!("{} ", state(link))));
     if addresses.is_none() {
         _ = write!(text, "mode {} ", name(MODES, link.mode.into()));
     }
@@ -294,7 +311,11 @@ fn long(show: &Show, link: &Interface, devices: &Devices, addresses: Option<&[Ad
     }
     text.push('\n');
     if addresses.is_none() || show.family.is_none() {
-        hardware_line(link, &mut text);
+        hardware_line(show, link, &mut text);
+        if show.details {
+            details(link, addresses.is_none(), &mut text);
+        }
+        text.push('\n');
     }
     if let Some(alias) = link.alias.as_ref().filter(|_| addresses.is_none()) {
         _ = writeln!(text, "    alias {}", escape(alias));
@@ -306,7 +327,7 @@ fn long(show: &Show, link: &Interface, devices: &Devices, addresses: Option<&[Ad
         link.names.iter().for_each(|name| _ = writeln!(text, "    altname {}", escape(name)));
     }
     if let Some(addresses) = addresses {
-        addresses.iter().for_each(|address| text.push_str(&of_address(address)));
+        addresses.iter().for_each(|address| text.push_str(&of_address(show, address)));
         if show.stats > 0 {
             counters(show, link, &mut text);
         }
@@ -314,12 +335,38 @@ fn long(show: &Show, link: &Interface, devices: &Devices, addresses: Option<&[Ad
     text
 }
 
-fn hardware_line(link: &Interface, text: &mut String) {
+/// Limits, and what the interface is.
+fn details(link: &Interface, with_mode: bool, text: &mut String) {
+    let Details { promiscuity, all_multicast, least_mtu, most_mtu, address_mode, .. } = &link.details;
+    let mut number = |before: &str, value: &Option<u32>| {
+        value.iter().for_each(|value| _ = write!(text, "{before} {value} "));
+    };
+    number(" promiscuity", promiscuity);
+    number(" allmulti", all_multicast);
+    number("minmtu", least_mtu);
+    number("maxmtu", most_mtu);
+    if let Some(kind) = &link.kind {
+        _ = write!(text, "\n    {} ", escape(kind));
+    }
+    if let Some(mode) = address_mode.filter(|_| with_mode) {
+        _ = write!(text, "addrgenmode {} ", name(ADDRESS_MODES, mode.into()));
+    }
+    for (name, value) in LIMITS.iter().zip(link.details.limits) {
+        value.iter().for_each(|value| _ = write!(text, "{name} {value} "));
+    }
+    for (name, value) in [("parentbus", &link.details.bus), ("parentdev", &link.details.device)] {
+        value.iter().for_each(|value| _ = write!(text, "{name} {} ", escape(value)));
+    }
+}
+
+fn hardware_line(show: &Show, link: &Interface, text: &mut String) {
     const POINTOPOINT: u32 = 0x10;
-    _ = write!(text, "    link/{} {}", hardware(link), address_of(link));
+    let address = show.paint.hardware(&address_of(link));
+    _ = write!(text, "    link/{} {address}", hardware(link));
     if !link.broadcast.is_empty() {
         let word = if link.flags & POINTOPOINT != 0 { "peer" } else { "brd" };
-        _ = write!(text, " {word} {}", hardware_address(&link.broadcast, link.hardware));
+        let address = hardware_address(&link.broadcast, link.hardware);
+        _ = write!(text, " {word} {}", show.paint.hardware(&address));
     }
     if !link.permanent.is_empty() && link.permanent != link.address {
         _ = write!(text, " permaddr {}", hardware_address(&link.permanent, link.hardware));
@@ -329,7 +376,6 @@ fn hardware_line(link: &Interface, text: &mut String) {
         Some(_) => text.push_str(" link-netnsid unknown"),
         None => {}
     }
-    text.push('\n');
 }
 
 /// The counters as columns, as wide as their widest number. Twice -s: the kinds of errors too.

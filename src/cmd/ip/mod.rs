@@ -3,7 +3,9 @@
 mod link;
 mod names;
 mod neighbour;
+mod paint;
 mod route;
+mod rule;
 mod words;
 
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ use crate::sys::netlink::interface::{Interface, interface};
 use crate::sys::netlink::{self, route as rtnetlink};
 use crate::takes::owned;
 
+use paint::Paint;
 use words::{Object, Verb};
 
 /// Interfaces that are held.
@@ -28,12 +31,12 @@ const ADDRESSES: usize = 1_000_000;
 /// What is said where the kernel's answer is not of one moment.
 const CHANGED: &str = "it changed while it was read: lines may be missing or there twice";
 
-/// Show interfaces, addresses, routes and neighbours.
+/// Show interfaces, addresses, routes, rules and neighbours.
 ///
-/// `ip addr`, `ip link`, `ip route`, `ip route get ADDRESS`, `ip neigh`; each may be shortened. Asked of the kernel in
+/// `ip addr`, `ip link`, `ip route`, `ip route get ADDRESS`, `ip rule`, `ip neigh`; each may be shortened. Asked of the kernel in
 /// the container's network namespace, from outside; nothing is changed. addr and link take [dev] NAME, up, master NAME,
 /// type KIND, addr scope SCOPE too; route takes table TABLE or all, dev, proto, scope, type, via, src, PREFIX, root,
-/// match and exact PREFIX; route get takes from, dev, iif, mark, uid; neigh takes dev, nud STATE, proxy. Tables,
+/// match and exact PREFIX; route get takes from, dev, iif, mark, uid; rule takes pref, table, iif, oif; neigh takes dev, nud STATE, proxy. Tables,
 /// protocols and groups have iproute2's built-in names: nobody's /etc/iproute2 is read.
 #[derive(clap::Parser)]
 #[command(args_override_self = true)]
@@ -53,10 +56,13 @@ pub struct Ip {
     /// Counters too; twice, those of errors.
     #[arg(short, long, action = clap::ArgAction::Count)]
     stats: u8,
+    /// More: the limits of interfaces, what is usual of routes and rules.
+    #[arg(short, long)]
+    details: bool,
     /// A line each, \ for line ends.
     #[arg(short, long)]
     oneline: bool,
-    /// addr, link, route or neigh, and what to show of it.
+    /// addr, link, route, rule or neigh, and what to show of it.
     #[arg(value_name = "OBJECT", add = Takes::Nothing)]
     words: Vec<OsString>,
 }
@@ -68,12 +74,15 @@ struct Show {
     is_brief: bool,
     stats: u8,
     is_oneline: bool,
+    details: bool,
+    paint: Paint,
 }
 
 impl Command for Ip {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
     const NEEDS: Needs = Needs { netlink: true, ..Needs::NONE };
+    const COLORS: bool = true;
     const REPLACES: &'static str = "iproute2 ip, ifconfig";
     const FIELDS: &'static [Field] = &[
         more("index", Kind::Number, "of an interface: its index"),
@@ -126,6 +135,23 @@ impl Command for Ip {
         more("expires_seconds", Kind::Seconds, "of a route"),
         more("preference", Kind::Text, "of a route of IPv6: low, medium, high"),
         more("nexthops", Kind::Object, "of a route with several: gateway, interface, weight, flags"),
+        field("priority", Kind::Number, "of a rule: lower comes first"),
+        more("inverted", Kind::Flag, "of a rule: it is for packets that it does not match"),
+        field("to", Kind::Text, "of a rule: for packets to there"),
+        more("input", Kind::Text, "of a rule: for packets that came by this interface"),
+        more("output", Kind::Text, "of a rule: for sockets that are bound to this interface"),
+        more(
+            "mark",
+            Kind::Text,
+            "of a rule: for packets with this firewall mark, and which bits of it count",
+        ),
+        more("tos", Kind::Number, "of a rule: for packets with this type of service"),
+        more("users", Kind::List, "of a rule: for sockets of these users, the first and the last"),
+        more("ip_protocol", Kind::Number, "of a rule: for packets of this protocol"),
+        more("source_ports", Kind::List, "of a rule: for packets from these ports, the first and the last"),
+        more("destination_ports", Kind::List, "of a rule: for packets to these ports"),
+        field("action", Kind::Text, "of a rule: lookup, goto, nop, blackhole, …"),
+        more("goto", Kind::Number, "of a rule: where the rules go on"),
         field("link_address", Kind::Text, "of a neighbour: its hardware address"),
         more("probes", Kind::Number, "of a neighbour: questions that were sent"),
         more("used_seconds", Kind::Seconds, "of a neighbour: since it was used"),
@@ -137,6 +163,7 @@ impl Command for Ip {
         Example { line: "ip -br link", what: "interfaces, a line each" },
         Example { line: "ip route show table all", what: "every route" },
         Example { line: "ip route get 127.0.0.1", what: "which route is taken" },
+        Example { line: "ip rule", what: "which routing table is taken when" },
         Example { line: "ip neigh", what: "who was seen on the link" },
     ];
 
@@ -146,7 +173,7 @@ impl Command for Ip {
 
     fn complete(at: &Completion) -> Option<Takes> {
         Some(match (at.operands, at.words.last().map(String::as_str)) {
-            (0, _) => Takes::Words(|| owned(["addr", "link", "route", "neigh"])),
+            (0, _) => Takes::Words(|| owned(["addr", "link", "route", "rule", "neigh"])),
             (_, Some("dev" | "master" | "oif" | "iif")) => Takes::Interface,
             (_, Some("table" | "scope" | "proto" | "get" | "via" | "from" | "to")) => Takes::Nothing,
             (1, _) => Takes::Words(|| owned(["show", "get"])),
@@ -160,10 +187,18 @@ impl Command for Ip {
         let family =
             (v6 || self.v4 || self.family.is_some())
                 .then_some(if v6 { libc::AF_INET6 } else { libc::AF_INET } as u8);
-        let show = Show { family, is_brief: self.brief, stats: self.stats, is_oneline: self.oneline };
+        let show = Show {
+            family,
+            is_brief: self.brief,
+            stats: self.stats,
+            is_oneline: self.oneline,
+            details: self.details,
+            paint: Paint(cx.color),
+        };
         match (object, verb) {
             (Object::Route, Verb::Get) => route::get(&show, &words, cx, out),
             (Object::Route, Verb::Show) => route::show(&show, &words, cx, out),
+            (Object::Rule, _) => rule::show(&show, &words, cx, out),
             (Object::Neighbour, _) => neighbour::show(&show, &words, cx, out),
             (Object::Link, _) => link::show(&show, &words, false, cx, out),
             (Object::Address, _) => link::show(&show, &words, true, cx, out),

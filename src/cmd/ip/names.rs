@@ -108,6 +108,9 @@ pub const METRICS: Names = &[
 /// ICMPV6_ROUTER_PREF_.
 pub const PREFERENCES: Names = &[(0, "medium"), (1, "high"), (3, "low")];
 
+/// IN6_ADDR_GEN_MODE_.
+pub const ADDRESS_MODES: Names = &[(0, "eui64"), (1, "none"), (2, "stable_secret"), (3, "random")];
+
 /// IF_OPER_.
 pub const STATES: Names = &[
     (0, "UNKNOWN"),

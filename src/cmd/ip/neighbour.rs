@@ -115,14 +115,17 @@ fn line(show: &Show, filter: &Filter, found: &Neighbour, devices: &Devices) -> S
     let address = |bytes: &Vec<u8>| hardware_address(bytes, devices.hardware(found.interface));
     if show.is_brief {
         let link = found.link_address.as_ref().map(address).unwrap_or_default();
-        return format!("{:<39} {:<16} {link}\n", found.address.to_string(), devices.name(found.interface));
+        let address = show.paint.address(found.address, &format!("{:<39} ", found.address.to_string()));
+        let device = show.paint.name(&format!("{:<16} ", devices.name(found.interface)));
+        let link = if link.is_empty() { link } else { show.paint.hardware(&link) };
+        return format!("{address}{device}{link}\n");
     }
-    let mut text = format!("{} ", found.address);
+    let mut text = show.paint.address(found.address, &format!("{} ", found.address));
     if filter.device.is_none() {
-        _ = write!(text, "dev {} ", devices.name(found.interface));
+        _ = write!(text, "dev {}", show.paint.name(&format!("{} ", devices.name(found.interface))));
     }
     if let Some(link) = &found.link_address {
-        _ = write!(text, "lladdr {} ", address(link));
+        _ = write!(text, "lladdr {}", show.paint.hardware(&format!("{} ", address(link))));
     }
     for flag in bits(NEIGHBOUR_FLAGS, found.flags.into()) {
         _ = write!(text, "{flag} ");

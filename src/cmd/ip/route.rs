@@ -249,7 +249,7 @@ fn print(
     if out.is_json() {
         return out.json(&row(route, devices));
     }
-    let text = text(filter, route, devices);
+    let text = text(show, filter, route, devices);
     let text = if show.is_oneline { text.replace('\n', "\\") } else { text };
     out.bytes().write_all(text.as_bytes())?;
     out.bytes().write_all(b"\n")
@@ -264,15 +264,19 @@ fn with_bits(address: Option<IpAddr>, bits: u8, all: u8) -> String {
     }
 }
 
-fn text(filter: &Filter, route: &Route, devices: &Devices) -> String {
+fn text(show: &Show, filter: &Filter, route: &Route, devices: &Devices) -> String {
     let all = if route.v6 { 128 } else { 32 };
     let mut text = String::new();
-    if route.kind != UNICAST {
+    if route.kind != UNICAST || show.details {
         _ = write!(text, "{} ", name(TYPES, route.kind.into()));
     }
-    _ = write!(text, "{} ", with_bits(route.destination, route.prefix, all));
+    let prefix = |address: Option<IpAddr>, bits| {
+        let shown = format!("{} ", with_bits(address, bits, all));
+        address.map_or_else(|| shown.clone(), |address| show.paint.address(address, &shown))
+    };
+    text.push_str(&prefix(route.destination, route.prefix));
     if let Some((from, bits)) = route.from {
-        _ = write!(text, "from {} ", with_bits(from, bits, all));
+        _ = write!(text, "from {}", prefix(from, bits));
     }
     if route.tos != 0 {
         _ = write!(text, "tos {:#04x} ", route.tos);
@@ -281,24 +285,26 @@ fn text(filter: &Filter, route: &Route, devices: &Devices) -> String {
         _ = write!(text, "nhid {object} ");
     }
     if filter.via.is_none() {
-        gateway(&route.hop, route.v6, &mut text);
+        gateway(show, &route.hop, route.v6, &mut text);
     }
     if route.hop.interface != 0 && filter.device.is_none() {
-        _ = write!(text, "dev {} ", devices.name(route.hop.interface));
+        _ = write!(text, "dev {}", show.paint.name(&format!("{} ", devices.name(route.hop.interface))));
     }
-    if route.flags & RTM_F_CLONED == 0 {
-        if route.table != TABLE_MAIN && filter.table.is_none_or(|table| table != route.table) {
-            _ = write!(text, "table {} ", name(TABLES, route.table));
-        }
-        if route.protocol != BOOT && filter.protocol.is_none() {
+    let is_looked_up = route.flags & RTM_F_CLONED != 0;
+    let is_asked_for = filter.table == Some(route.table) && !is_looked_up;
+    if route.table != 0 && (route.table != TABLE_MAIN || show.details) && !is_asked_for {
+        _ = write!(text, "table {} ", name(TABLES, route.table));
+    }
+    if !is_looked_up {
+        if (route.protocol != BOOT || show.details) && filter.protocol.is_none() {
             _ = write!(text, "proto {} ", name(PROTOCOLS, route.protocol.into()));
         }
-        if route.scope != 0 && filter.scope.is_none() {
+        if (route.scope != 0 || show.details) && filter.scope.is_none() {
             _ = write!(text, "scope {} ", name(SCOPES, route.scope.into()));
         }
     }
     if let Some(source) = route.source.filter(|_| filter.source.is_none()) {
-        _ = write!(text, "src {source} ");
+        _ = write!(text, "src {}", show.paint.address(source, &format!("{source} ")));
     }
     if let Some(metric) = route.priority {
         _ = write!(text, "metric {metric} ");
@@ -334,7 +340,7 @@ fn text(filter: &Filter, route: &Route, devices: &Devices) -> String {
     }
     for hop in &route.hops {
         text.push_str("\n\tnexthop ");
-        gateway(hop, route.v6, &mut text);
+        gateway(show, hop, route.v6, &mut text);
         _ = write!(text, "dev {} weight {} ", devices.name(hop.interface), hop.weight);
         bits(ROUTE_FLAGS, hop.flags & SHOWN_FLAGS).iter().for_each(|flag| _ = write!(text, "{flag} "));
     }
@@ -344,12 +350,10 @@ fn text(filter: &Filter, route: &Route, devices: &Devices) -> String {
 /// The flags that have names in [`ROUTE_FLAGS`].
 const SHOWN_FLAGS: u32 = 0xc17f;
 
-fn gateway(hop: &Hop, v6: bool, text: &mut String) {
-    match hop.gateway {
-        Some(gateway) if gateway.is_ipv6() && !v6 => _ = write!(text, "via inet6 {gateway} "),
-        Some(gateway) => _ = write!(text, "via {gateway} "),
-        None => {}
-    }
+fn gateway(show: &Show, hop: &Hop, v6: bool, text: &mut String) {
+    let Some(gateway) = hop.gateway else { return };
+    let family = if gateway.is_ipv6() && !v6 { "inet6 " } else { "" };
+    _ = write!(text, "via {family}{}", show.paint.address(gateway, &format!("{gateway} ")));
 }
 
 fn metrics(route: &Route, text: &mut String) {

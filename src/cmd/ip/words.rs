@@ -16,6 +16,8 @@ pub enum Object {
     Route,
     /// Neighbours.
     Neighbour,
+    /// Rules of routing.
+    Rule,
 }
 
 /// What is done.
@@ -33,7 +35,7 @@ const OBJECTS: &[(&str, Option<Object>)] = &[
     ("addrlabel", None),
     ("maddress", None),
     ("route", Some(Object::Route)),
-    ("rule", None),
+    ("rule", Some(Object::Rule)),
     ("neighbor", Some(Object::Neighbour)),
     ("neighbour", Some(Object::Neighbour)),
     ("ntable", None),
@@ -111,6 +113,17 @@ const NEIGHBOUR: &[(&str, Does)] = &[
     ("flush", Changes),
 ];
 
+const RULE: &[(&str, Does)] = &[
+    ("list", Shows),
+    ("lst", Shows),
+    ("show", Shows),
+    ("save", Changes),
+    ("restore", Changes),
+    ("add", Changes),
+    ("delete", Changes),
+    ("flush", Changes),
+];
+
 impl Object {
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -119,6 +132,7 @@ impl Object {
             Self::Link => "link",
             Self::Route => "route",
             Self::Neighbour => "neigh",
+            Self::Rule => "rule",
         }
     }
 
@@ -128,6 +142,7 @@ impl Object {
             Self::Link => LINK,
             Self::Route => ROUTE,
             Self::Neighbour => NEIGHBOUR,
+            Self::Rule => RULE,
         }
     }
 }
@@ -137,7 +152,7 @@ impl Object {
 /// # Errors
 /// A usage fault: nothing is typed, there is no such object or command, or it would change something.
 pub fn parse(words: &[OsString]) -> Result<(Object, Verb, Vec<String>)> {
-    const KNOWN: &str = "it is addr, link, route or neigh";
+    const KNOWN: &str = "it is addr, link, route, rule or neigh";
     let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
     let Some(object) = words.next() else {
         return Err(Fault::usage(format!("what to show is missing: {KNOWN}")));
@@ -173,7 +188,9 @@ pub fn parse(words: &[OsString]) -> Result<(Object, Verb, Vec<String>)> {
 pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
     // In iproute2's order; what clap knows them as.
     const OPTIONS: &[(&str, &str)] = &[
+        ("color", "--color"),
         ("family", "--family"),
+        ("details", "--details"),
         ("statistics", "--stats"),
         ("stats", "--stats"),
         ("oneline", "--oneline"),
@@ -183,7 +200,13 @@ pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
     args.into_iter()
         .map(|arg| {
             let Some(word) = arg.to_str().and_then(|arg| arg.strip_prefix('-')) else { return arg };
-            let is_short = word == "br" || word.len() > 2 || matches!(word, "j" | "st");
+            if let Some((name, when)) = word.split_once('=')
+                && !name.is_empty()
+                && "color".starts_with(name)
+            {
+                return format!("--color={when}").into();
+            }
+            let is_short = word == "br" || word.len() > 2 || matches!(word, "j" | "st" | "c" | "co" | "de");
             let found = OPTIONS.iter().find(|(name, _)| name.starts_with(word));
             match found {
                 Some((_, option)) if is_short => (*option).into(),
@@ -203,7 +226,7 @@ mod tests {
 
     #[test]
     fn objects_and_commands_may_be_shortened() {
-        use Object::{Address, Link, Neighbour, Route};
+        use Object::{Address, Link, Neighbour, Route, Rule};
         for (line, object, verb) in [
             ("a", Address, Verb::Show),
             ("addr s", Address, Verb::Show),
@@ -212,6 +235,8 @@ mod tests {
             ("link sh", Link, Verb::Show),
             ("r", Route, Verb::Show),
             ("ro g 1.1.1.1", Route, Verb::Get),
+            ("ru", Rule, Verb::Show),
+            ("rule list", Rule, Verb::Show),
             ("n", Neighbour, Verb::Show),
             ("neighbour lst", Neighbour, Verb::Show),
         ] {
@@ -220,7 +245,8 @@ mod tests {
         }
         for (line, said) in [
             ("", "what to show is missing"),
-            ("ru", "rule is not shown"),
+            ("ru d pref 5", "'ip rule delete' would change"),
+            ("ma", "maddress is not shown"),
             ("zz", "no object 'zz'"),
             ("a add 1.1.1.1/8 dev lo", "'ip addr add' would change the container"),
             ("l s eth0 up", "'ip link set' would change"),
@@ -234,13 +260,28 @@ mod tests {
 
     #[test]
     fn long_options_have_one_dash() {
-        let after = rewrite(words("-br -4 -s -stat -o -j -fam inet -brief --brief -x"));
+        let after =
+            rewrite(words("-br -4 -s -stat -o -j -fam inet -brief --brief -x -c -c=auto -col -d -det"));
         let after: Vec<_> = after.iter().map(|w| w.to_str().unwrap()).collect();
         assert_eq!(
             after,
             [
-                "--brief", "-4", "-s", "--stats", "-o", "--json", "--family", "inet", "--brief", "--brief",
-                "-x"
+                "--brief",
+                "-4",
+                "-s",
+                "--stats",
+                "-o",
+                "--json",
+                "--family",
+                "inet",
+                "--brief",
+                "--brief",
+                "-x",
+                "--color",
+                "--color=auto",
+                "--color",
+                "-d",
+                "--details"
             ]
         );
     }

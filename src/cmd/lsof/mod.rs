@@ -4,6 +4,7 @@ mod address;
 mod args;
 mod deleted;
 mod ends;
+mod fields;
 mod gather;
 mod names;
 mod root;
@@ -14,8 +15,9 @@ mod sockets;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
-use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes, elsewhere};
+use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes, Watch, elsewhere};
 use crate::out::field::{field, more};
 use crate::out::units::bytes;
 use crate::out::{Field, Kind, Output};
@@ -23,6 +25,7 @@ use crate::sys::idmap::IdMap;
 use crate::sys::proc::{Procfs, why_refused};
 
 use deleted::Deleted;
+use fields::Fields;
 use gather::{Gatherer, Hidden};
 use root::Root;
 use row::OpenFile;
@@ -74,6 +77,16 @@ pub struct Lsof {
     /// Only what all options ask for, not what any does.
     #[arg(short = 'a')]
     and: bool,
+    /// A field a line for programs, as `-Fpcn`: p PID, c command, u user, L its name, f descriptor, a mode, l lock, t type,
+    /// D device, s size, o position, r device of a device, i inode, k links, n name, P protocol, T state; 0 ends them in NUL.
+    #[arg(short = 'F', long, value_name = "LETTERS", conflicts_with = "terse")]
+    fields: Option<Fields>,
+    /// List again after so many seconds, 15 without a number, as `-r 2`, or `-r2c5` for five lists; until Ctrl-C.
+    #[arg(short = 'r', long, value_name = "SECONDS[cN]")]
+    repeat: Option<Repeat>,
+    /// The same until nothing is open any more: also `+r`.
+    #[arg(long, value_name = "SECONDS[cN]", conflicts_with = "repeat")]
+    repeat_while: Option<Repeat>,
     /// PIDs alone.
     #[arg(short = 't')]
     terse: bool,
@@ -92,6 +105,29 @@ pub struct Lsof {
     /// Files, by absolute paths of the container.
     #[arg(value_name = "FILE", add = Takes::Path)]
     files: Vec<OsString>,
+}
+
+/// How often files are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Repeat {
+    after: Duration,
+    most: Option<u64>,
+}
+
+impl std::str::FromStr for Repeat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        const WRONG: &str = "it is a number of seconds, and cN for N lists";
+        let (seconds, count) = text.split_once('c').map_or((text, None), |(s, count)| (s, Some(count)));
+        let number = |digits: &str| {
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<u64>().ok().filter(|number| is_number && (1..=31_536_000).contains(number))
+        };
+        let seconds = if seconds.is_empty() { 15 } else { number(seconds).ok_or(WRONG)? };
+        let most = count.map(|count| number(count).ok_or(WRONG)).transpose()?;
+        Ok(Self { after: Duration::from_secs(seconds), most })
+    }
 }
 
 /// The most sockets of others that are told one by one.
@@ -152,11 +188,43 @@ impl Command for Lsof {
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<OpenFile>) -> Result<Status> {
-        let mut selection = Selection::of(&self, cx.users())?;
+        if self.fields.is_some() && out.is_json() {
+            return Err(Fault::usage("-F prints no rows: it can't be had with --json"));
+        }
+        Selection::of(&self, cx.users())?;
         // Taken out, so that faults can be reported meanwhile.
         let Some(watch) = cx.watch.take() else {
             return Err(Fault::say("the container's processes are not open to this command"));
         };
+        let repeat = self.repeat.or(self.repeat_while);
+        let mut lists = 0;
+        loop {
+            let shown = self.list(&watch, cx, out)?;
+            lists += 1;
+            // lsof's status: 1 where nothing was found.
+            let status = if shown == 0 { Status(1) } else { Status::OK };
+            let Some(Repeat { after, most }) = repeat else { return Ok(status) };
+            if !out.is_json() {
+                out.finish().map_err(Fault::output)?;
+                match &self.fields {
+                    Some(fields) => fields.marker(out.bytes()),
+                    None => out.bytes().write_all(b"=======\n"),
+                }
+                .map_err(Fault::output)?;
+            }
+            out.finish().map_err(Fault::output)?;
+            if most == Some(lists) || self.repeat_while.is_some() && shown == 0 {
+                return Ok(status);
+            }
+            std::thread::sleep(after);
+        }
+    }
+}
+
+impl Lsof {
+    /// Lists once; how many files were shown.
+    fn list(&self, watch: &Watch, cx: &mut Context, out: &mut Output<OpenFile>) -> Result<u64> {
+        let mut selection = Selection::of(self, cx.users())?;
         // Links are followed here: one that the target may have mounted over is not.
         let procfs = Procfs::new(watch.clean_procfs.as_ref().unwrap_or(&watch.procfs), None);
         let mut reader = procfs.reader();
@@ -167,7 +235,7 @@ impl Command for Lsof {
         all.retain(|pid| !watch.own.contains(pid));
         let pids = selection.pids_alone().unwrap_or_else(|| all.clone());
         let mut gatherer = Gatherer {
-            watch: &watch,
+            watch,
             procfs,
             reader,
             root,
@@ -181,20 +249,24 @@ impl Command for Lsof {
             held: HashSet::new(),
             ends: None,
             hidden: Hidden::default(),
-            peers: !self.terse,
+            peers: !self.terse && self.fields.is_none(),
         };
         let mut shown = 0u64;
         let mut deleted = Deleted::default();
         let mut written = Ok(());
         for pid in pids {
-            let terse = self.terse;
+            let (terse, mut is_first) = (self.terse, true);
             let goes_on = gatherer.process(pid, &mut |file| {
                 shown += 1;
                 if selection.asks_for_deleted() {
                     deleted.add(&file);
                 }
+                let is_first = std::mem::take(&mut is_first);
                 written = match (terse, out.is_json()) {
-                    (false, _) => out.row(&file),
+                    (false, _) => match &self.fields {
+                        Some(fields) => fields.print(&file, is_first, out.bytes()),
+                        None => out.row(&file),
+                    },
                     (true, true) => out.json(&serde_json::json!({"pid": pid})),
                     (true, false) => writeln!(out.bytes(), "{pid}"),
                 };
@@ -224,8 +296,7 @@ impl Command for Lsof {
         for note in notes {
             cx.note(&note);
         }
-        // lsof's status: 1 where nothing was found.
-        Ok(if shown == 0 { Status(1) } else { Status::OK })
+        Ok(shown)
     }
 }
 

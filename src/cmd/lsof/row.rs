@@ -66,7 +66,8 @@ pub fn mode_word(letter: char) -> &'static str {
     }
 }
 
-fn mode_letter(word: &str) -> char {
+/// The letter for a mode's word.
+pub fn mode_letter(word: &str) -> char {
     match word {
         "read" => 'r',
         "write" => 'w',

@@ -1,5 +1,6 @@
 //! `netstat`.
 
+mod counters;
 mod json;
 mod sockets;
 mod tables;
@@ -7,13 +8,15 @@ mod text;
 
 pub use text::path as unix_path;
 
+use std::time::Duration;
+
 use super::{Command, Context, Example, Fault, Needs, Place, Result, Status, Takes};
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 use crate::sys::idmap::IdMap;
 
-/// List sockets, routes or interfaces of the container.
+/// List sockets, routes, interfaces or counters of the container.
 ///
 /// Asked of the kernel in the container's network namespace, from outside. Without -t, -u, -w, -x all four kinds;
 /// without -a or -l those that are connected. Numbers are never looked up. Of a listening socket Recv-Q is how many
@@ -38,7 +41,7 @@ pub struct Netstat {
     /// Listening sockets only: Recv-Q is how many connections wait, Send-Q how many may.
     #[arg(short)]
     listening: bool,
-    /// Listening sockets too; with -i, interfaces that are down too.
+    /// Listening sockets too; with -i, interfaces that are down too; with -s, counters that are 0 too.
     #[arg(short)]
     all: bool,
     /// Users as numbers; addresses and ports always are.
@@ -69,11 +72,20 @@ pub struct Netstat {
     #[arg(long, value_name = "N")]
     port: Option<u16>,
     /// The main routing table.
-    #[arg(short, long, conflicts_with = "interfaces")]
+    #[arg(short, long, group = "table")]
     route: bool,
     /// Interfaces and their counters.
-    #[arg(short, long)]
+    #[arg(short, long, group = "table")]
     interfaces: bool,
+    /// What the protocols have counted, by the kernel's names; with -t, -u, -w theirs alone.
+    #[arg(short, long, group = "table")]
+    statistics: bool,
+    /// Multicast groups that interfaces are members of.
+    #[arg(short, long, group = "table")]
+    groups: bool,
+    /// Again each second, until Ctrl-C.
+    #[arg(short, long)]
+    continuous: bool,
 }
 
 /// TCP's states as the kernel numbers them from 1, and as netstat writes them.
@@ -131,11 +143,16 @@ impl Command for Netstat {
         more("timer", Kind::Object, "kind, expires_seconds, retransmits"),
         field("path", Kind::Text, "of a unix socket"),
         more("type", Kind::Text, "of a unix socket: STREAM, DGRAM, SEQPACKET"),
+        field("protocol", Kind::Text, "of a counter: Ip, Tcp, TcpExt, …"),
+        field("name", Kind::Text, "of a counter, as the kernel has it: RetransSegs, …"),
+        field("value", Kind::Number, "of a counter"),
+        field("group", Kind::Text, "of a membership: the multicast address"),
+        field("references", Kind::Number, "of a membership: how many ask for it"),
         field("family", Kind::Text, "of a route: inet or inet6"),
         field("destination", Kind::Text, "of a route"),
         field("prefix", Kind::Number, "of a route: how many bits of the destination count"),
         field("gateway", Kind::Text, "of a route; null is on the link"),
-        field("interface", Kind::Text, "of a route, or the interface itself"),
+        field("interface", Kind::Text, "of a route or a membership, or the interface itself"),
         field("flags", Kind::Text, "of a route or an interface"),
         field("metric", Kind::Number, "of a route"),
         field("mtu", Kind::Bytes, "of an interface"),
@@ -155,10 +172,33 @@ impl Command for Netstat {
         Example { line: "netstat -tlpn", what: "who listens where" },
         Example { line: "netstat -tan --state close-wait", what: "connections that were not closed" },
         Example { line: "netstat -r", what: "routes" },
+        Example { line: "netstat -st", what: "what TCP has counted: RetransSegs, ListenOverflows" },
         Example { line: "netstat -i", what: "packets, errors and drops" },
     ];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
+        loop {
+            let status = self.list(cx, out)?;
+            if !self.continuous {
+                return Ok(status);
+            }
+            out.finish().map_err(Fault::output)?;
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+/// TCP's states as `--state` takes them.
+fn names_of_states() -> Vec<String> {
+    let mut all: Vec<String> =
+        STATES.iter().skip(1).map(|name| name.to_ascii_lowercase().replace('_', "-")).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+impl Netstat {
+    fn list(&self, cx: &Context, out: &mut Output<NoRow>) -> Result<Status> {
         let states = self.states()?;
         let Some(watch) = &cx.watch else {
             return Err(Fault::say("the container's network is not open to this command"));
@@ -166,6 +206,12 @@ impl Command for Netstat {
         let screen = cx.screen().filter(|_| !self.wide);
         if self.route {
             return tables::routes(watch, self.v4, self.v6, screen, out);
+        }
+        if self.statistics {
+            return counters::counters(self, watch, out);
+        }
+        if self.groups {
+            return counters::groups(self, watch, out);
         }
         if self.interfaces {
             return tables::interfaces(watch, self.all, screen, out);
@@ -204,18 +250,7 @@ impl Command for Netstat {
         }
         Ok(Status::OK)
     }
-}
 
-/// TCP's states as `--state` takes them.
-fn names_of_states() -> Vec<String> {
-    let mut all: Vec<String> =
-        STATES.iter().skip(1).map(|name| name.to_ascii_lowercase().replace('_', "-")).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-impl Netstat {
     fn any_kind(&self) -> bool {
         !(self.tcp || self.udp || self.raw || self.unix)
     }
@@ -261,7 +296,7 @@ mod tests {
 
     #[test]
     fn clusters_that_fingers_know_are_taken() {
-        for cluster in ["-tulpn", "-plant", "-tan", "-anop", "-rn", "-in", "-tW46"] {
+        for cluster in ["-tulpn", "-plant", "-tan", "-anop", "-rn", "-in", "-tW46", "-st", "-gn", "-tc"] {
             assert!(Netstat::try_parse_from(["netstat", cluster]).is_ok(), "{cluster}");
         }
     }

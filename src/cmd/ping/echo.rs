@@ -16,6 +16,7 @@ use crate::cmd::{Fault, Result};
 use crate::sys::icmp::{self, Notice};
 use crate::sys::open::read_bounded;
 use crate::sys::random;
+use crate::sys::socket::{Fragments, From, bind_to, set_fragments};
 
 /// Type, code, checksum, identifier, sequence number.
 pub const HEADER: usize = 8;
@@ -34,6 +35,16 @@ pub struct Echo {
     buffer: Vec<u8>,
 }
 
+/// How requests are sent.
+pub struct How {
+    /// Their time to live.
+    pub ttl: Option<u8>,
+    /// Where they leave from.
+    pub from: Option<From>,
+    /// Whether they may be fragmented.
+    pub fragments: Option<Fragments>,
+}
+
 /// An answer.
 pub struct Reply {
     /// Its sequence number.
@@ -47,11 +58,11 @@ pub struct Reply {
 }
 
 impl Echo {
-    /// Opens a socket; a time to live may be given.
+    /// Opens a socket, set up as asked for.
     ///
     /// # Errors
     /// A fault that says what is missing, with status 2.
-    pub fn open(to: SocketAddr, ttl: Option<u8>) -> Result<Self> {
+    pub fn open(to: SocketAddr, how: &How) -> Result<Self> {
         let failed = |op: &'static str| move |errno| Fault::errno(op, "ICMP socket", errno).with_status(2);
         let (socket, is_raw) = open(to.is_ipv6())?;
         icmp::want(&socket, to.is_ipv6()).map_err(failed("setsockopt"))?;
@@ -61,7 +72,13 @@ impl Echo {
             setsockopt(&socket, Ipv4RecvTtl, &true)
         }
         .map_err(failed("setsockopt"))?;
-        if let Some(ttl) = ttl {
+        if let Some(from) = &how.from {
+            bind_to(&socket, from).map_err(failed("bind"))?;
+        }
+        if let Some(fragments) = how.fragments {
+            set_fragments(&socket, to.is_ipv6(), fragments).map_err(failed("setsockopt"))?;
+        }
+        if let Some(ttl) = how.ttl {
             let ttl = i32::from(ttl);
             if to.is_ipv6() {
                 setsockopt(&socket, Ipv6Ttl, &ttl)

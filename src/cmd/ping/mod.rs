@@ -6,6 +6,7 @@ mod tally;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -19,15 +20,19 @@ use crate::out::field::{field, more};
 use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
-use crate::sys::socket;
+use crate::sys::socket::{self, Fragments, From};
 
-use echo::{Echo, HEADER};
+use echo::{Echo, HEADER, How};
 use tally::{Heard, Tally, milliseconds};
 
 /// Wrong names, routes and sockets.
 const FAILED: u8 = 2;
 /// A request can be no larger.
 const LARGEST: u16 = 65_507;
+/// How long -f waits for an answer before it sends the next request.
+const FLOOD: Duration = Duration::from_millis(10);
+/// Between two requests of who is not uid 0, as in iputils.
+const LEAST: Duration = Duration::from_millis(2);
 /// Ports that nobody listens on: to learn whether there is a route nothing is sent.
 const NO_PORT: u16 = 1025;
 
@@ -42,9 +47,20 @@ pub struct Ping {
     /// End after so many requests.
     #[arg(short, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Seconds between requests, 0.002 at least.
-    #[arg(short, value_name = "SECONDS", default_value = "1", value_parser = interval)]
-    interval: Duration,
+    /// Seconds between requests, 0.002 at least; 1 without this.
+    #[arg(short, value_name = "SECONDS", value_parser = interval)]
+    interval: Option<Duration>,
+    /// Send the next request with each answer, and after 0.01 seconds without one; a dot for each of those. Without
+    /// uid 0 no more than 500 a second.
+    #[arg(short)]
+    flood: bool,
+    /// Send from this address, or by this interface.
+    #[arg(short = 'I', value_name = "ADDRESS|INTERFACE", value_parser = from)]
+    from: Option<From>,
+    /// Fragments: never (do), here alone (want), on the way too (dont), or never and whatever the way's MTU is known to be
+    /// (probe).
+    #[arg(short = 'M', value_name = "HOW", value_parser = fragments)]
+    fragments: Option<Fragments>,
     /// Seconds to wait for the last answer, where there was none before.
     #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     wait: Duration,
@@ -76,7 +92,27 @@ pub struct Ping {
 
 fn interval(text: &str) -> std::result::Result<Duration, String> {
     let interval = seconds(text)?;
-    if interval < Duration::from_millis(2) { Err("it is 0.002 at least".to_owned()) } else { Ok(interval) }
+    if interval < LEAST { Err("it is 0.002 at least".to_owned()) } else { Ok(interval) }
+}
+
+fn from(text: &str) -> std::result::Result<From, String> {
+    match text.parse() {
+        Ok(ip) => Ok(From::Address(ip)),
+        Err(_) if text.is_empty() || text.len() >= libc::IFNAMSIZ => {
+            Err("it is an address or the name of an interface".to_owned())
+        }
+        Err(_) => Ok(From::Interface(text.into())),
+    }
+}
+
+fn fragments(word: &str) -> std::result::Result<Fragments, String> {
+    match word {
+        "do" => Ok(Fragments::Never),
+        "want" => Ok(Fragments::Here),
+        "dont" => Ok(Fragments::Allowed),
+        "probe" => Ok(Fragments::Probe),
+        _ => Err("it is do, want, dont or probe".to_owned()),
+    }
 }
 
 /// An answer, an error or silence as JSON.
@@ -89,6 +125,13 @@ struct Row {
     time: Option<f64>,
     duplicate: bool,
     error: Option<String>,
+}
+
+impl Ping {
+    fn interval(&self) -> Duration {
+        let usual = if self.flood { FLOOD } else { Duration::from_secs(1) };
+        self.interval.unwrap_or(usual)
+    }
 }
 
 impl Command for Ping {
@@ -111,15 +154,39 @@ impl Command for Ping {
     ];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
-        let resolver = Resolver::read(self.ipv4, self.ipv6);
+        let family = match &self.from {
+            Some(From::Address(ip)) => Some(ip.is_ipv6()),
+            _ => None,
+        };
+        let resolver = Resolver::read(self.ipv4 || family == Some(false), self.ipv6 || family == Some(true));
         let failed = |fault: Fault| fault.with_status(FAILED);
-        let to = resolver.addresses(&self.host, None).map_err(failed)?[0];
+        let mut to = resolver.addresses(&self.host, None).map_err(failed)?[0];
+        if let (Some(From::Interface(name)), SocketAddr::V6(to)) = (&self.from, &mut to)
+            && to.scope_id() == 0
+            && to.ip().is_unicast_link_local()
+        {
+            let index = nix::net::if_::if_nametoindex(name.as_os_str());
+            to.set_scope_id(index.map_err(|errno| failed(Fault::errno("find interface", name, errno)))?);
+        }
         // iputils, too, learns first whether there is a route.
-        socket::udp(with_port(to, NO_PORT))
-            .map_err(|error| failed(Fault::io("connect", to.ip().to_string(), &error)))?;
-        let echo = Echo::open(to, self.ttl)?;
+        let unreached = |error: std::io::Error| failed(Fault::io("connect", to.ip().to_string(), &error));
+        let source = match &self.from {
+            None => socket::udp(with_port(to, NO_PORT)).map(|_| None).map_err(unreached)?,
+            Some(from) => Some(socket::source(with_port(to, NO_PORT), from).map_err(|error| match from {
+                From::Interface(name) if error.raw_os_error() == Some(libc::ENODEV) => {
+                    failed(Fault::io("bind to", name, &error))
+                }
+                From::Address(ip) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {
+                    failed(Fault::io("bind to", ip.to_string(), &error))
+                }
+                _ => unreached(error),
+            })?),
+        };
+        let how = How { ttl: self.ttl, from: self.from.clone(), fragments: self.fragments };
+        let echo = Echo::open(to, &how)?;
         let signals = Signals::hold().map_err(|errno| failed(Fault::of("signalfd", errno)))?;
-        let run = Run { options: &self, to, echo, tally: Tally::default(), signals };
+        let rest = if nix::unistd::geteuid().is_root() { Duration::ZERO } else { LEAST };
+        let run = Run { options: &self, to, source, echo, tally: Tally::default(), signals, rest };
         run.run(cx, out)
     }
 }
@@ -127,9 +194,13 @@ impl Command for Ping {
 struct Run<'a> {
     options: &'a Ping,
     to: SocketAddr,
+    /// With -I: the address that requests come from.
+    source: Option<IpAddr>,
     echo: Echo,
     tally: Tally,
     signals: Signals,
+    /// The least time between two requests.
+    rest: Duration,
 }
 
 fn lost(error: std::io::Error) -> Fault {
@@ -141,17 +212,24 @@ impl Run<'_> {
         let options = self.options;
         let host = escape(options.host.as_bytes());
         let (ip, size) = (self.to.ip(), options.size);
+        let from = match (&options.from, self.source) {
+            (Some(From::Interface(name)), Some(source)) => {
+                format!(" from {source} {}:", escape(name.as_bytes()))
+            }
+            (_, Some(source)) => format!(" from {source} :"),
+            _ => String::new(),
+        };
         let head = match ip {
             IpAddr::V4(_) => {
                 let whole = usize::from(size) + HEADER + 20;
-                format!("PING {host} ({ip}) {size}({whole}) bytes of data.\n")
+                format!("PING {host} ({ip}){from} {size}({whole}) bytes of data.\n")
             }
-            IpAddr::V6(_) => format!("PING {host}({ip}) {size} data bytes\n"),
+            IpAddr::V6(_) => format!("PING {host}({ip}){from} {size} data bytes\n"),
         };
         self.say(&head, out)?;
         let began = Instant::now();
         let end = options.deadline.map(|deadline| began + deadline);
-        let mut next = began;
+        let (mut next, mut sent) = (began, began);
         loop {
             let now = Instant::now();
             if end.is_some_and(|end| now >= end) {
@@ -161,9 +239,13 @@ impl Run<'_> {
                 if end.is_some() { self.tally.received >= count } else { self.tally.transmitted >= count }
             });
             if !all_sent && now >= next {
+                if options.flood && self.tally.transmitted > self.tally.received + self.tally.errors {
+                    self.say(".", out)?;
+                }
                 self.send(now, cx);
                 // Behind time, as after a stop, nothing is made up for.
-                next = (next + options.interval).max(now);
+                next = (next + options.interval()).max(now);
+                sent = now;
             }
             let is_complete =
                 options.count.is_some_and(|count| self.tally.received + self.tally.errors >= count);
@@ -172,7 +254,7 @@ impl Run<'_> {
             }
             let all_sent =
                 options.count.is_some_and(|count| end.is_none() && self.tally.transmitted >= count);
-            let last_chance = all_sent.then(|| next - options.interval + self.patience());
+            let last_chance = all_sent.then(|| sent + self.patience());
             if last_chance.is_some_and(|last| Instant::now() >= last) {
                 break;
             }
@@ -187,13 +269,21 @@ impl Run<'_> {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Fault::of("poll", errno).with_status(FAILED)),
             }
+            let heard = self.tally.received + self.tally.errors;
             self.hear(out)?;
+            if options.flood && options.interval.is_none() && self.tally.received + self.tally.errors > heard
+            {
+                next = next.min(sent + self.rest);
+            }
             self.tell_silence(options.wait, out)?;
             if self.signals.come().is_some() {
                 break;
             }
         }
         self.tell_silence(Duration::ZERO, out)?;
+        if options.flood {
+            self.say("\n", out)?;
+        }
         let statistics = self.tally.statistics(&host);
         if !out.is_json() {
             self.say(&statistics, out)?;
@@ -206,7 +296,7 @@ impl Run<'_> {
     /// How long the last answer is waited for.
     fn patience(&self) -> Duration {
         if self.tally.received > 0 {
-            (self.tally.most * 2).max(self.options.interval)
+            (self.tally.most * 2).max(self.options.interval())
         } else {
             self.options.wait
         }
@@ -224,13 +314,15 @@ impl Run<'_> {
         if out.is_json() {
             return out.json(row).and_then(|()| out.bytes().flush()).map_err(lost);
         }
-        if self.options.quiet { Ok(()) } else { self.say(line, out) }
+        if self.options.quiet || self.options.flood { Ok(()) } else { self.say(line, out) }
     }
 
     fn send(&mut self, now: Instant, cx: &mut Context) {
         let sequence = self.tally.send(now);
         match self.echo.send(sequence, self.options.size.into()) {
             Ok(()) => {}
+            // Its notice says the MTU.
+            Err(Errno::EMSGSIZE) => {}
             // The error of an earlier request, told by its notice; this one is sent again.
             Err(_) if self.echo.send(sequence, self.options.size.into()).is_ok() => {}
             Err(errno) => {

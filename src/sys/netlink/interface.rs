@@ -10,6 +10,10 @@ pub const RTM_GETADDR: u16 = 22;
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
 
+/// IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES, IFLA_GSO_MAX_SIZE, IFLA_GSO_MAX_SEGS, IFLA_TSO_MAX_SIZE, IFLA_TSO_MAX_SEGS,
+/// IFLA_GRO_MAX_SIZE: those of [`Details::limits`].
+const LIMITS: [u16; 7] = [31, 32, 41, 40, 59, 60, 58];
+
 /// Other names of one interface that are kept.
 const ALTERNATIVE_NAMES: usize = 64;
 
@@ -58,6 +62,29 @@ pub struct Interface {
     pub carrier_changes: u32,
     /// The counters of `struct rtnl_link_stats64`, in its order.
     pub counters: [u64; 24],
+    /// What is asked for seldom.
+    pub details: Details,
+}
+
+/// Limits of an interface, and where it is attached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// How often it was made to take every packet.
+    pub promiscuity: Option<u32>,
+    /// How often it was made to take every multicast packet.
+    pub all_multicast: Option<u32>,
+    /// The smallest MTU that it can have.
+    pub least_mtu: Option<u32>,
+    /// The largest.
+    pub most_mtu: Option<u32>,
+    /// IN6_ADDR_GEN_MODE_ number: how it makes addresses of IPv6.
+    pub address_mode: Option<u8>,
+    /// Queues to send and to receive; sizes and segments of GSO; of TSO; size of GRO.
+    pub limits: [Option<u32>; 7],
+    /// The bus of its device.
+    pub bus: Option<Vec<u8>>,
+    /// The device there.
+    pub device: Option<Vec<u8>>,
 }
 
 /// An address of an interface.
@@ -124,6 +151,13 @@ pub fn interface(kind: u16, body: &[u8]) -> Option<Interface> {
                     *counter = u64_at(value, at * 8).unwrap_or(0);
                 }
             }
+            26 => link.details.address_mode = address_mode(value),
+            30 => link.details.promiscuity = u32_at(value, 0),
+            50 => link.details.least_mtu = u32_at(value, 0),
+            51 => link.details.most_mtu = u32_at(value, 0),
+            56 => link.details.device = Some(name(value)),
+            57 => link.details.bus = Some(name(value)),
+            61 => link.details.all_multicast = u32_at(value, 0),
             27 => link.group = u32_at(value, 0),
             35 => link.carrier_changes = u32_at(value, 0)?,
             37 => link.link_netnsid = u32_at(value, 0).map(|id| id as i32),
@@ -133,10 +167,20 @@ pub fn interface(kind: u16, body: &[u8]) -> Option<Interface> {
                 link.names = names.map(|(_, value)| name(value)).take(ALTERNATIVE_NAMES).collect();
             }
             54 => link.permanent = value.to_vec(),
-            _ => {}
+            other => {
+                if let Some(at) = LIMITS.iter().position(|kind| *kind == other) {
+                    link.details.limits[at] = u32_at(value, 0);
+                }
+            }
         }
     }
     Some(link)
+}
+
+/// IFLA_INET6_ADDR_GEN_MODE, which is nested in what IFLA_AF_SPEC holds for AF_INET6.
+fn address_mode(value: &[u8]) -> Option<u8> {
+    let (_, of_v6) = attributes(value).find(|(family, _)| i32::from(*family) == libc::AF_INET6)?;
+    attributes(of_v6).find(|(kind, _)| *kind == 8).and_then(|(_, value)| u8_at(value, 0))
 }
 
 /// One answer about addresses, `struct ifaddrmsg` and its attributes.

@@ -5,6 +5,7 @@ pub mod fib;
 pub mod interface;
 pub mod neighbour;
 pub mod route;
+pub mod rule;
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};

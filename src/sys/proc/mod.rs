@@ -4,6 +4,7 @@ pub mod fdinfo;
 pub mod fds;
 pub mod files;
 pub mod net;
+pub mod protocols;
 pub mod stat;
 pub mod status;
 

@@ -56,7 +56,7 @@ impl Reader<'_> {
     }
 
     /// A file of `PID/net`, whole lines of it.
-    fn net(&mut self, pid: i32, name: &str) -> nix::Result<Vec<u8>> {
+    pub(super) fn net(&mut self, pid: i32, name: &str) -> nix::Result<Vec<u8>> {
         let mut text = self.read_all(pid, &format!("net/{name}"), LIMIT)?;
         let end = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         text.truncate(end);

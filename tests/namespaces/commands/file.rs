@@ -48,6 +48,47 @@ fn kinds() -> Sandbox {
     target
 }
 
+#[test]
+fn what_gzip_packed_is_looked_into_and_all_that_a_file_may_be_is_told() {
+    needs_root!();
+    let target = kinds();
+    let inside = target.root.join("data");
+    let _ = Command::new("tar").args(["czf", "tgz", "few"]).current_dir(&inside).output();
+    fs::write(inside.join("broken.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff\xff").unwrap();
+    let both = |options: &[&str], name: &str| {
+        let ours = target.run(&[&["file"], options, &[&format!("/data/{name}")]].concat()).ok();
+        let theirs = run(Command::new("file").args(options).arg(name).current_dir(&inside)).text();
+        (ours, theirs)
+    };
+    for (options, name) in [
+        (&["-bz", "--mime-type"][..], "few"),
+        (&["-bz"], "few"),
+        (&["-bzi"], "few.gz"),
+        (&["-bzi"], "tgz"),
+        (&["-bk"], "few"),
+    ] {
+        let (ours, theirs) = both(options, name);
+        assert_eq!(ours, theirs, "{options:?} {name}");
+    }
+    assert!(
+        target
+            .line("file -bz /data/few.gz")
+            .ok()
+            .starts_with("ASCII text (gzip compressed data, was \"few\"")
+    );
+    assert!(target.line("file -bz /data/broken.gz").ok().starts_with("gzip compressed data"));
+    assert!(target.line("file -bk /data/few.gz").ok().ends_with("\\012- data\n"));
+    let rows = target.line("file -z --json /data/few.gz").ok();
+    let row: Value = serde_json::from_str(&rows).unwrap();
+    assert_eq!(row["mime"], "text/plain");
+    assert!(row["packed"].as_str().unwrap().starts_with("gzip compressed data"), "{row}");
+    let (kind, mode) = (nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::from_bits_truncate(0o666));
+    nix::sys::stat::mknod(&inside.join("zero"), kind, mode, libc::makedev(1, 5)).unwrap();
+    assert_eq!(target.line("file -b /data/zero").ok(), "character special (1/5)\n");
+    target.line("file -s /data/zero").fails(1, "open /data/zero: a device: nsdbg opens none");
+    assert_eq!(target.line("file -bs /data/few").ok(), "ASCII text\n");
+}
+
 // Seen to fail with the table's MIME type of gzip changed.
 #[test]
 fn mime_types_are_those_of_file() {

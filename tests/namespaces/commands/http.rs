@@ -1,6 +1,51 @@
 //! `http`, in what its own tests leave out.
 
-use crate::support::{needs_root, sandbox};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+
+use super::network::script;
+use crate::support::{Sandbox, needs_root, sandbox};
+
+/// A server in the container's network namespace that answers so many requests in these words.
+fn answers(target: &Sandbox, answer: &'static str, times: usize) {
+    let namespace = std::fs::File::open(format!("/proc/{}/ns/net", target.pid)).unwrap();
+    let (sender, ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:8099").unwrap();
+        sender.send(()).unwrap();
+        for stream in listener.incoming().take(times) {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            assert!(lines.map(Result::unwrap).any(|line| line.is_empty()));
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    ready.recv().unwrap();
+}
+
+// Seen to fail without the note: the body alone, and status 0.
+#[test]
+fn a_status_of_400_or_more_is_told_beside_the_body() {
+    needs_root!();
+    let target = sandbox().start();
+    script(&target, "ip link set lo up");
+    answers(&target, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nbad\n", 6);
+    let url = "http://127.0.0.1:8099/";
+    let ran = target.run(&["http", "get", url]);
+    assert_eq!((ran.status, ran.text().as_str()), (0, "bad\n"));
+    assert_eq!(ran.err, "http: get http://127.0.0.1:8099/: 502 Bad Gateway (-f to fail)\n");
+    let ran = target.run(&["http", "get", "-f", url]);
+    assert_eq!((ran.status, ran.text().as_str()), (22, ""));
+    assert_eq!(ran.err, "http: get http://127.0.0.1:8099/: 502 Bad Gateway\n");
+    // Where the head is shown, nothing more is said.
+    for words in [&["get", "-i", url][..], &["head", url], &["get", "--json", url]] {
+        let ran = target.run(&[&["http"], words].concat());
+        assert!(ran.status == 0 && ran.err.is_empty() && ran.text().contains("502"), "{ran:?}");
+    }
+    let ran = target.run(&["http", "get", "-v", url]);
+    assert!(ran.status == 0 && !ran.err.contains("-f to fail"), "{ran:?}");
+}
 
 // Seen to fail with variables that nobody hears of.
 #[test]

@@ -38,6 +38,16 @@ ip neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 dev pair0 nud permanent
 ip neigh add fd00::2 lladdr 02:00:00:00:00:0a dev inner nud permanent router
 ip neigh add 10.0.0.10 lladdr 02:00:00:00:00:0b dev pair0 nud permanent
 ip neigh add proxy 10.0.0.77 dev pair0
+ip rule add from 10.1.0.0/16 table 77
+ip rule add not to 10.2.0.1 iif pair0 lookup 78 pref 100
+ip rule add fwmark 0x5/0xff uidrange 10-20 oif pair0 prohibit pref 90
+ip rule add fwmark 7 iif gone lookup main pref 91
+ip rule add ipproto tcp dport 80-90 sport 5 lookup main suppress_prefixlength 0 pref 300
+ip rule add pref 50 goto 100
+ip rule add pref 60 tos 0x10 blackhole
+ip rule add pref 61 goto 62
+ip rule add pref 70 lookup 80 realms 3/4 protocol static
+ip -6 rule add from fd01::/64 to fd00::1 unreachable
 ";
 
 fn network() -> Sandbox {
@@ -132,6 +142,33 @@ fn text_is_iproute2s() {
         "ip neigh show nud permanent",
         "ip neigh show proxy",
         "ip -s neigh show dev pair0",
+        "ip -d link show lo",
+        "ip -d link show pair0",
+        "ip -details addr show pair0",
+        "ip -d -o link show pair0",
+        "ip -d route",
+        "ip -d -6 route",
+        "ip -d route show table all",
+        "ip -d route get 10.5.7.1 uid 65532",
+        "ip -c=always a",
+        "ip -c=always l",
+        "ip -color=always -o a",
+        "ip -br -c=always a",
+        "ip -br -c=always l",
+        "ip -c=always r",
+        "ip -c=always -6 r",
+        "ip -c=always route get 10.5.7.1 uid 65532",
+        "ip -c=always n",
+        "ip -br -c=always n",
+        "ip -c=never a",
+        "ip rule",
+        "ip ru list",
+        "ip -d rule",
+        "ip -6 rule",
+        "ip -c=always rule",
+        "ip rule show table 77",
+        "ip rule show pref 100",
+        "ip rule show iif pair0",
     ] {
         let (theirs, ours) = both(&target, line);
         assert!(!theirs.is_empty(), "{line} shows nothing");
@@ -316,15 +353,41 @@ fn many_interfaces_addresses_and_routes() {
 }
 
 #[test]
+fn rules_are_rows() {
+    needs_root!();
+    let target = network();
+    let rows = target.line("ip rule show pref 90 --json").ok();
+    let row: Value = serde_json::from_str(&rows).unwrap();
+    for (field, value) in [
+        ("family", "inet".into()),
+        ("priority", 90.into()),
+        ("action", "prohibit".into()),
+        ("output", "pair0".into()),
+        ("mark", "0x5/0xff".into()),
+        ("users", serde_json::json!([10, 20])),
+        ("table", Value::Null),
+    ] {
+        assert_eq!(row[field], value, "{field}: {row}");
+    }
+    let shown = target.line("ip rule | where action eq unreachable").ok();
+    let words: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["PRIORITY", "TO", "ACTION"], "{shown}");
+    assert_eq!(words[1][1..], ["fd00::1", "unreachable"], "{shown}");
+}
+
+#[test]
 fn what_it_does_not_do_is_said_in_a_sentence() {
     needs_root!();
     let target = sandbox().start();
     for (line, status, words) in [
-        ("ip", 2, "what to show is missing: it is addr, link, route or neigh"),
+        ("ip", 2, "what to show is missing: it is addr, link, route, rule or neigh"),
         ("ip addr add 10.0.0.1/8 dev lo", 2, "'ip addr add' would change the container: nsdbg only looks"),
         ("ip link set lo up", 2, "'ip link set' would change the container: nsdbg only looks"),
         ("ip r del default", 2, "'ip route delete' would change"),
-        ("ip rule", 2, "rule is not shown: it is addr, link, route or neigh"),
+        ("ip maddr", 2, "maddress is not shown: it is addr, link, route, rule or neigh"),
+        ("ip rule del pref 7", 2, "'ip rule delete' would change"),
+        ("ip rule show from 10.0.0.1", 2, "unknown word 'from': it is pref, table, iif or oif"),
+        ("ip rule show pref x", 2, "'x' is no pref"),
         ("ip a show dev nope", 1, "ip: nope: no such interface"),
         ("ip a show 'a\x1b[2Jb'", 1, "a\\x1b[2Jb: no such interface"),
         ("ip route show table nope", 2, "'nope' is no table"),

@@ -78,6 +78,57 @@ fn every_kind_of_file_says_what_it_is() {
 }
 
 #[test]
+fn fields_for_programs_are_those_of_lsof() {
+    needs_root!();
+    let target = opened(sandbox());
+    let pid = target.pid.to_string();
+    if Command::new("lsof").arg("-v").output().is_err() {
+        skip!("no lsof: apt-get install lsof");
+    }
+    // Of files with paths, whose names are those that the node has, behind the container's root.
+    for (ours, theirs) in [("fatDsik", "fatDsik"), ("falt", "falt"), ("pfn", "fn")] {
+        let mine = target.run(&["lsof", &format!("-F{ours}"), "-a", "-p", "1", "-d", "cwd,rtd,txt"]).ok();
+        let arguments = [&format!("-F{theirs}"), "-a", "-p", &pid, "-d", "cwd,rtd,txt"];
+        let theirs = run(Command::new("lsof").args(arguments).env("LC_ALL", "C")).text();
+        let root = target.root.to_str().unwrap().to_owned();
+        let plain = |text: &str| {
+            let lines = text.lines().filter(|line| !line.starts_with('p'));
+            let named = |line: &str| match line.strip_prefix('n') {
+                Some(path) => format!("n/{}", path.trim_start_matches(&root).trim_start_matches('/')),
+                None => line.to_owned(),
+            };
+            lines.map(named).collect::<Vec<_>>()
+        };
+        assert_eq!(plain(&mine), plain(&theirs), "{ours}");
+    }
+    let all = target.run(&["lsof", "-F", "-p", "1"]).ok();
+    assert!(all.starts_with("p1\nc") && all.contains("\nuLweb\n".replace("uL", "L").as_str()), "{all}");
+    assert!(all.contains("\ntIPv4\n") && all.contains("\nn127.0.0.1:7070\nPTCP\nTST=LISTEN\n"), "{all}");
+    let null = target.run(&["lsof", "-Fpf0", "-a", "-p", "1", "-d", "cwd,rtd"]).ok();
+    assert_eq!(null, "p1\0\nfcwd\0\nfrtd\0\n");
+    target.run(&["lsof", "-Fq"]).fails(2, "there is no field 'q'");
+    target.run(&["lsof", "-F", "--json"]).fails(2, "-F prints no rows");
+}
+
+#[test]
+fn files_are_listed_again_and_again() {
+    needs_root!();
+    let target = opened(sandbox());
+    let twice = target.run(&["lsof", "-r1c2", "-a", "-p", "1", "-d", "cwd"]).ok();
+    let lines: Vec<&str> = twice.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(
+        (lines.len(), lines[0], lines[2], lines[3], lines[5]),
+        (6, "COMMAND", "=======", "COMMAND", "=======")
+    );
+    let fields = target.run(&["lsof", "-r", "1c2", "-Ff", "-a", "-p", "1", "-d", "cwd"]).ok();
+    assert_eq!(fields, "p1\nfcwd\nm\np1\nfcwd\nm\n");
+    // Nothing is open: +r ends with the first list, and its status.
+    let ran = target.run(&["lsof", "+r1", "-p", "4242"]);
+    assert_eq!((ran.status, ran.text().as_str()), (1, "=======\n"), "{ran:?}");
+    target.run(&["lsof", "-r0"]).fails(2, "a number of seconds");
+}
+
+#[test]
 fn pipes_and_sockets_name_who_is_at_their_other_end() {
     needs_root!();
     let target = opened(sandbox());

@@ -74,6 +74,15 @@ fn text_is_iputils() {
         "ping -n -c 1 -W 1 10.62.1.1",
         "ping -n -c 2 -i 0.2 10.62.0.1",
         "ping -n -c 2 -w 5 -i 0.2 10.7.0.2",
+        "ping -n -c 1 -I wire 10.7.0.2",
+        "ping -n -c 1 -I 10.7.0.1 10.7.0.2",
+        "ping -n -c 1 -I 127.0.0.9 127.0.0.1",
+        "ping -n -c 1 -I wire fd07::2",
+        "ping -n -c 1 -I fd07::1 fd07::2",
+        "ping -n -c 1 -M do -s 1472 10.7.0.2",
+        "ping -n -c 1 -M dont -s 3000 10.7.0.2",
+        "ping -n -c 1 -M want -s 3000 10.7.0.2",
+        "ping -n -c 1 -M do -s 1452 fd07::2",
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         // A router sends an error a second at most where one of its routes is to blame.
@@ -99,6 +108,45 @@ fn text_is_iputils() {
         "{ran:?}"
     );
     assert!(ran.text().contains("\n--- me ping statistics ---\n"));
+}
+
+#[test]
+fn requests_leave_from_where_and_as_large_as_they_are_told() {
+    needs_root!();
+    let (one, two) = (target(), target());
+    link(&one, &two);
+    let ran = one.run(&["ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1473", "10.7.0.2"]);
+    assert!(ran.status == 1 && ran.text().contains("message too long, mtu: 1500"), "{ran:?}");
+    for (line, said) in [
+        ("ping -c 1 -I nosuch 127.0.0.1", "bind to nosuch: no such device"),
+        ("ping -c 1 -I 10.9.9.9 10.7.0.2", "bind to 10.9.9.9: cannot assign requested address"),
+        ("ping -c 1 -I ::1 127.0.0.1", "127.0.0.1"),
+        ("ping -c 1 -M maybe 127.0.0.1", "it is do, want, dont or probe"),
+    ] {
+        one.line(line).fails(2, said);
+    }
+    // The interface decides, whatever the routes say.
+    let ran = one.run(&["ping", "-c", "1", "-W", "0.5", "-I", "lo", "10.7.0.2"]);
+    assert_ne!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn a_flood_follows_the_answers() {
+    needs_root!();
+    let one = target();
+    let started = Instant::now();
+    let ran = one.run(&["ping", "-f", "-c", "100", "127.0.0.1"]);
+    assert!(ran.text().contains("\n100 packets transmitted, 100 received, 0% packet loss"), "{ran:?}");
+    assert!(!ran.text().contains("bytes from") && !ran.text().contains('.'.to_string().repeat(2).as_str()));
+    // One a second would take 99 seconds; and who is not uid 0 sends no more than 500 a second.
+    assert!((Duration::from_millis(190)..Duration::from_secs(10)).contains(&started.elapsed()));
+    script(
+        &one,
+        "ip addr add 10.7.0.1/24 dev lo\nip route add blackhole 10.8.0.0/16\nip link add v type veth peer name w\n\
+         ip addr add 10.6.0.1/24 dev v\nip link set v up\nip link set w up\nip neigh add 10.6.0.9 lladdr 02:00:00:00:00:09 dev v",
+    );
+    let ran = one.run(&["ping", "-f", "-c", "20", "-W", "0.1", "10.6.0.9"]);
+    assert!(ran.status == 1 && ran.text().contains("\n...................\n"), "{ran:?}");
 }
 
 #[test]
