@@ -266,7 +266,7 @@ fn a_directorys_acl_for_new_files_lets_nobody_in_where_a_file_is_replaced() {
     assert_eq!((Facts::of(&inside).mode, Facts::of(&inside).acl), (0o640, None));
 }
 
-// Seen to fail with no user's file that the user namespace does not map: it was given to the container's 65534.
+// Seen to fail where ids that are not mapped are taken for the container's own 65534, to whom the file was given.
 #[test]
 fn a_file_of_ids_that_are_not_mapped_is_given_to_nobody() {
     needs_root!();
