@@ -13,7 +13,9 @@ mod send;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Command, Completion, Context, Example, Fault, Needs, NodeFiles, Place, Result, Status, Target};
+use super::{
+    Command, Completion, Context, Example, Fault, Needs, NodeFiles, Place, Result, Status, Target, wants_next,
+};
 use crate::out::field::{field, more};
 use crate::out::{Align, Column, Field, Kind, Name, Output, Row};
 use crate::sys::shared::Shared;
@@ -225,8 +227,17 @@ impl Command for Put {
     }
 
     fn complete(completion: &Completion) -> Option<Vec<String>> {
-        let is_first = !completion.words.iter().any(|word| !word.starts_with('-') || word == "-");
-        is_first.then(|| names_on_node(completion.word))
+        let parser = <Self as clap::CommandFactory>::command();
+        let mut words = completion.words.iter();
+        while let Some(word) = words.next() {
+            if !word.starts_with('-') || word == "-" {
+                return None;
+            }
+            if wants_next(&parser, word.as_bytes()) && words.next().is_none() {
+                return Some(Vec::new());
+            }
+        }
+        Some(names_on_node(completion.word))
     }
 }
 

@@ -20,7 +20,10 @@ fn read(bytes: &[u8]) -> Result<Vec<(Member, Vec<u8>)>, Broken> {
     let mut all = Vec::new();
     while let Some(member) = reader.next()? {
         let mut data = Vec::new();
-        while let piece @ [_, ..] = reader.data()? {
+        let mut end = 0;
+        while let (at, piece @ [_, ..]) = reader.placed()? {
+            assert!(at >= end && at + piece.len() as u64 <= member.size, "{member:?}");
+            end = at + piece.len() as u64;
             data.extend_from_slice(piece);
         }
         all.push((member, data));

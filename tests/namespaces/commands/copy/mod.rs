@@ -299,7 +299,7 @@ fn progress_is_drawn_on_a_terminal_and_ctrl_c_leaves_nothing() {
     prompt.sees("web:/$ ");
     assert!(within(LIMIT, || node.names().is_empty()), "{:?}", node.names());
     fs::write(node.0.join("one-of-the-node"), "x").unwrap();
-    prompt.type_in(format!("put {}/one-o\t", node.text()).as_bytes());
+    prompt.type_in(format!("put --mode 644 {}/one-o\t", node.text()).as_bytes());
     prompt.sees("/one-of-the-node ");
     prompt.type_in(b"/tmp\r");
     prompt.sees("1 file, ");
