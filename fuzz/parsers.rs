@@ -361,10 +361,13 @@ pub fn tar(bytes: &[u8]) {
         members += 1;
         assert!(members * 512 <= bytes.len() && member.path.len() <= 64 << 10);
         let mut length = 0;
-        while let Ok(data) = reader.data() {
+        let mut behind = 0;
+        while let Ok((at, data)) = reader.placed() {
             if data.is_empty() {
                 break;
             }
+            assert!(at >= behind && at + data.len() as u64 <= member.size);
+            behind = at + data.len() as u64;
             length += data.len();
             assert!(length <= bytes.len());
         }

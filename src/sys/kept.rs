@@ -10,6 +10,7 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::open::special;
+use super::shared::may_follow;
 use super::syscall::{fgetxattr, flistxattr, fsetxattr};
 
 const ACL: &CStr = c"system.posix_acl_access";
@@ -59,6 +60,7 @@ pub struct Kept {
     unread: Option<Errno>,
     /// Whether the kernel takes us for its owner, or for who may do what its owner may.
     is_ours: bool,
+    directory: FileStat,
 }
 
 impl Kept {
@@ -75,7 +77,15 @@ impl Kept {
         if special(&stat).is_some() {
             return Ok(None);
         }
-        let mut kept = Self { stat, acl: None, others: Vec::new(), unread: None, is_ours: false };
+        let directory_stat = fstat(directory)?;
+        let mut kept = Self {
+            stat,
+            acl: None,
+            others: Vec::new(),
+            unread: None,
+            is_ours: false,
+            directory: directory_stat,
+        };
         match kept.open(directory, name) {
             Ok(file) => {
                 let opened = fstat(&file)?;
@@ -142,14 +152,18 @@ impl Kept {
         let mut lost = Vec::new();
         let before = fstat(file)?;
         let is_unmapped = !self.is_ours && (self.stat.st_uid == OVERFLOW || self.stat.st_gid == OVERFLOW);
+        // Another user's file in a directory like /tmp may lie in wait: what is written there is not given to that user.
+        let is_planted = !may_follow(&self.directory, &self.stat, before.st_uid);
+        let is_refused = is_unmapped || is_planted;
+        let refusal = if is_planted { Errno::EACCES } else { Errno::EPERM };
         // The group first: who has given a file away may not change it any more.
         for (given, old, new, what) in
             [(gid, self.stat.st_gid, before.st_gid, "group"), (uid, self.stat.st_uid, before.st_uid, "owner")]
         {
-            let id = given.or((keep.owner && (old != new || is_unmapped)).then_some(old));
+            let id = given.or((keep.owner && (old != new || is_refused)).then_some(old));
             let Some(id) = id else { continue };
             let changed = match what {
-                _ if given.is_none() && is_unmapped => Err(Errno::EPERM),
+                _ if given.is_none() && is_refused => Err(refusal),
                 "group" => fchown(file, None, Some(Gid::from_raw(id))),
                 _ => fchown(file, Some(Uid::from_raw(id)), None),
             };
@@ -161,9 +175,16 @@ impl Kept {
             }
         }
         let now = fstat(file)?;
-        let has_group = gid.is_some() || now.st_gid == self.stat.st_gid && !is_unmapped;
-        let has_owner = uid.is_some() || now.st_uid == self.stat.st_uid && !is_unmapped;
-        let mut mode = if keep.mode { self.mode(keep, has_owner, has_group) } else { mode };
+        let has_group = gid.is_some() || now.st_gid == self.stat.st_gid && !is_refused;
+        let has_owner = uid.is_some() || now.st_uid == self.stat.st_uid && !is_refused;
+        let mut mode = match (keep.mode, is_planted) {
+            (false, _) => mode,
+            (true, true) => mode & self.mode(keep, has_owner, has_group),
+            (true, false) => self.mode(keep, has_owner, has_group),
+        };
+        if keep.mode && !keep.owner && mode != self.mode(keep, true, true) {
+            lost.push(Lost { what: format!("group {}", self.stat.st_gid).into_bytes(), errno: refusal });
+        }
         if let Err(errno) = self.pass_on_acl(file, mode, has_group) {
             lost.push(Lost { what: b"ACL".to_vec(), errno });
             // Its lines may have kept somebody out whom the mode alone lets in.

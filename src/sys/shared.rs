@@ -180,7 +180,8 @@ fn parts(path: &[u8]) -> VecDeque<Vec<u8>> {
 }
 
 /// Whether the kernel follows a link for this user with fs.protected_symlinks, of proc(5): in a directory like /tmp only
-/// the user's own, and those of the directory's owner. Who follows by readlink(2) is not asked.
+/// the user's own, and those of the directory's owner. Who follows by readlink(2) is not asked. The rule of
+/// fs.protected_regular for files is the same.
 pub fn may_follow(directory: &FileStat, link: &FileStat, user: u32) -> bool {
     let is_like_tmp = directory.st_mode & 0o1002 == 0o1002;
     !is_like_tmp || link.st_uid == directory.st_uid || link.st_uid == user

@@ -207,7 +207,7 @@ fn ids_that_are_not_mapped_are_the_cause() {
         0,
         OVERRIDE,
         &[
-            ("/app/nodes", "read", "the user namespace does not map"),
+            ("/app/nodes", "read", "not mapped by the user namespace"),
             ("/app/own", "write", "CAP_DAC_OVERRIDE"),
         ],
     );
@@ -222,7 +222,7 @@ fn ids_that_are_not_mapped_are_the_cause() {
         65532,
         0,
         &[
-            ("/idmapped/unmapped", "write", "the mount's id mapping does not map"),
+            ("/idmapped/unmapped", "write", "not mapped by the mount's id mapping"),
             ("/app/unmapped", "write", ""),
         ],
     );

@@ -163,6 +163,9 @@ impl Receiver<'_> {
         if let Kind::Other(what) = member.kind {
             return Err(left_out(&member.path, what));
         }
+        if member.is_sparse && self.source != Source::Tar {
+            return Err(left_out(&member.path, "a file with holes, which our own side sends whole"));
+        }
         if path.is_empty() {
             // The destination itself keeps what it has.
             let is_directory = member.kind == Kind::Directory;
@@ -301,49 +304,49 @@ impl Receiver<'_> {
             Err(errno) => return Err(Failed::One(self.refused("create", path, shown, errno))),
         };
         let in_place = unfinished.is_in_place();
-        let mut at = 0;
+        // How far it is written, and whether the old content is gone: that goes when there is a new one.
+        let (mut end, mut is_cut) = (0, !in_place);
         let written = loop {
-            let piece = match reader.data() {
+            let (at, piece) = match reader.placed() {
                 Ok(piece) if !interrupt::came() => piece,
                 other => {
                     self.tree.abandon(unfinished);
-                    if in_place && at > 0 {
-                        let cause = format!("it has the first {at} bytes of the new file, and no more");
+                    if in_place && is_cut {
+                        let cause = format!("it has the first {end} bytes of the new file, and no more");
                         self.tell(&Fault::text("write", OsString::from_vec(shown), cause));
                     }
                     return Err(other.map_or_else(Failed::All, |_| Failed::Interrupted));
                 }
             };
-            // The old content goes when there is a new one.
-            if in_place
-                && at == 0
-                && let Err(error) = unfinished.file.set_len(0)
-            {
+            if !is_cut && let Err(error) = unfinished.file.set_len(0) {
                 break Err(error);
             }
+            is_cut = true;
             if piece.is_empty() {
                 break Ok(());
             }
             if let Err(error) = write_with_holes(&unfinished.file, at, piece) {
                 break Err(error);
             }
-            at += piece.len() as u64;
+            end = at + piece.len() as u64;
             self.meter.add(piece.len() as u64);
         };
         // What ends in a hole is as long as it was.
-        let written = written.and_then(|()| if at > 0 { unfinished.file.set_len(at) } else { Ok(()) });
+        let is_empty = member.size == 0;
+        let written =
+            written.and_then(|()| if is_empty { Ok(()) } else { unfinished.file.set_len(member.size) });
         if let Err(error) = written {
             self.tree.abandon(unfinished);
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
             let mut fault = Fault::errno("write", OsString::from_vec(shown), errno);
-            if in_place && at > 0 {
+            if in_place && is_cut {
                 fault = fault.with_hint("it has lost its old content");
             }
             return Err(Failed::One(fault));
         }
         match self.tree.complete(unfinished, path, attributes, existing) {
             Ok(Completed { mode, lost }) => {
-                self.bytes += at;
+                self.bytes += member.size;
                 if !lost.is_empty() {
                     self.tell(&not_kept(&shown, mode, &lost));
                 }

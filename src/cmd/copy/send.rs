@@ -11,16 +11,15 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat};
-use nix::unistd::{Whence, lseek64};
 
 use super::meter::Meter;
-use super::{Options, copied_name};
+use super::{Options, copied_name, holes};
 use crate::cmd::{Context, Fault, Result, Status, refusal};
 use crate::out::units;
 use crate::sys::open::{Refused, special};
 use crate::sys::shared::{self, Shared};
 use crate::sys::splice::Private;
-use crate::sys::tar::{self, Kind, Member};
+use crate::sys::tar::{self, Extent, Kind, Member};
 use crate::sys::walk::{Step, Walk};
 
 /// What is written at once, at least.
@@ -295,6 +294,14 @@ impl Sender<'_> {
             }
             member.size = held.size();
         }
+        let extents = if held.size() < member.size && !self.cx.is_partnered {
+            holes::extents(&file, member.size).filter(|extents| saved(extents, member.size) >= SMALL as u64)
+        } else {
+            None
+        };
+        if let Some(extents) = extents {
+            return self.sparse(&mut file, walk.path(), &member, &extents);
+        }
         tar::header(&member, &mut self.pending);
         self.pending.extend_from_slice(self.small.get(..held.head).unwrap_or_default());
         if !held.rest.is_empty() {
@@ -303,7 +310,7 @@ impl Sender<'_> {
         }
         self.meter.add(held.size());
         let is_longer = if held.size() < member.size {
-            self.stream(&mut file, walk.path(), member.size)? == 0 && has_more(&file, member.size)
+            self.stream(&mut file, walk.path(), 0, member.size)? == 0 && has_more(&file, member.size)
         } else {
             held.is_cut
         };
@@ -336,18 +343,39 @@ impl Sender<'_> {
         Ok(held)
     }
 
-    /// Writes so many bytes of a file, zeros for those that it does not have. How many those were.
-    fn stream(&mut self, file: &mut File, path: &[u8], size: u64) -> Result<u64> {
+    /// Writes a file with holes into a tar: without them.
+    fn sparse(&mut self, file: &mut File, path: &[u8], member: &Member, extents: &[Extent]) -> Result<()> {
+        tar::sparse_header(member, extents, &mut self.pending);
+        let mut is_short = false;
+        let mut stored = 0;
+        for &Extent { at, length } in extents {
+            stored += length;
+            if is_short {
+                self.zeros(length)?;
+            } else {
+                is_short = self.stream(file, path, at, length)? > 0;
+            }
+        }
+        if !is_short && has_more(file, member.size) {
+            let cause = format!("it grew while it was copied: {} bytes were", member.size);
+            self.cx.report(&Fault::text("read", OsString::from_vec(path.to_vec()), cause));
+        }
+        self.pending.resize(self.pending.len() + tar::padding(stored), 0);
+        self.flush_if_much()
+    }
+
+    /// Writes so many bytes of a file from a position on, zeros for those that it does not have. How many those were.
+    fn stream(&mut self, file: &mut File, path: &[u8], from: u64, size: u64) -> Result<u64> {
         self.flush()?;
         let mut left = size;
-        let mut position = 0;
+        let mut position = from;
         let mut private = self.private.clone();
         let mut buffer = Vec::new();
         // Up to here the file has bytes; beyond, perhaps a hole.
         let mut data_end = position;
         while left > 0 {
             if position >= data_end {
-                let (hole, end) = extent(file, position, left.min(STRETCH));
+                let (hole, end) = holes::extent(file, position, left.min(STRETCH));
                 if hole > 0 {
                     self.zeros(hole)?;
                     (position, left) = (position + hole, left - hole);
@@ -437,19 +465,9 @@ fn closed() -> Fault {
     Fault::errno("write", "standard output", Errno::EPIPE)
 }
 
-/// From a position on: the length of the hole there, then, where there is none, that of the data. Where the file system
-/// does not say, all of it is data.
-fn extent(file: &File, position: u64, left: u64) -> (u64, u64) {
-    let at = position as i64;
-    match lseek64(file, at, Whence::SeekData) {
-        Err(Errno::ENXIO) if fstat(file).is_ok_and(|now| now.st_size as u64 >= position + left) => (left, 0),
-        Ok(data) if data > at => ((data as u64 - position).min(left), 0),
-        Ok(_) => match lseek64(file, at, Whence::SeekHole) {
-            Ok(hole) if hole > at => (0, (hole as u64 - position).min(left)),
-            _ => (0, left),
-        },
-        Err(_) => (0, left),
-    }
+/// How many bytes of a file are in holes.
+fn saved(extents: &[Extent], size: u64) -> u64 {
+    size - extents.iter().map(|extent| extent.length).sum::<u64>().min(size)
 }
 
 /// Whether a file has bytes from this position on, whatever it says of its size.

@@ -79,9 +79,7 @@ impl Walk<'_> {
             }
             () => return None,
         };
-        Some(format!(
-            "{what} shown as {OVERFLOW}, which is what {by} does not map, so capabilities do not count"
-        ))
+        Some(format!("{what} not mapped by {by} (shown as {OVERFLOW}), so capabilities do not count"))
     }
 
     /// Whether the mount that a path is on maps ids.

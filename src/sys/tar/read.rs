@@ -3,8 +3,9 @@
 use std::io::{self, Read};
 
 use super::super::interrupt;
+use super::sparse::{self, Lines, Sparse};
 use super::write::padding;
-use super::{BLOCK, Kind, Member, TOTAL, field, sum};
+use super::{BLOCK, Extent, Kind, Member, TOTAL, field, sum};
 
 /// What is read at once.
 const BUFFER: usize = 256 << 10;
@@ -12,7 +13,7 @@ const BUFFER: usize = 256 << 10;
 /// The longest name.
 const MAX_NAME: usize = 64 << 10;
 
-/// The longest extended header: two names, and attributes that are not read.
+/// The longest extended header: two names, a sparse map of the older formats, and attributes that are not read.
 const MAX_EXTENDED: u64 = 1 << 20;
 
 /// Extended headers before one member.
@@ -44,6 +45,11 @@ pub struct Reader<R> {
     /// Data of the member that is not read yet.
     left: u64,
     padding: usize,
+    /// Where the data of a member with holes belongs, and how far it was read: which extent, and how much of it; of another
+    /// one how much of it.
+    extents: Vec<Extent>,
+    extent: usize,
+    within: u64,
     started: bool,
     /// How many bytes of files will come, where the stream says so.
     pub total: Option<u64>,
@@ -58,14 +64,27 @@ struct Extension {
     time: Option<(i64, u32)>,
     uid: Option<u32>,
     gid: Option<u32>,
-    is_sparse: bool,
+    sparse: Option<Sparse>,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads this stream.
     pub fn new(from: R) -> Self {
         let buffer = vec![0; BUFFER];
-        Self { from, buffer, at: 0, end: 0, left: 0, padding: 0, started: false, total: None }
+        let extents = Vec::new();
+        Self {
+            from,
+            buffer,
+            at: 0,
+            end: 0,
+            left: 0,
+            padding: 0,
+            extents,
+            extent: 0,
+            within: 0,
+            started: false,
+            total: None,
+        }
     }
 
     /// The next member; what is left of the data of the one before is skipped. None at the end.
@@ -74,6 +93,7 @@ impl<R: Read> Reader<R> {
     /// Where the stream is broken; it is not to be read further then.
     pub fn next(&mut self) -> Result<Option<Member>, Broken> {
         while !self.data()?.is_empty() {}
+        (self.extents, self.extent, self.within) = (Vec::new(), 0, 0);
         let mut extension = Extension::default();
         for _ in 0..MAX_HEADERS {
             let block = self.block()?;
@@ -110,6 +130,28 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// As [`Reader::next`].
     pub fn data(&mut self) -> Result<&[u8], Broken> {
+        self.data_up_to(u64::MAX)
+    }
+
+    /// The next piece, and where in the file it belongs: behind a hole, perhaps. Empty at the end.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub fn placed(&mut self) -> Result<(u64, &[u8]), Broken> {
+        let extent = self.extents.get(self.extent).copied();
+        let (at, most) = match extent {
+            Some(extent) => (extent.at + self.within, extent.length - self.within),
+            None => (self.within, u64::MAX),
+        };
+        let count = self.data_up_to(most)?.len();
+        self.within += count as u64;
+        if extent.is_some() && count as u64 == most {
+            (self.extent, self.within) = (self.extent + 1, 0);
+        }
+        Ok((at, self.buffer.get(self.at - count..self.at).unwrap_or_default()))
+    }
+
+    fn data_up_to(&mut self, most: u64) -> Result<&[u8], Broken> {
         if self.left == 0 {
             while self.padding > 0 {
                 self.need()?;
@@ -120,7 +162,7 @@ impl<R: Read> Reader<R> {
             return Ok(&[]);
         }
         self.need()?;
-        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.end - self.at);
+        let count = usize::try_from(self.left.min(most)).unwrap_or(usize::MAX).min(self.end - self.at);
         let piece = self.at..self.at + count;
         self.at += count;
         self.left -= count as u64;
@@ -135,30 +177,33 @@ impl<R: Read> Reader<R> {
         if is_posix && !prefix.is_empty() {
             path = [prefix, b"/", &path].concat();
         }
-        let path = extension.path.unwrap_or(path);
+        let mut path = extension.path.unwrap_or(path);
         let old_directory = path.ends_with(b"/");
         let kind = match block[field::KIND] {
-            _ if extension.is_sparse => Kind::Other("a sparse member of GNU tar"),
             b'0' | 0 if old_directory => Kind::Directory,
-            b'0' | 0 | b'7' => Kind::File,
+            b'0' | 0 | b'7' | b'S' => Kind::File,
             b'1' => Kind::HardLink,
             b'2' => Kind::Link,
             b'3' => Kind::Other("a character device"),
             b'4' => Kind::Other("a block device"),
             b'5' => Kind::Directory,
             b'6' => Kind::Other("a FIFO"),
-            b'S' => Kind::Other("a sparse member of GNU tar"),
             _ => Kind::Other("of a kind that is not known"),
         };
-        if block[field::KIND] == b'S' {
-            let mut more = block[field::IS_EXTENDED] != 0;
-            while more {
-                more = self.block()?[field::IS_EXTENDED_AGAIN] != 0;
-            }
-        }
         let has_data = !matches!(block[field::KIND], b'1'..=b'6');
-        let size = if has_data { extension.size.unwrap_or(size) } else { 0 };
+        let mut size = if has_data { extension.size.unwrap_or(size) } else { 0 };
         (self.left, self.padding) = (size, padding(size));
+        let mut is_sparse = false;
+        if block[field::KIND] == b'S' {
+            size = self.old_map(block)?;
+            is_sparse = true;
+        } else if kind == Kind::File
+            && let Some(sparse) = extension.sparse
+        {
+            path = sparse.name.clone().unwrap_or(path);
+            size = self.map(sparse)?;
+            is_sparse = true;
+        }
         let id = |at| number(&block[at]).and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
         let (seconds, nanoseconds) = match extension.time {
             Some(time) => time,
@@ -173,9 +218,47 @@ impl<R: Read> Reader<R> {
             uid: extension.uid.unwrap_or_else(|| id(field::UID)),
             gid: extension.gid.unwrap_or_else(|| id(field::GID)),
             size,
+            is_sparse,
             seconds,
             nanoseconds,
         })
+    }
+
+    /// Reads where the data of a member with holes belongs, from its header and the blocks behind that. How long the file is.
+    fn old_map(&mut self, block: &[u8; BLOCK]) -> Result<u64, Broken> {
+        let size = number(&block[field::REAL_SIZE]).and_then(|size| u64::try_from(size).ok());
+        let size = size.ok_or(Broken::Malformed("a size that is no number"))?;
+        let mut numbers = Vec::new();
+        sparse::read_old(&block[field::MAP], &mut numbers)?;
+        let mut is_extended = block[field::IS_EXTENDED] != 0;
+        while is_extended {
+            let block = self.block()?;
+            let before = numbers.len();
+            sparse::read_old(&block[field::MORE], &mut numbers)?;
+            // Blocks that say nothing could go on for ever.
+            is_extended = block[field::IS_EXTENDED_AGAIN] != 0 && numbers.len() > before;
+        }
+        self.extents = sparse::extents(&numbers, size, self.left)?;
+        Ok(size)
+    }
+
+    /// The same, from extended headers or the beginning of the data.
+    fn map(&mut self, sparse: Sparse) -> Result<u64, Broken> {
+        let size = sparse.size.ok_or(Broken::Malformed("a sparse member without a size"))?;
+        let mut numbers = sparse.numbers;
+        if sparse.major == Some(1) {
+            let mut lines = Lines::default();
+            loop {
+                let short = Broken::Malformed("a sparse map that is cut off");
+                self.left = self.left.checked_sub(BLOCK as u64).ok_or(short)?;
+                if lines.read(&self.block()?)? {
+                    break;
+                }
+            }
+            numbers = lines.numbers();
+        }
+        self.extents = sparse::extents(&numbers, size, self.left)?;
+        Ok(size)
     }
 
     /// Some bytes in the buffer at least.
@@ -244,7 +327,9 @@ impl Extension {
             let malformed = || Broken::Malformed("an extended header with a wrong number");
             let id = || decimal(value).and_then(|id| u32::try_from(id).ok());
             match key {
-                b"path" | b"linkpath" if value.len() > MAX_NAME || value.contains(&0) => {
+                b"path" | b"linkpath" | b"GNU.sparse.name"
+                    if value.len() > MAX_NAME || value.contains(&0) =>
+                {
                     return Err(Broken::Malformed("a name that is too long, or none"));
                 }
                 b"path" => self.path = Some(value.to_vec()),
@@ -253,8 +338,11 @@ impl Extension {
                 b"mtime" => self.time = Some(time(value).ok_or_else(malformed)?),
                 b"uid" => self.uid = id(),
                 b"gid" => self.gid = id(),
-                _ if key.starts_with(b"GNU.sparse.") => self.is_sparse = true,
-                _ => {}
+                _ => {
+                    if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                        self.sparse.get_or_insert_default().read(key, value)?;
+                    }
+                }
             }
             Ok(())
         })
@@ -283,7 +371,7 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-fn decimal(text: &[u8]) -> Option<u64> {
+pub fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -291,7 +379,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// A header's number: octal digits, or, as GNU's tar writes it, a first byte of 0x80 or 0xff and big-endian binary.
-fn number(bytes: &[u8]) -> Option<i64> {
+pub fn number(bytes: &[u8]) -> Option<i64> {
     let first = *bytes.first()?;
     if first & 0x80 != 0 {
         if !matches!(first, 0x80 | 0xff) {

@@ -1,6 +1,6 @@
 //! Headers of members, as bytes.
 
-use super::{BLOCK, Kind, Member, TOTAL, field, sum};
+use super::{BLOCK, Extent, Kind, Member, TOTAL, field, sum};
 
 /// The end of a stream.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
@@ -21,6 +21,36 @@ pub fn header(member: &Member, to: &mut Vec<u8>) {
     if member.path.len() > field::NAME.len() {
         record(b"path", &member.path, &mut records);
     }
+    whole_header(member, records, to);
+}
+
+/// The header of a file with holes in the format 1.0 of GNU's tar, and the map; the data of these extents follows. Who does
+/// not know the format finds a file of another name with the map before the data.
+pub fn sparse_header(member: &Member, extents: &[Extent], to: &mut Vec<u8>) {
+    let mut map = Vec::new();
+    let mut numbers: Vec<u64> = extents.iter().flat_map(|extent| [extent.at, extent.length]).collect();
+    if extents.last().is_none_or(|last| last.at + last.length < member.size) {
+        // The hole at the end.
+        numbers.extend([member.size, 0]);
+    }
+    for number in std::iter::once(numbers.len() as u64 / 2).chain(numbers) {
+        map.extend_from_slice(format!("{number}\n").as_bytes());
+    }
+    map.resize(map.len() + padding(map.len() as u64), 0);
+    let mut records = Vec::new();
+    record(b"GNU.sparse.major", b"1", &mut records);
+    record(b"GNU.sparse.minor", b"0", &mut records);
+    record(b"GNU.sparse.name", &member.path, &mut records);
+    record(b"GNU.sparse.realsize", member.size.to_string().as_bytes(), &mut records);
+    let name = member.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let size = map.len() as u64 + extents.iter().map(|extent| extent.length).sum::<u64>();
+    let member = Member { path: [b"GNUSparseFile.0/", name].concat(), size, ..member.clone() };
+    whole_header(&member, records, to);
+    to.extend_from_slice(&map);
+}
+
+/// A header with these records in the extended one before it, and what else is needed there.
+fn whole_header(member: &Member, mut records: Vec<u8>, to: &mut Vec<u8>) {
     if member.target.len() > field::TARGET.len() {
         record(b"linkpath", &member.target, &mut records);
     }

@@ -129,6 +129,15 @@ fn a_file_that_is_replaced_passes_on_what_cp_keeps() {
             assert_eq!(Facts::of(&to), Facts::of(&by_cp), "{mode:o} {owner:?} {has_acl}");
         }
     }
+    // What root is in place of can cost others their access, which is reported.
+    let to = node.0.join("to");
+    file(&to, 0o644, (1000, 1000));
+    target.run(&["get", "/app/conf", to.to_str().unwrap()]).ok();
+    assert_eq!((Facts::of(&to).mode, Facts::of(&to).owner), (0o644, (0, 0)));
+    file(&to, 0o640, (1000, 1000));
+    let told = "get: replace TO: not kept: group 1000 (operation not permitted); its mode is 0600 now\n";
+    let told = told.replace("TO", to.to_str().unwrap());
+    target.run(&["get", "/app/conf", to.to_str().unwrap()]).fails(1, &told);
     // Setuid goes without --setuid, as it would where cp is not root's. A tree and a tar keep as much as a file.
     file(&inside, 0o4755, (1000, 2000));
     put(&target, &[], &new, "/app/conf").ok();
@@ -243,6 +252,31 @@ fn who_may_not_give_files_away_is_told_so_and_lets_nobody_in() {
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 }
 
+// Seen to fail where such a file is as any other: it stayed its user's, and open to all.
+#[test]
+fn r34_a_file_that_lies_in_wait_in_tmp_is_given_nothing() {
+    needs_root!();
+    let target = sandbox().user(0, 0).caps(OF_FILES).start();
+    let node = Node::new("node");
+    let new = new_file(&node);
+    let inside = target.root.join("tmp/conf");
+    file(&inside, 0o666, (1000, 1000));
+    let words =
+        "not kept: group 1000 (permission denied), owner 1000 (permission denied); its mode is 0600 now";
+    put(&target, &[], &new, "/tmp/conf").fails(1, words);
+    assert_eq!((Facts::of(&inside).mode, Facts::of(&inside).owner), (0o600, (0, 0)));
+    // Nor where root of the node is the one to be robbed.
+    let to = node.0.join("tmp");
+    fs::create_dir(&to).unwrap();
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o1777)).unwrap();
+    file(&to.join("conf"), 0o666, (1000, 1000));
+    target.run(&["get", "/tmp/conf", to.to_str().unwrap()]).fails(1, "its mode is 0600 now");
+    // One's own is kept, and what the directory's owner has put there.
+    file(&inside, 0o640, (0, 2000));
+    put(&target, &[], &new, "/tmp/conf").ok();
+    assert_eq!((Facts::of(&inside).mode, Facts::of(&inside).owner), (0o640, (0, 2000)));
+}
+
 // Seen to fail with a mode that is set without a look at what the directory gave the new file.
 #[test]
 fn a_directorys_acl_for_new_files_lets_nobody_in_where_a_file_is_replaced() {
@@ -266,7 +300,7 @@ fn a_directorys_acl_for_new_files_lets_nobody_in_where_a_file_is_replaced() {
     assert_eq!((Facts::of(&inside).mode, Facts::of(&inside).acl), (0o640, None));
 }
 
-// Seen to fail with no user's file that the user namespace does not map: it was given to the container's 65534.
+// Seen to fail where ids that are not mapped are taken for the container's own 65534, to whom the file was given.
 #[test]
 fn a_file_of_ids_that_are_not_mapped_is_given_to_nobody() {
     needs_root!();

@@ -5,11 +5,12 @@ mod hostile;
 mod links;
 mod shared;
 mod sizes;
+mod sparse;
 mod tree;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -242,15 +243,11 @@ fn what_can_not_be_copied_is_told_and_the_rest_is_copied() {
 fn large_and_sparse_files() {
     needs_root!();
     let target = sandbox().start();
-    // Its size does not fit into the header's octal digits.
+    // Its size does not fit into a header's octal digits.
     sparse(&target.root.join("app/huge"), 9 << 30);
-    let mut nsdbg =
-        target.nsdbg().args(["--", "get", "/app/huge", "-"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut head = vec![0; 64 << 10];
-    nsdbg.stdout.take().unwrap().read_exact(&mut head).unwrap();
-    end(nsdbg);
-    let listed = run_with_input(Command::new("tar").args(["tvf", "-"]), &head);
-    assert!(listed.text().contains(" 9663676416 ") && listed.text().contains("huge"), "{listed:?}");
+    let listed = tar(&["tvf", "-"], &target.run(&["get", "/app/huge", "-"]).out);
+    let listed = String::from_utf8_lossy(&listed);
+    assert!(listed.contains(" 9663676416 ") && listed.contains("huge"), "{listed}");
     // Data between holes, and a hole at the end, arrive where they were and take no more room.
     let path = target.root.join("app/holes");
     sparse(&path, 50_000_000);
@@ -302,7 +299,7 @@ fn progress_is_drawn_on_a_terminal_and_ctrl_c_leaves_nothing() {
     prompt.sees("web:/$ ");
     assert!(within(LIMIT, || node.names().is_empty()), "{:?}", node.names());
     fs::write(node.0.join("one-of-the-node"), "x").unwrap();
-    prompt.type_in(format!("put {}/one-o\t", node.text()).as_bytes());
+    prompt.type_in(format!("put --mode 644 {}/one-o\t", node.text()).as_bytes());
     prompt.sees("/one-of-the-node ");
     prompt.type_in(b"/tmp\r");
     prompt.sees("1 file, ");
