@@ -144,7 +144,7 @@ pub struct Grep {
     #[arg(short = 'T', long)]
     initial_tab: bool,
     /// What standard input is called before its lines.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = Takes::Nothing)]
     label: Option<OsString>,
     /// Print where in its file each line begins.
     #[arg(short, long)]

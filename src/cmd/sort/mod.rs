@@ -101,7 +101,7 @@ pub struct Sort {
     #[arg(long, value_name = "WORD", value_parser = ["general-numeric", "human-numeric", "month", "numeric", "random", "version"])]
     sort: Option<String>,
     /// Where lines go that do not fit in memory: a directory of the container, whose file system takes files without a name.
-    #[arg(short = 'T', long, value_name = "DIRECTORY")]
+    #[arg(short = 'T', long, value_name = "DIRECTORY", add = Takes::Directory)]
     temporary_directory: Option<OsString>,
     /// Lines end in NUL.
     #[arg(short, long)]
