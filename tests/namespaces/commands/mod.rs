@@ -33,12 +33,13 @@ mod uniq;
 mod wc;
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use serde_json::Value;
 
 use crate::live::run;
 use crate::prompt::Prompt;
-use crate::support::{Builder, LIMIT, Sandbox, needs_root, sandbox};
+use crate::support::{Builder, LIMIT, Sandbox, needs_root, new_directory, sandbox};
 
 /// A container that listens on 8080 and answers, with some files.
 pub fn serving() -> Sandbox {
@@ -119,13 +120,19 @@ const OTHER_STATUSES: &[(&str, i32)] = &[
 fn every_example_runs_and_every_field_is_documented() {
     needs_root!();
     let target = serving();
+    let node = new_directory("examples");
     let others: BTreeMap<&str, i32> = OTHER_STATUSES.iter().copied().collect();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     for command in registry(&target) {
         for example in command["examples"].as_array().unwrap() {
             let line = text(&example["line"]);
+            let status = others.get(line.as_str()).copied().unwrap_or(0);
+            // What is written on the node is written into a directory of the test's own.
+            let (of_node, prefix) =
+                if line.starts_with("get ") { ("/tmp", "") } else { ("@host:/tmp", "@host:") };
+            let line = line.replace(of_node, &format!("{prefix}{}", node.display()));
             let ran = target.line(&line);
-            assert_eq!(ran.status, others.get(line.as_str()).copied().unwrap_or(0), "{line}: {ran:?}");
+            assert_eq!(ran.status, status, "{line}: {ran:?}");
             if command["prints"] != "rows" || ran.status != 0 || line.contains('|') {
                 continue;
             }
@@ -140,6 +147,7 @@ fn every_example_runs_and_every_field_is_documented() {
             }
         }
     }
+    fs::remove_dir_all(node).unwrap();
 }
 
 #[test]
