@@ -45,10 +45,10 @@ use crate::sys::dns::{Class, Kind, Query};
 use crate::sys::elf;
 use crate::sys::idmap::IdMap;
 use crate::sys::mounts;
-use crate::sys::netlink::{self, diag, route};
+use crate::sys::netlink::{self, diag, fib, interface, route, rule};
 use crate::sys::passwd::Users;
 use crate::sys::permission::{self, Acl, By, EXECUTE, Object, READ, Subject, WRITE};
-use crate::sys::proc::{Stat, System, fds, net};
+use crate::sys::proc::{Stat, System, fds, net, protocols};
 use crate::sys::resolv::{Config, Hosts, Order};
 use crate::sys::tar;
 use crate::target::cgroup::{Cgroup, Ownership};
@@ -267,6 +267,13 @@ pub fn network_tables(bytes: &[u8]) {
     assert!(net::parse_routes(bytes).map_or(0, |routes| routes.len()) <= lines);
     assert!(net::parse_routes6(bytes).len() <= lines);
     assert!(net::parse_links(bytes).map_or(0, |links| links.len()) <= lines);
+    let (mut counters, mut members) = (Vec::new(), Vec::new());
+    protocols::parse_pairs(bytes, &mut counters);
+    protocols::parse_lines(bytes, &mut counters);
+    assert!(counters.len() <= bytes.len());
+    protocols::parse_igmp(bytes, &mut members);
+    protocols::parse_igmp6(bytes, &mut members);
+    assert!(members.len() <= 2 * lines);
 }
 
 /// State files of runtimes, and the words that they and their processes are made of.
@@ -498,6 +505,8 @@ pub fn netlink(bytes: &[u8]) {
         total += body.len();
         let _ = (route::route(kind, body), route::link(kind, body));
         let _ = (diag::inet(body), diag::unix(body));
+        let _ = (interface::interface(kind, body), interface::address_of(kind, body));
+        let _ = (fib::route(kind, body), rule::rule(kind, body));
     });
     assert!(total <= bytes.len());
     assert!(netlink::attributes(bytes).map(|(_, value)| value.len() + 4).sum::<usize>() <= bytes.len());

@@ -38,3 +38,22 @@ pub fn option() -> clap::Arg {
         .value_parser(clap::builder::EnumValueParser::<When>::new())
         .help("Colour the output, where it has colours; auto is on a terminal")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::{Prints, REGISTRY};
+
+    #[test]
+    fn every_command_that_prints_rows_takes_it() {
+        for entry in REGISTRY {
+            let has = entry.full_parser().get_arguments().any(|option| option.get_id() == "color");
+            assert_eq!(has, entry.prints != Prints::Bytes, "{}", entry.name);
+            if has {
+                for option in ["--color", "--color=never", "--colour=auto", "--color=if-tty"] {
+                    let wrong = entry.parse(vec![option.into()]).err().map(|fault| fault.to_string());
+                    assert!(wrong.is_none_or(|wrong| !wrong.contains("color")), "{} {option}", entry.name);
+                }
+            }
+        }
+    }
+}

@@ -9,8 +9,9 @@ use memchr::memchr;
 use super::matcher::{How, SIZE};
 use super::pattern::{Flavour, put};
 
-/// How often a line may be gone back in. GNU grep's library gives up after ten times as many.
-const STEPS: usize = 1_000_000;
+/// How often a line may be gone back in: as often as PCRE2, which GNU grep has, allows unless it is told otherwise. What is
+/// remembered of the way is bounded by the crate: a million places.
+const STEPS: usize = 10_000_000;
 /// Instructions of one pattern.
 const INSTRUCTIONS: usize = 1_000_000;
 

@@ -146,6 +146,8 @@ impl<'a> Hold<'a> {
     ) -> Result<()> {
         if self.runs.as_ref().is_some_and(|runs| !runs.is_empty()) {
             self.spill(self.text.len(), delimiter)?;
+            // Room for what is read of the files.
+            self.text = Vec::new();
             let files = self.runs.as_mut().map_or_else(|| Ok(Vec::new()), Runs::lines)?;
             return merge(files, self.comparison, delimiter, to, fault);
         }

@@ -67,7 +67,7 @@ impl Reader<'_> {
 }
 
 /// Two lines each: `Tcp: NAME NAME`, `Tcp: 1 2`.
-fn parse_pairs(text: &[u8], all: &mut Vec<Counter>) {
+pub(crate) fn parse_pairs(text: &[u8], all: &mut Vec<Counter>) {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines();
     while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
@@ -84,7 +84,7 @@ fn parse_pairs(text: &[u8], all: &mut Vec<Counter>) {
 }
 
 /// `Ip6InReceives 7`.
-fn parse_lines(text: &[u8], all: &mut Vec<Counter>) {
+pub(crate) fn parse_lines(text: &[u8], all: &mut Vec<Counter>) {
     const PROTOCOLS: [&str; 4] = ["UdpLite6", "Icmp6", "Udp6", "Ip6"];
     for line in String::from_utf8_lossy(text).lines() {
         let mut words = line.split_ascii_whitespace();
@@ -97,7 +97,7 @@ fn parse_lines(text: &[u8], all: &mut Vec<Counter>) {
 }
 
 /// A line for each interface, `1\tlo        :     1      V3`, then an indented one for each group: `\t\t\t\t010000E0     1`.
-fn parse_igmp(text: &[u8], all: &mut Vec<Membership>) {
+pub(crate) fn parse_igmp(text: &[u8], all: &mut Vec<Membership>) {
     let mut interface = Vec::new();
     for line in text.split(|byte| *byte == b'\n').skip(1) {
         let is_interface = line.first().is_some_and(u8::is_ascii_digit);
@@ -120,7 +120,7 @@ fn parse_igmp(text: &[u8], all: &mut Vec<Membership>) {
 }
 
 /// `1    lo              ff020000000000000000000000000001     1 0000000C 0`.
-fn parse_igmp6(text: &[u8], all: &mut Vec<Membership>) {
+pub(crate) fn parse_igmp6(text: &[u8], all: &mut Vec<Membership>) {
     for line in text.split(|byte| *byte == b'\n') {
         let words: Vec<&[u8]> = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
         let [_, interface, group, references, ..] = words.as_slice() else { continue };

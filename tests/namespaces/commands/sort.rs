@@ -129,7 +129,6 @@ fn an_order_by_chance_keeps_the_same_lines_together() {
     target.line("sort -nR /data/many").fails(2, "only one can be");
 }
 
-// Seen to fail without files: the lines did not fit.
 #[test]
 fn what_does_not_fit_in_memory_goes_to_the_directory_that_is_named() {
     needs_root!();
