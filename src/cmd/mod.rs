@@ -72,7 +72,7 @@ use clap::ArgAction;
 use clap::error::ContextValue;
 
 pub use crate::takes::Takes;
-pub use arguments::slot;
+pub use arguments::{options, slot};
 pub use context::{Accepts, Context, HostFile, Watch};
 pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, Builtin, spellings};

@@ -85,32 +85,20 @@ fn arguments(session: &mut Session, entry: &'static Entry, before: &[String], cu
     let known = Completion { words: before, operands: slot.operands, word: &word };
     let depends = if slot.is_operand || slot.is_option { (entry.complete)(&known) } else { None };
     if slot.is_option {
-        let mut words: Vec<String> = parser.get_arguments().flat_map(cmd::spellings).collect();
+        let mut words: Vec<String> = cmd::options(&parser).map(|(option, _)| option).collect();
         words.extend(depends.iter().flat_map(Takes::words));
         return pairs(words.into_iter().map(Candidate::from), cursor, 0);
     }
-    let Some(arg) = slot.arg else { return Vec::new() };
-    let values = arg.get_possible_values();
+    let takes = depends.unwrap_or(slot.takes());
+    let at = slot.begin(&cursor.prefix, takes);
+    let values = slot.values();
     if !values.is_empty() {
-        let shown = values.iter().filter(|value| !value.is_hide_set());
-        let names = shown.map(|value| Candidate::from(value.get_name().to_owned()));
-        return pairs(
-            names,
-            cursor,
-            list_at(&cursor.prefix, slot.value_at, arg.get_value_delimiter().is_some()),
-        );
+        return pairs(values.iter().map(|value| value.get_name().to_owned().into()), cursor, at);
     }
-    let takes = depends.or_else(|| arg.get::<Takes>().copied()).unwrap_or(Takes::Nothing);
     // The rows' fields, by the first command of the pipeline that has them.
     let mut sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
     let fields = sources.rfind(|source| !source.filters_rows).map_or(&[][..], |source| source.fields);
-    Value { cursor, at: slot.value_at, fields, of: takes }.candidates(session)
-}
-
-/// Where the value begins in a word; of a list behind its last comma.
-fn list_at(word: &[u8], value_at: usize, is_list: bool) -> usize {
-    let comma = word.iter().rposition(|byte| *byte == b',').filter(|at| is_list && *at >= value_at);
-    comma.map_or(value_at, |at| at + 1)
+    Value { cursor, at, fields, of: takes }.candidates(session)
 }
 
 /// Those that go on from what is typed behind `at` of the word.
@@ -141,10 +129,11 @@ struct Value<'a> {
 impl Value<'_> {
     /// What it may become.
     fn candidates(&self, session: &mut Session) -> Vec<Pair> {
-        let (of, at) = match self.of {
-            Takes::List(of) => (*of, list_at(&self.cursor.prefix, self.at, true)),
-            of => (of, self.at),
+        let of = match self.of {
+            Takes::List(of) => *of,
+            of => of,
         };
+        let at = self.at;
         let typed = self.cursor.prefix.get(at..).unwrap_or_default();
         let mut found = pairs(self.all(session, &of, typed).into_iter(), self.cursor, at);
         // Both sides of a copy may have it.
