@@ -14,7 +14,7 @@ _nsdbg() {
         [[ $COMP_WORDBREAKS != *"$char"* ]] || breaks+=$char
     done
     word=${line##*[[:space:]]}
-    [ -z "$breaks" ] || fixed=${word%"${word##*[$breaks]}"}
+    [ -z "$breaks" ] || fixed=${word%"${word##*["$breaks"]}"}
     while IFS=$'\t' read -r candidate _; do
         [ -z "$candidate" ] || COMPREPLY+=("${candidate#"$fixed"}")
     done <<<"$said"
