@@ -197,8 +197,7 @@ pub fn command() -> clap::Command {
 }
 
 /// Options that take the word after them.
-const WITH_VALUE: [&str; 19] = [
-    "--completions",
+const WITH_VALUE: [&str; 18] = [
     "--audit",
     "--reason",
     "--serve-audit",
