@@ -3,10 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use clap::builder::PossibleValue;
-
-use super::{Takes, spellings};
-
 /// Doubles the `=` that follows a short option with a value: clap takes one away, and getopt has it in the value, as in
 /// `sort -t=` and `grep -e=x`.
 pub fn as_getopt_reads(parser: &clap::Command, args: Vec<OsString>) -> Vec<OsString> {
@@ -113,21 +109,22 @@ pub struct Slot<'a> {
 
 impl Slot<'_> {
     /// What it takes, beside values that clap knows.
-    pub fn takes(&self) -> Takes {
-        self.arg.and_then(|arg| arg.get::<Takes>()).copied().unwrap_or(Takes::Nothing)
+    pub fn takes(&self) -> super::Takes {
+        self.arg.and_then(|arg| arg.get()).copied().unwrap_or(super::Takes::Nothing)
     }
 
     /// The values that clap knows.
-    pub fn values(&self) -> Vec<PossibleValue> {
+    pub fn values(&self) -> Vec<clap::builder::PossibleValue> {
         let all = self.arg.map(clap::Arg::get_possible_values).unwrap_or_default();
         all.into_iter().filter(|value| !value.is_hide_set()).collect()
     }
 
     /// Where in the word a value begins: in a list behind the last comma.
-    pub fn begin(&self, word: &[u8], takes: Takes) -> usize {
+    pub fn begin(&self, word: &[u8], takes: super::Takes) -> usize {
         let is_list = self.arg.is_some_and(|arg| arg.get_value_delimiter().is_some());
         let comma = word.iter().rposition(|byte| *byte == b',');
-        let comma = comma.filter(|at| (is_list || matches!(takes, Takes::List(_))) && *at >= self.value_at);
+        let comma =
+            comma.filter(|at| (is_list || matches!(takes, super::Takes::List(_))) && *at >= self.value_at);
         comma.map_or(self.value_at, |at| at + 1)
     }
 }
@@ -135,7 +132,7 @@ impl Slot<'_> {
 /// Options as they are typed, but those that are hidden.
 pub fn options(parser: &clap::Command) -> impl Iterator<Item = (String, &clap::Arg)> {
     let shown = parser.get_arguments().filter(|arg| !arg.is_hide_set());
-    shown.flat_map(|arg| spellings(arg).into_iter().map(move |spelling| (spelling, arg)))
+    shown.flat_map(|arg| super::spellings(arg).into_iter().map(move |spelling| (spelling, arg)))
 }
 
 /// What a word is that comes after others.

@@ -220,8 +220,8 @@ pub fn names_of(containers: &[Container], of: &Takes) -> Vec<String> {
     let mut names: Vec<String> = named.filter_map(name).collect();
     names.sort_unstable();
     names.dedup();
-    // What would have to be quoted or could change the terminal is not offered.
-    names.retain(|name| name.is_ascii() && shell_quoted(name.as_bytes()) == *name);
+    // What would have to be quoted, is an option, or could change the terminal is not offered.
+    names.retain(|name| name.is_ascii() && !name.starts_with('-') && shell_quoted(name.as_bytes()) == *name);
     names
 }
 
@@ -293,5 +293,22 @@ impl Session {
     fn said_by(&self, mut pipeline: Pipeline, mut outcome: Outcome) -> Vec<Vec<u8>> {
         pipeline.run(&self.inner_limits(), &mut outcome);
         pipeline.pumps.into_iter().map(Pump::into_memory).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::container::tests::{container, pod};
+
+    #[test]
+    fn names_that_a_shell_reads_as_something_else_are_not_offered() {
+        let odd = ["-x", "--root", "evil$(id)", "a b", "a;b", "*", "~", "é", "\x1b[31m", ""];
+        let mut all: Vec<Container> = odd.iter().map(|name| container(name, "aaaa", None)).collect();
+        all.push(container("web@1000", "bbbb", None));
+        all.push(pod("prod", "web-0", "app", "cccc"));
+        assert_eq!(names_of(&all, &Takes::Target), ["prod/web-0/app", "web@1000"]);
+        assert_eq!(names_of(&all, &Takes::Pod), ["web-0"]);
+        assert_eq!(names_of(&all, &Takes::KubernetesNamespace), ["prod"]);
     }
 }
