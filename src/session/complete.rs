@@ -1,5 +1,6 @@
 //! Completion: commands, their options, and what their arguments take, as the commands declare it.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
@@ -59,7 +60,8 @@ fn found(session: &mut Session, line: &str, position: usize) -> (usize, Vec<Pair
         let names = variables(session).into_iter().filter(|name| name.starts_with(typed));
         return (at, names.map(|name| Pair { replacement: format!("{name}{end}"), display: name }).collect());
     }
-    let at = |value_at, of| Value { cursor: &cursor, at: value_at, fields: &[], of };
+    let at =
+        |value_at, of| Value { cursor: &cursor, at: value_at, fields: &[], of, processes: OnceCell::new() };
     let mut words = cursor.words.iter().map(|word| String::from_utf8_lossy(word).into_owned());
     // The pipeline that `time` times begins behind it.
     let name = words.by_ref().find(|word| word != "time");
@@ -98,7 +100,7 @@ fn arguments(session: &mut Session, entry: &'static Entry, before: &[String], cu
     // The rows' fields, by the first command of the pipeline that has them.
     let mut sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
     let fields = sources.rfind(|source| !source.filters_rows).map_or(&[][..], |source| source.fields);
-    Value { cursor, at, fields, of: takes }.candidates(session)
+    Value { cursor, at, fields, of: takes, processes: OnceCell::new() }.candidates(session)
 }
 
 /// Those that go on from what is typed behind `at` of the word.
@@ -124,6 +126,8 @@ struct Value<'a> {
     fields: &'a [Field],
     /// What it is.
     of: Takes,
+    /// The container's processes, once they were asked for.
+    processes: OnceCell<Vec<(String, String)>>,
 }
 
 impl Value<'_> {
@@ -161,13 +165,17 @@ impl Value<'_> {
                 None => paths(session, b"", typed, true),
             },
             Takes::Pid => {
-                let all = processes(session).into_iter();
-                all.map(|(pid, name)| Candidate { shown: Some(format!("{pid} {name}")), ..pid.into() })
-                    .collect()
+                let shown = |(pid, name): &(String, String)| Candidate {
+                    shown: Some(format!("{pid} {}", escape(name.as_bytes()))),
+                    ..pid.clone().into()
+                };
+                self.processes.get_or_init(|| processes(session)).iter().map(shown).collect()
             }
             Takes::ProcessName => {
-                let mut names: Vec<String> =
-                    processes(session).into_iter().map(|process| process.1).collect();
+                let all = self.processes.get_or_init(|| processes(session)).iter();
+                // What is no text can't be typed so.
+                let names = all.map(|process| process.1.clone()).filter(|name| !name.contains('\u{fffd}'));
+                let mut names: Vec<String> = names.collect();
                 names.sort_unstable();
                 names.dedup();
                 words(names)
@@ -231,9 +239,7 @@ fn processes(session: &mut Session) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(&said);
     let process = |line: &str| {
         let (pid, name) = line.trim_start().split_once(' ').unwrap_or((line.trim(), ""));
-        pid.bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| (pid.to_owned(), escape(name.trim().as_bytes())))
+        pid.bytes().all(|byte| byte.is_ascii_digit()).then(|| (pid.to_owned(), name.trim().to_owned()))
     };
     text.lines().filter_map(process).collect()
 }
