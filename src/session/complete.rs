@@ -173,8 +173,8 @@ impl Value<'_> {
             }
             Takes::ProcessName => {
                 let all = self.processes.get_or_init(|| processes(session)).iter();
-                // What is no text can't be typed so.
-                let names = all.map(|process| process.1.clone()).filter(|name| !name.contains('\u{fffd}'));
+                // `ps` spells what can't be printed by a backslash: that is not what would be typed.
+                let names = all.map(|process| process.1.clone()).filter(|name| !name.contains('\\'));
                 let mut names: Vec<String> = names.collect();
                 names.sort_unstable();
                 names.dedup();
