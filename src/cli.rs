@@ -8,6 +8,7 @@ use clap::Parser;
 
 use crate::out::{Fault, name::shell_quoted};
 use crate::session::Options;
+use crate::takes::Takes;
 use crate::target::filter::Filter;
 use crate::target::selector::Selector;
 
@@ -24,12 +25,12 @@ use crate::target::selector::Selector;
 )]
 struct Cli {
     /// The process to look into, by its PID on the node
-    #[arg(long, value_name = "PID", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PID", allow_hyphen_values = true, add = Takes::Nothing)]
     pid: Option<String>,
     /// What to look into
-    #[arg(value_name = "TARGET", conflicts_with = "pid")]
+    #[arg(value_name = "TARGET", conflicts_with = "pid", add = Takes::Target)]
     target: Option<String>,
-    #[arg(hide = true)]
+    #[arg(hide = true, add = Takes::Nothing)]
     rest: Vec<OsString>,
     /// List the containers of this node; with a TARGET only those that have it in their names
     #[arg(long, conflicts_with_all = ["pid", "all", "who", "line", "command"])]
@@ -39,6 +40,7 @@ struct Cli {
     wide: bool,
     /// Tell which container a PID (or thread) of the node is in
     #[arg(long, value_name = "PID", conflicts_with_all = ["pid", "target", "all", "line", "command"])]
+    #[arg(add = Takes::Nothing)]
     who: Option<String>,
     /// Run the command in every container that the filters let through
     #[arg(long, conflicts_with = "pid")]
@@ -51,11 +53,37 @@ struct Cli {
     idle: bool,
     /// With --idle: print what sessions send to this socket by --audit unix:PATH
     #[arg(long, value_name = "PATH", requires = "idle", conflicts_with_all = ["pid", "target", "list", "who", "all", "line", "command"])]
+    #[arg(add = Takes::NodePath)]
     serve_audit: Option<PathBuf>,
+    /// Print the completion of this shell; README says where it goes
+    #[arg(long, value_name = "SHELL", value_enum)]
+    completions: Option<Shell>,
+    /// Print what the last word of a line may become: what the shells' completions ask
+    #[arg(long, value_name = "LINE", hide = true, allow_hyphen_values = true, add = Takes::Nothing)]
+    complete: Option<OsString>,
     #[command(flatten, next_help_heading = "Filters")]
     filter: Filter,
     #[command(flatten, next_help_heading = "Session")]
     options: Options,
+}
+
+/// A shell that completes nsdbg's words.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl Shell {
+    /// Its script.
+    fn script(self) -> &'static str {
+        match self {
+            Self::Bash => include_str!("completions/nsdbg.bash"),
+            Self::Zsh => include_str!("completions/_nsdbg"),
+            Self::Fish => include_str!("completions/nsdbg.fish"),
+        }
+    }
 }
 
 /// Which containers are meant.
@@ -81,7 +109,9 @@ pub enum Asked {
     Nothing(Box<Options>),
     /// To sleep, and to receive lines for the audit at this socket.
     Idle(Option<PathBuf>),
-    /// To print a text: help or version.
+    /// To tell a shell what the last word of a line may become.
+    Complete(OsString),
+    /// To print a text: help, version, or a shell's completion.
     Print(String),
 }
 
@@ -98,6 +128,12 @@ pub fn parse(args: &[OsString]) -> Result<Asked, Fault> {
                 .unwrap_or_else(|| Fault::usage(crate::cmd::sentence(&error)).with_hint("nsdbg --help")));
         }
     };
+    if let Some(line) = cli.complete {
+        return Ok(Asked::Complete(line));
+    }
+    if let Some(shell) = cli.completions {
+        return Ok(Asked::Print(shell.script().to_owned()));
+    }
     if !cli.rest.is_empty() {
         return Err(missing_dashes(args).unwrap_or_else(|| Fault::usage("a target is one word")));
     }
@@ -159,7 +195,6 @@ fn list_arguments(text: Option<String>, wide: bool, filter: &Filter) -> Vec<OsSt
 }
 
 /// All options, for what is made of them.
-#[cfg(test)]
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod cmd;
+mod complete;
 mod enter;
 mod idle;
 #[cfg(test)]
@@ -74,6 +75,8 @@ fn start(args: Vec<OsString>) -> Result<u8, Fault> {
 fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
     let asked = match cli::parse(&startup.args)? {
         Asked::Print(text) => return printed(std::io::stdout().write_all(text.as_bytes())),
+        // Also for who is not root, and then without what only root knows.
+        Asked::Complete(line) => return complete::run(&line.to_string_lossy()),
         asked => asked,
     };
     if !nix::unistd::geteuid().is_root() {
@@ -102,7 +105,7 @@ fn run(launcher: Launcher, startup: Startup) -> Result<u8, Fault> {
             let _ = session::node_command("targets", Vec::new(), &options, &startup);
             Err(Fault::usage("which container?").with_hint("nsdbg NAME, nsdbg --pid 4242, nsdbg --help"))
         }
-        Asked::Print(_) => Ok(0),
+        Asked::Print(_) | Asked::Complete(_) => Ok(0),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The layers: main → cli → session → {cmd, enter, shell} → target → {out, sys, takes}. A module imports only what is below.
+//! The layers: main → {cli, complete} → session → {cmd, enter, shell} → target → {out, sys, takes}. A module imports only what is below.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -187,14 +187,14 @@ fn the_completions_load_and_complete() {
     let (_scratch, tree) = unpacked("completions");
     let at = tree.join("completions").display().to_string();
     let bash = format!(
-        "source {at}/nsdbg && complete -p nsdbg && COMP_WORDS=(nsdbg --reas) COMP_CWORD=1 && _nsdbg nsdbg --reas nsdbg && echo \"${{COMPREPLY[@]}}\""
+        "source {at}/nsdbg && complete -p nsdbg && COMP_LINE='nsdbg --reas' COMP_POINT=12 && _nsdbg {NSDBG} && echo \"${{COMPREPLY[@]}}\""
     );
     let shown = said(30, &["bash", "--norc", "-c", &bash]);
     assert!(shown.ends_with("--reason\n"), "{shown}");
     let zsh = format!(
-        "fpath=({at} $fpath); autoload -Uz compinit && compinit -D -u && autoload +X _nsdbg && [[ $_comps[nsdbg] == _nsdbg ]] && functions _nsdbg"
+        "fpath=({at} $fpath); autoload -Uz compinit && compinit -D -u && autoload +X _nsdbg && [[ $_comps[nsdbg] == _nsdbg ]] && functions _nsdbg && {NSDBG} --complete 'nsdbg --reas'"
     );
-    let fish = format!("source {at}/nsdbg.fish; complete -C 'nsdbg --reas'");
+    let fish = format!("source {at}/nsdbg.fish; complete -C '{NSDBG} --reas'");
     for (shell, words) in [("zsh", ["zsh", "-f", "-c", &zsh]), ("fish", ["fish", "--no-config", "-c", &fish])]
     {
         if !has(shell) {

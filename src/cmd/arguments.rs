@@ -117,6 +117,34 @@ pub struct Slot<'a> {
     pub is_option: bool,
 }
 
+impl Slot<'_> {
+    /// What it takes, beside values that clap knows.
+    pub fn takes(&self) -> super::Takes {
+        self.arg.and_then(|arg| arg.get()).copied().unwrap_or(super::Takes::Nothing)
+    }
+
+    /// The values that clap knows.
+    pub fn values(&self) -> Vec<clap::builder::PossibleValue> {
+        let all = self.arg.map(clap::Arg::get_possible_values).unwrap_or_default();
+        all.into_iter().filter(|value| !value.is_hide_set()).collect()
+    }
+
+    /// Where in the word a value begins: in a list behind the last comma.
+    pub fn begin(&self, word: &[u8], takes: super::Takes) -> usize {
+        let is_list = self.arg.is_some_and(|arg| arg.get_value_delimiter().is_some());
+        let comma = word.iter().rposition(|byte| *byte == b',');
+        let comma =
+            comma.filter(|at| (is_list || matches!(takes, super::Takes::List(_))) && *at >= self.value_at);
+        comma.map_or(self.value_at, |at| at + 1)
+    }
+}
+
+/// Options as they are typed, but those that are hidden.
+pub fn options(parser: &clap::Command) -> impl Iterator<Item = (String, &clap::Arg)> {
+    let shown = parser.get_arguments().filter(|arg| !arg.is_hide_set());
+    shown.flat_map(|arg| super::spellings(arg).into_iter().map(move |spelling| (spelling, arg)))
+}
+
 /// What a word is that comes after others.
 pub fn slot<'a>(parser: &'a clap::Command, before: &[String], word: &str) -> Slot<'a> {
     let mut operands = 0;

@@ -398,7 +398,7 @@ impl Df {
             .map(|column| {
                 let (align, narrow) = match column {
                     Column::Source => (Align::Left, Narrow::shorten(12)),
-                    Column::File | Column::Target => (Align::Left, Narrow::shorten(16)),
+                    Column::File | Column::Target => (Align::Left, Narrow::shorten(16).keep("/")),
                     Column::Fstype => (Align::Left, Narrow::WHOLE),
                     _ => (Align::Right, Narrow::WHOLE),
                 };

@@ -133,7 +133,7 @@ Words: '…' \"…\" $'\\xHH' and \\ quote; $NAME ${NAME} $? are replaced;
 * ? [a-z] match the container's files.
 Lines: | > >> < 2> 2>> 2>&1 ; && || # work as in a shell.
 @host:/path in a redirection or an option is a file of the node.
-Ctrl-C ends the running command, Ctrl-D leaves, Tab completes.
+Ctrl-C ends the running command, Ctrl-D leaves, Tab completes what an argument takes.
 help COMMAND, or COMMAND --help, explains a command.
 ";
 

@@ -48,7 +48,7 @@ impl Row for LibraryRow {
         Column {
             header: "PATH",
             align: Align::Left,
-            narrow: Narrow::shorten(20),
+            narrow: Narrow::shorten(20).keep("/"),
             cell: |row| row.path.as_ref().map_or_else(|| "not found".to_owned(), Name::spelled),
         },
         Column {

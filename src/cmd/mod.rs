@@ -72,7 +72,7 @@ use std::io::{self, Write};
 use clap::ArgAction;
 
 pub use crate::takes::Takes;
-pub use arguments::{sentence, slot, wants_next};
+pub use arguments::{options, sentence, slot, wants_next};
 pub use context::{Accepts, Context, HostFile, Watch};
 pub(crate) use free::left_for_us;
 pub use help::{BUILTINS, Builtin, spellings};

@@ -59,13 +59,13 @@ pub struct MountRow {
 const TARGET: Column<MountRow> = Column {
     header: "TARGET",
     align: Align::Left,
-    narrow: Narrow::shorten(16),
+    narrow: Narrow::shorten(36).keep("/"),
     cell: |row| row.target.spelled(),
 };
 const SOURCE: Column<MountRow> = Column {
     header: "SOURCE",
     align: Align::Left,
-    narrow: Narrow::shorten(12).or_drop(3),
+    narrow: Narrow::shorten(12).keep("/").or_drop(3),
     cell: |row| row.shown_source(),
 };
 const PROPAGATION: Column<MountRow> = Column {
@@ -77,7 +77,7 @@ const PROPAGATION: Column<MountRow> = Column {
 const OPTIONS: Column<MountRow> = Column {
     header: "OPTIONS",
     align: Align::Left,
-    narrow: Narrow::shorten(16),
+    narrow: Narrow::shorten(12).or_drop(5),
     cell: |row| row.shown_options(),
 };
 

@@ -1,5 +1,6 @@
 //! Completion: commands, their options, and what their arguments take, as the commands declare it.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
@@ -59,7 +60,8 @@ fn found(session: &mut Session, line: &str, position: usize) -> (usize, Vec<Pair
         let names = variables(session).into_iter().filter(|name| name.starts_with(typed));
         return (at, names.map(|name| Pair { replacement: format!("{name}{end}"), display: name }).collect());
     }
-    let at = |value_at, of| Value { cursor: &cursor, at: value_at, fields: &[], of };
+    let at =
+        |value_at, of| Value { cursor: &cursor, at: value_at, fields: &[], of, processes: OnceCell::new() };
     let mut words = cursor.words.iter().map(|word| String::from_utf8_lossy(word).into_owned());
     // The pipeline that `time` times begins behind it.
     let name = words.by_ref().find(|word| word != "time");
@@ -85,32 +87,20 @@ fn arguments(session: &mut Session, entry: &'static Entry, before: &[String], cu
     let known = Completion { words: before, operands: slot.operands, word: &word };
     let depends = if slot.is_operand || slot.is_option { (entry.complete)(&known) } else { None };
     if slot.is_option {
-        let mut words: Vec<String> = parser.get_arguments().flat_map(cmd::spellings).collect();
+        let mut words: Vec<String> = cmd::options(&parser).map(|(option, _)| option).collect();
         words.extend(depends.iter().flat_map(Takes::words));
         return pairs(words.into_iter().map(Candidate::from), cursor, 0);
     }
-    let Some(arg) = slot.arg else { return Vec::new() };
-    let values = arg.get_possible_values();
+    let takes = depends.unwrap_or(slot.takes());
+    let at = slot.begin(&cursor.prefix, takes);
+    let values = slot.values();
     if !values.is_empty() {
-        let shown = values.iter().filter(|value| !value.is_hide_set());
-        let names = shown.map(|value| Candidate::from(value.get_name().to_owned()));
-        return pairs(
-            names,
-            cursor,
-            list_at(&cursor.prefix, slot.value_at, arg.get_value_delimiter().is_some()),
-        );
+        return pairs(values.iter().map(|value| value.get_name().to_owned().into()), cursor, at);
     }
-    let takes = depends.or_else(|| arg.get::<Takes>().copied()).unwrap_or(Takes::Nothing);
     // The rows' fields, by the first command of the pipeline that has them.
     let mut sources = cursor.before.iter().filter_map(|name| cmd::find(std::str::from_utf8(name).ok()?));
     let fields = sources.rfind(|source| !source.filters_rows).map_or(&[][..], |source| source.fields);
-    Value { cursor, at: slot.value_at, fields, of: takes }.candidates(session)
-}
-
-/// Where the value begins in a word; of a list behind its last comma.
-fn list_at(word: &[u8], value_at: usize, is_list: bool) -> usize {
-    let comma = word.iter().rposition(|byte| *byte == b',').filter(|at| is_list && *at >= value_at);
-    comma.map_or(value_at, |at| at + 1)
+    Value { cursor, at, fields, of: takes, processes: OnceCell::new() }.candidates(session)
 }
 
 /// Those that go on from what is typed behind `at` of the word.
@@ -136,15 +126,18 @@ struct Value<'a> {
     fields: &'a [Field],
     /// What it is.
     of: Takes,
+    /// The container's processes, once they were asked for.
+    processes: OnceCell<Vec<(String, String)>>,
 }
 
 impl Value<'_> {
     /// What it may become.
     fn candidates(&self, session: &mut Session) -> Vec<Pair> {
-        let (of, at) = match self.of {
-            Takes::List(of) => (*of, list_at(&self.cursor.prefix, self.at, true)),
-            of => (of, self.at),
+        let of = match self.of {
+            Takes::List(of) => *of,
+            of => of,
         };
+        let at = self.at;
         let typed = self.cursor.prefix.get(at..).unwrap_or_default();
         let mut found = pairs(self.all(session, &of, typed).into_iter(), self.cursor, at);
         // Both sides of a copy may have it.
@@ -172,13 +165,17 @@ impl Value<'_> {
                 None => paths(session, b"", typed, true),
             },
             Takes::Pid => {
-                let all = processes(session).into_iter();
-                all.map(|(pid, name)| Candidate { shown: Some(format!("{pid} {name}")), ..pid.into() })
-                    .collect()
+                let shown = |(pid, name): &(String, String)| Candidate {
+                    shown: Some(format!("{pid} {}", escape(name.as_bytes()))),
+                    ..pid.clone().into()
+                };
+                self.processes.get_or_init(|| processes(session)).iter().map(shown).collect()
             }
             Takes::ProcessName => {
-                let mut names: Vec<String> =
-                    processes(session).into_iter().map(|process| process.1).collect();
+                let all = self.processes.get_or_init(|| processes(session)).iter();
+                // `ps` spells what can't be printed by a backslash: that is not what would be typed.
+                let names = all.map(|process| process.1.clone()).filter(|name| !name.contains('\\'));
+                let mut names: Vec<String> = names.collect();
                 names.sort_unstable();
                 names.dedup();
                 words(names)
@@ -231,8 +228,8 @@ pub fn names_of(containers: &[Container], of: &Takes) -> Vec<String> {
     let mut names: Vec<String> = named.filter_map(name).collect();
     names.sort_unstable();
     names.dedup();
-    // What would have to be quoted or could change the terminal is not offered.
-    names.retain(|name| name.is_ascii() && shell_quoted(name.as_bytes()) == *name);
+    // What would have to be quoted, is an option, or could change the terminal is not offered.
+    names.retain(|name| name.is_ascii() && !name.starts_with('-') && shell_quoted(name.as_bytes()) == *name);
     names
 }
 
@@ -242,9 +239,7 @@ fn processes(session: &mut Session) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(&said);
     let process = |line: &str| {
         let (pid, name) = line.trim_start().split_once(' ').unwrap_or((line.trim(), ""));
-        pid.bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| (pid.to_owned(), escape(name.trim().as_bytes())))
+        pid.bytes().all(|byte| byte.is_ascii_digit()).then(|| (pid.to_owned(), name.trim().to_owned()))
     };
     text.lines().filter_map(process).collect()
 }
@@ -304,5 +299,22 @@ impl Session {
     fn said_by(&self, mut pipeline: Pipeline, mut outcome: Outcome) -> Vec<Vec<u8>> {
         pipeline.run(&self.inner_limits(), &mut outcome);
         pipeline.pumps.into_iter().map(Pump::into_memory).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::container::tests::{container, pod};
+
+    #[test]
+    fn names_that_a_shell_reads_as_something_else_are_not_offered() {
+        let odd = ["-x", "--root", "evil$(id)", "a b", "a;b", "*", "~", "é", "\x1b[31m", ""];
+        let mut all: Vec<Container> = odd.iter().map(|name| container(name, "aaaa", None)).collect();
+        all.push(container("web@1000", "bbbb", None));
+        all.push(pod("prod", "web-0", "app", "cccc"));
+        assert_eq!(names_of(&all, &Takes::Target), ["prod/web-0/app", "web@1000"]);
+        assert_eq!(names_of(&all, &Takes::Pod), ["web-0"]);
+        assert_eq!(names_of(&all, &Takes::KubernetesNamespace), ["prod"]);
     }
 }

@@ -51,6 +51,7 @@ use crate::sys::shared::{self, Shared};
 use crate::target::container::Listing;
 use crate::target::{Target, ask};
 
+pub use complete::names_of;
 pub use options::Options;
 
 use identity::Identity;

@@ -4,18 +4,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cmd::Takes;
 use crate::sys::capability;
+use crate::takes::{Takes, owned};
 use crate::target::namespace;
 
 /// Options of a session; nsdbg's own options beside its target.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// A command and its arguments, as they are: nothing in them is expanded
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", add = Takes::Command)]
     pub command: Vec<OsString>,
     /// Run one line, as at the prompt
-    #[arg(short = 'c', value_name = "LINE", conflicts_with = "command")]
+    #[arg(short = 'c', value_name = "LINE", conflicts_with = "command", add = Takes::Nothing)]
     pub line: Option<OsString>,
     /// With lines on standard input: stop at the first that fails
     #[arg(short = 'e')]
@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["all", "list", "who"])]
     pub end_with_stdin: bool,
     /// Be another user: UID, UID:GID or NAME, as the container counts them
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", add = Takes::Nothing)]
     pub user: Option<String>,
     /// Be uid 0 of the container, with all the capabilities that it may have
     #[arg(long, conflicts_with = "user")]
@@ -52,10 +52,10 @@ pub struct Options {
     #[arg(long)]
     pub strict: bool,
     /// Write each command down before and after it is run: to a file, syslog, or unix:SOCKET [env: NSDBG_AUDIT]
-    #[arg(long, value_name = "WHERE", value_parser = super::audit::parse)]
+    #[arg(long, value_name = "WHERE", value_parser = super::audit::parse, add = Takes::NodePath)]
     pub audit: Option<super::audit::To>,
     /// Why, for the audit [env: NSDBG_REASON]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", add = Takes::Nothing)]
     pub reason: Option<String>,
     /// Do nothing without a reason [env: NSDBG_REQUIRE_REASON]
     #[arg(long)]
@@ -72,6 +72,7 @@ pub struct Options {
     pub raw_color: bool,
     /// Say which pipes lead to a terminal: stdout,stderr,color,columns=N
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::terminal::parse)]
+    #[arg(add = Takes::Words(|| owned(["stdout", "stderr", "color", "columns="])))]
     pub terminal: Vec<super::terminal::Hint>,
 }
 

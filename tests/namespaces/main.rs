@@ -41,6 +41,7 @@ mod prompt;
 mod recycled;
 mod runtimes;
 mod secrets;
+mod shells;
 mod shown;
 mod siege;
 mod statuses;

@@ -153,7 +153,7 @@ impl Row for OpenFile {
         Column {
             header: "NAME",
             align: Align::Left,
-            narrow: Narrow::shorten(32).keep("("),
+            narrow: Narrow::shorten(32).keep("(/"),
             cell: Self::name_cell,
         },
     ];
