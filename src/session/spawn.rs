@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::pipe2;
 
@@ -539,8 +540,11 @@ fn own_stdin() -> nix::Result<OwnedFd> {
         return duplicate(stdin.as_fd());
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    nix::fcntl::open("/proc/self/fd/0", flags, nix::sys::stat::Mode::empty())
-        .or_else(|_| duplicate(stdin.as_fd()))
+    let opened = nix::fcntl::open("/proc/self/fd/0", flags, nix::sys::stat::Mode::empty());
+    // A FIFO that is opened when its writers have gone never tells so. Then nobody makes a read wait.
+    let mut old = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    let has_ended = poll(&mut old, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    opened.ok().filter(|_| !has_ended).map_or_else(|| duplicate(stdin.as_fd()), Ok)
 }
 
 /// For each command of a pipeline the one whose rows it is given: none for those that do not work on rows, and for a

@@ -117,3 +117,21 @@ fn r30_a_command_ends_with_who_holds_its_standard_input_open() {
     run(target.nsdbg().arg("--end-with-stdin")).fails(2, "goes with a command");
     run(target.nsdbg().args(["--idle-limit", "0", "--", "true"])).fails(2, "--idle-limit");
 }
+
+// Seen to fail with the FIFO opened anew whoever had left it: nsdbg waited for ever.
+#[test]
+fn a_fifo_whose_writer_has_gone_has_an_end() {
+    needs_root!();
+    let target = sandbox().start();
+    let fifo = place("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let writer = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || std::fs::write(fifo, "written\n").unwrap()
+    });
+    let input = std::fs::File::open(&fifo).unwrap();
+    writer.join().unwrap();
+    let mut command = target.nsdbg();
+    command.args(["--", "cat"]).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert_eq!(end(command.spawn().unwrap()).ok(), "written\n");
+}

@@ -302,7 +302,7 @@ const CASES: &[Case] = &[
         },
         &["web-0", "--", "get", "/x", "."],
         1,
-        &["get PATH - | tar x"],
+        &["kubectl nsdbg web-0 get FROM TO"],
     ),
     (
         "a namespace that allows no such pod",

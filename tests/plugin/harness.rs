@@ -165,7 +165,10 @@ impl Cluster {
         std::os::unix::fs::symlink(fake, files.join("bin/kubectl")).unwrap();
         if shell[0] == "busybox" {
             // With the tools of a machine that has no others.
-            for tool in ["awk", "cut", "grep", "head", "mkfifo", "sed", "stty", "tail", "tr"] {
+            for tool in [
+                "awk", "chmod", "cut", "find", "grep", "head", "mkfifo", "mv", "readlink", "sed", "stty",
+                "tail", "tar", "tr",
+            ] {
                 script(&files.join("bin").join(tool), &format!("#!/bin/sh\nexec busybox {tool} \"$@\"\n"));
             }
         }

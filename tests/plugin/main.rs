@@ -5,6 +5,7 @@
 
 mod api;
 mod cluster;
+mod copies;
 mod everywhere;
 mod faults;
 mod harness;

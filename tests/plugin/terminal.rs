@@ -20,12 +20,13 @@ macro_rules! needs_root {
         }
     };
 }
+pub(crate) use needs_root;
 
 /// A process with hostile files in its directory, and nsdbg as what kubectl and ssh run.
-struct Target {
-    cluster: Cluster,
+pub struct Target {
+    pub cluster: Cluster,
     process: Child,
-    files: PathBuf,
+    pub files: PathBuf,
     /// The process as a target.
     name: String,
 }
@@ -36,7 +37,7 @@ fn words() -> Vec<u8> {
 }
 
 impl Target {
-    fn start(cluster: Cluster) -> Self {
+    pub fn start(cluster: Cluster) -> Self {
         let files = cluster.files.join("container");
         fs::create_dir(&files).unwrap();
         let name =
