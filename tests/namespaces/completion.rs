@@ -2,6 +2,7 @@
 
 use crate::prompt::Prompt;
 use crate::support::{Sandbox, needs_root, sandbox};
+use crate::targets::Root;
 
 fn target() -> Sandbox {
     let target =
@@ -146,4 +147,11 @@ fn what_takes_no_file_is_offered_none() {
     ] {
         completed(&mut prompt, typed, typed);
     }
+}
+
+// It listed nothing.
+#[test]
+fn a_runtime_that_there_is_not_is_refused() {
+    needs_root!();
+    Root::new().run(&["--list", "--runtime", "dokcer"]).fails(2, "possible values: docker, containerd");
 }

@@ -119,13 +119,15 @@ fn session(hostile: bool) -> (Vec<u8>, usize) {
         ("ls /app/oneb\t", "oneb"),
         ("ls /app/onef\t", "onef"),
         ("ls /app/oneg\t", "oneg"),
-        ("kill \t\t", "\n1 "),
+        ("ldd \t\t", "1 plain"),
         ("users \t\t", "nobody-is"),
     ] {
+        let seen =
+            if hostile { seen.replace("plain0", "\\x1b").replace("plain", "\\x1b") } else { seen.to_owned() };
         prompt.type_in(keys.as_bytes());
-        prompt.sees(if hostile && seen == "lplain0" { "l\\x1b" } else { seen });
+        prompt.sees(&seen);
         std::thread::sleep(Duration::from_millis(300));
-        prompt.sees(if hostile && seen == "lplain0" { "l\\x1b" } else { seen });
+        prompt.sees(&seen);
         all.extend_from_slice(prompt.said());
         prompt.type_in(b"\x03");
         prompt.sees(READS);
