@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Cluster, Ran, clusters, script};
 
-/// Writes its words down, then does what sshd does with the last one, whose output comes through pipes.
+/// Writes its words down, then does what sshd does with the last one, whose output comes through pipes, and which ends with it.
 const SSH: &str = r#"#!/bin/sh
 for word; do printf '%s\n' "$word"; done >>"$FAKE/ssh"
 [ ! -e "$FAKE/ssh.fail" ] || { cat "$FAKE/ssh.fail" >&2; exit 255; }
@@ -19,9 +19,14 @@ mkfifo "$pipes/out" "$pipes/err"
 cat <"$pipes/out" &
 printing=$!
 cat <"$pipes/err" >&2 &
-(cd "$HOME" && exec sh -c "$1") >"$pipes/out" 2>"$pipes/err"
+telling=$!
+exec 8<&0
+(cd "$HOME" && exec setsid sh -c "$1") <&8 8<&- >"$pipes/out" 2>"$pipes/err" &
+running=$!
+trap 'kill -- -$running' INT TERM HUP
+wait "$running"
 status=$?
-wait "$printing" $!
+wait "$printing" "$telling"
 exit $status
 "#;
 
@@ -136,5 +141,38 @@ fn what_goes_wrong_is_told() {
         cluster.has("ssh.fail", "ssh: connect to host node port 22: No route to host\n");
         let ran = run(&cluster, &["node", "web-0"], b"");
         assert!(ran.status == 255 && ran.err.contains("ssh to node failed: ssh node"), "{ran:?}");
+    }
+}
+
+// Seen to fail with ssh in the foreground, and with its standard input as it was.
+#[test]
+fn a_command_on_the_node_ends_with_the_script_and_its_input_is_held_open() {
+    use nix::sys::signal::{Signal, kill, killpg};
+    for cluster in clusters() {
+        node(&cluster);
+        script(&cluster.files.join("nsdbg"), "#!/bin/sh\necho \"$@\"\ntimeout 1 head -c 1\necho $?\n");
+        for (words, shown) in [
+            (&["node", "web-0", "--", "ls"][..], "--end-with-stdin web-0 -- ls\n124\n"),
+            (&["node", "web-0", "-c", "ls"], "--end-with-stdin web-0 -c ls\n124\n"),
+            (&["node", "web-0"], "web-0\n0\n"),
+        ] {
+            let mut command = ssh_nsdbg(&cluster, words);
+            let ran = cluster.end(command.stdin(Stdio::null()).spawn().unwrap());
+            assert_eq!((ran.status, ran.text().as_str()), (0, shown), "{:?}: {ran:?}", cluster.shell);
+        }
+        script(&cluster.files.join("nsdbg"), "#!/bin/sh\n: >\"$FAKE/runs\"\nexec sleep 47\n");
+        for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+            let _ = fs::remove_file(cluster.files.join("runs"));
+            let mut command = ssh_nsdbg(&cluster, &["node", "web-0", "--", "ls"]);
+            let child =
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+            cluster.waits_for("runs");
+            kill(pid, signal).unwrap();
+            let ran = cluster.end_within(child, std::time::Duration::from_secs(10));
+            assert_eq!(ran.status, status, "{signal}: {:?}", cluster.shell);
+            assert!(cluster.left().is_empty(), "{:?}", cluster.left());
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
     }
 }
