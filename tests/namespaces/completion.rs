@@ -84,6 +84,10 @@ fn tab_completes_what_an_argument_takes() {
         // Values that clap knows.
         ("grep --binary-files=wit", "grep --binary-files=without-match "),
         ("ls --sort=ext", "ls --sort=extension "),
+        ("ping -I l", "ping -I lo "),
+        ("ping -M don", "ping -M dont "),
+        ("grep -D sk", "grep -D skip "),
+        ("put --owner we", "put --owner web "),
         ("ls --indicator-style class", "ls --indicator-style classify "),
         ("targets --runtime contai", "targets --runtime containerd "),
         // Files, also of another name of a command, behind `time`, and of the node.

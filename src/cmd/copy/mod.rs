@@ -41,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "MODE", value_parser = mode)]
     mode: Option<u32>,
     /// Give the copies to this user and group; on the node they are numbers
-    #[arg(long, value_name = "USER[:GROUP]", value_parser = Owner::parse)]
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = Owner::parse, add = Takes::User)]
     owner: Option<Owner>,
     /// Keep setuid and setgid bits
     #[arg(long)]

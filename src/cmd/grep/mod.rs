@@ -17,6 +17,7 @@ use super::{Command, Completion, Context, Example, Fault, Needs, Place, Result, 
 use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
+use crate::takes::owned;
 
 use matcher::Matcher;
 pub use pattern::{Flavour, Syntax, put};
@@ -42,7 +43,7 @@ pub struct Grep {
     #[arg(short, long, value_name = "ACTION", overrides_with_all = ["recursive", "dereference_recursive"])]
     directories: Option<Kinds>,
     /// What is done with devices, FIFOs and sockets that are named: an error (read), or nothing (skip).
-    #[arg(short = 'D', long, value_name = "ACTION", value_parser = devices)]
+    #[arg(short = 'D', long, value_name = "ACTION", value_parser = devices, add = Takes::Words(|| owned(["read", "skip"])))]
     devices: Option<Kinds>,
     /// Take letters of both cases for the same.
     #[arg(short, long, visible_short_alias = 'y')]

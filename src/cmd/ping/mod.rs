@@ -21,6 +21,7 @@ use crate::out::name::escape;
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 use crate::sys::socket::{self, Fragments, From};
+use crate::takes::owned;
 
 use echo::{Echo, HEADER, How};
 use tally::{Heard, Tally, milliseconds};
@@ -55,11 +56,11 @@ pub struct Ping {
     #[arg(short)]
     flood: bool,
     /// Send from this address, or by this interface.
-    #[arg(short = 'I', value_name = "ADDRESS|INTERFACE", value_parser = from)]
+    #[arg(short = 'I', value_name = "ADDRESS|INTERFACE", value_parser = from, add = Takes::Interface)]
     from: Option<From>,
     /// Fragments: never (do), here alone (want), on the way too (dont), or never and whatever the way's MTU is known to be
     /// (probe).
-    #[arg(short = 'M', value_name = "HOW", value_parser = fragments)]
+    #[arg(short = 'M', value_name = "HOW", value_parser = fragments, add = Takes::Words(|| owned(["do", "want", "dont", "probe"])))]
     fragments: Option<Fragments>,
     /// Seconds to wait for the last answer, where there was none before.
     #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds)]
