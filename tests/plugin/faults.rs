@@ -44,6 +44,17 @@ const CASES: &[Case] = &[
         &["container app", "does not run (ImagePullBackOff)", "kubectl describe pod"],
     ),
     (
+        "a container that waits for one of its init containers",
+        |c| {
+            let init =
+                line("C", &["setup", "containerd://setup0123456789ab", "2026-01-01T00:00:00Z", "", ""]);
+            c.has("pod", &waiting("PodInitializing").replace(".\n", &(init + ".\n")));
+        },
+        &["web-0", "--", "ls"],
+        125,
+        &["does not run (PodInitializing): -c setup is one that does, or kubectl describe pod"],
+    ),
+    (
         "a pod that has finished",
         |c| {
             c.has("pod", &pod("web-0", "n1", "Succeeded", ""));
