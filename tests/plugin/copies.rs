@@ -163,6 +163,7 @@ fn files_and_trees_arrive_under_their_own_name_or_a_new_one() {
             (&["get", "a", "b", "c"], "one path, and where to"),
             (&["put", "nothing", "/tmp"], "there is no "),
             (&["put", "link"], "where to?"),
+            (&["put", "--mode"], "--mode takes a value"),
         ] {
             let ran = laptop.run(args);
             assert!(ran.status == 2 && ran.err.contains(says), "{args:?}: {ran:?}");
@@ -173,6 +174,9 @@ fn files_and_trees_arrive_under_their_own_name_or_a_new_one() {
         ok(&["put", "new name", &at("")]);
         ok(&["put", "new name", &at("renamed")]);
         ok(&["put", "new name", &at("renamed")]);
+        ok(&["put", "-n", "--mode", "604", "--owner=12", "new name", &at("other")]);
+        let other = fs::metadata(there.join("other")).unwrap();
+        assert_eq!((other.mode() & 0o7777, other.uid()), (0o604, 12));
         ok(&["put", "copy", &at("put")]);
         ok(&["put", "copy", &at("put/")]);
         ok(&["put", ".", &at("all")]);
