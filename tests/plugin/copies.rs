@@ -161,7 +161,12 @@ fn files_and_trees_arrive_under_their_own_name_or_a_new_one() {
             (&["get", "-a", "/x"], "get takes no -a here"),
             (&["get"], "one path, and where to"),
             (&["get", "a", "b", "c"], "one path, and where to"),
+            (&["get", "--mode=600", "/x"], "get takes no --mode=600 here"),
+            (&["put", "--mode", "600", "link", "/tmp"], "put takes no --mode here"),
+            (&["put", "--mode=$(touch code)", "link", "/tmp"], "put takes no --mode="),
+            (&["put", "--mode=6 0", "link", "/tmp"], "put takes no --mode="),
             (&["put", "nothing", "/tmp"], "there is no "),
+            (&["put", "-n", "--mode=600", "nothing", "/tmp"], "there is no "),
             (&["put", "link"], "where to?"),
             (&["put", "--mode"], "--mode takes a value"),
         ] {
@@ -297,6 +302,11 @@ fn r34_a_container_chooses_no_name_and_no_place_on_this_machine() {
         // A directory that is there is not given to the container.
         let ran = laptop.sent(&members, &["get", "/x/app"]);
         assert!(ran.status == 2 && ran.err.contains("there is a directory"), "{ran:?}");
+        // The container's files with holes, as a tar that does not know them unpacks them: the tree would lack them.
+        let laptop = Laptop::new(&cluster);
+        let ran = laptop.sent(&[directory.clone(), file("GNUSparseFile.0/app", "x")], &["get", "/x/app"]);
+        assert_eq!((ran.status, below(&laptop.home)), (125, vec![]), "{ran:?}");
+        assert!(ran.err.contains("does not know files with holes"), "{ran:?}");
         // A stream that breaks off, by itself or with the connection.
         let laptop = Laptop::new(&cluster);
         let half = &file("app", &"x".repeat(4000))[..2048];
