@@ -174,7 +174,8 @@ impl Session {
 
 /// Reads lines from the terminal and runs them until the session is left. Returns the exit status.
 fn converse(session: &Rc<RefCell<Session>>) -> u8 {
-    let hello = match session.borrow_mut().hello_or_none() {
+    let hello = session.borrow_mut().hello_or_none();
+    let hello = match hello {
         Ok(hello) => hello,
         Err(fault) => {
             session.borrow().report(&fault);

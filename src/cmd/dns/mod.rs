@@ -32,7 +32,7 @@ mod status {
 pub struct Dns {
     /// Name, TYPE (A, MX, HTTPS, … or TYPEn), class (IN CH HS), @SERVER, and +short +search +tcp +norecurse +time=N +tries=N
     /// +retry=N +noall +question +[no]answer +[no]authority +[no]additional +[no]comments +[no]stats, in any order.
-    #[arg(value_name = "WORD", add = Takes::Nothing)]
+    #[arg(value_name = "WORD", add = Takes::Words(|| owned(dns::Kind::USUAL)))]
     words: Vec<String>,
     /// Ask for the name of an address.
     #[arg(short = 'x', value_name = "ADDRESS", action = clap::ArgAction::Append, add = Takes::Nothing)]
