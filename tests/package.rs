@@ -194,7 +194,7 @@ fn the_completions_load_and_complete() {
     let zsh = format!(
         "fpath=({at} $fpath); autoload -Uz compinit && compinit -D -u && autoload +X _nsdbg && [[ $_comps[nsdbg] == _nsdbg ]] && functions _nsdbg && {NSDBG} --complete 'nsdbg --reas'"
     );
-    let fish = format!("source {at}/nsdbg.fish; complete -C '{NSDBG} --reas'");
+    let fish = format!("set -x XDG_RUNTIME_DIR {at}; source {at}/nsdbg.fish; complete -C '{NSDBG} --reas'");
     for (shell, words) in [("zsh", ["zsh", "-f", "-c", &zsh]), ("fish", ["fish", "--no-config", "-c", &fish])]
     {
         if !has(shell) {

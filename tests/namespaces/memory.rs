@@ -102,7 +102,7 @@ fn r26_users_files_as_large_as_may_be_take_little() {
         assert!((status == 0 || args[0] == "doctor") && length > 20, "{args:?}: {status} {said}");
     }
     let took = begun.elapsed();
-    assert!(took < patient(Duration::from_secs(15)), "{took:?}");
+    assert!(took < patient(Duration::from_secs(40)), "{took:?}");
     let mut prompt = Prompt::start(&target);
     prompt.sees("/$ ");
     prompt.type_in(b"ps -ef | count; echo e\"\"nd\r");

@@ -26,7 +26,9 @@ fn bash_zsh_and_fish_complete_targets_commands_and_values() {
         }
         let home = new_directory("home");
         let mut command = Command::new("env");
-        command.arg(format!("HOME={}", home.display())).arg("PATH=/usr/bin:/bin").arg(shell).args(options);
+        // fish makes a directory of its own for what is at run time, else below /tmp.
+        command.args(["HOME", "XDG_RUNTIME_DIR"].map(|name| format!("{name}={}", home.display())));
+        command.arg("PATH=/usr/bin:/bin").arg(shell).args(options);
         let mut prompt = Prompt::with_doctor(command);
         let load = match shell {
             "bash" => format!("source <({NSDBG} --completions bash)"),
