@@ -81,7 +81,7 @@ fn object(container: &Container) -> Object<'_> {
 
 const COLUMNS: [Head; 11] = [
     // Who named it stays, and what tells a pod from others of its deployment.
-    ("NAME", Align::Left, Narrow::shorten(16).keep("@")),
+    ("NAME", Align::Left, Narrow::shorten(28).keep("@")),
     ("POD", Align::Left, Narrow::shorten(20).keep("@-").or_drop(8)),
     ("NAMESPACE", Align::Left, Narrow::shorten(9).or_drop(7)),
     ("RUNTIME", Align::Left, Narrow::drop(3)),

@@ -139,7 +139,9 @@ impl Session {
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&quit), None).map_err(fault("sigprocmask"))?;
         let stdin = std::io::stdin();
         let client = self.options.end_with_stdin.then(|| stdin.as_fd());
-        pipeline.run(&Limits { signals: &self.signals, timeout: self.options.timeout, client }, outcome);
+        let target = Some(self.target.pidfd.as_fd());
+        pipeline
+            .run(&Limits { signals: &self.signals, timeout: self.options.timeout, client, target }, outcome);
         sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&quit), None).map_err(fault("sigprocmask"))
     }
 

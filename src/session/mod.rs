@@ -297,7 +297,12 @@ impl Session {
 
     fn inner_limits(&self) -> Limits<'_> {
         let left = self.inner_until.map(|until| until.saturating_duration_since(Instant::now()));
-        Limits { signals: &self.signals, timeout: Some(left.unwrap_or(INNER_LIMIT)), client: None }
+        Limits {
+            signals: &self.signals,
+            timeout: Some(left.unwrap_or(INNER_LIMIT)),
+            client: None,
+            target: None,
+        }
     }
 
     /// What the container says of itself, asked once.

@@ -237,6 +237,9 @@ fn converse(session: &Rc<RefCell<Session>>) -> u8 {
         if let Some(status) = session.leave {
             break status;
         }
+        if session.target_ended || session.target.has_ended() {
+            terminal::discard_input();
+        }
         if session.target_ended {
             break 125;
         }
@@ -266,6 +269,7 @@ fn read_line(
                 let fault = session.borrow().idle();
                 session.borrow().report(&fault);
                 session.borrow_mut().leave = Some(fault.status);
+                terminal::discard_input();
                 return line;
             }
             Some(News::End) | None => return line,

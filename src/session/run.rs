@@ -90,6 +90,8 @@ pub struct Limits<'a> {
     pub timeout: Option<Duration>,
     /// What ends it by hanging up.
     pub client: Option<BorrowedFd<'a>>,
+    /// The target's pidfd: with it ends a pipeline of which no process is inside, where it would be noticed.
+    pub target: Option<BorrowedFd<'a>>,
 }
 
 impl Pipeline {
@@ -175,7 +177,7 @@ impl Pipeline {
                 outcome.timed_out = true;
                 outcome.hindered = self.hindrance();
                 ending = Some(Ending::begin(&mut self.stages));
-            } else if running && outcome.hung_up {
+            } else if running && (outcome.hung_up || outcome.target_ended && self.are_outside()) {
                 ending = Some(Ending::begin(&mut self.stages));
             }
             let now = Instant::now();
@@ -240,6 +242,11 @@ impl Pipeline {
         };
     }
 
+    /// Whether no process is in the container.
+    fn are_outside(&self) -> bool {
+        !self.stages.iter().any(Stage::is_inside)
+    }
+
     /// Whether of all that still runs the first threads have ended.
     fn all_have_ended(&self) -> bool {
         let mut running = self.stages.iter().filter(|stage| stage.status.is_none()).peekable();
@@ -280,6 +287,8 @@ impl Pipeline {
             fds.extend(pumps.iter().filter_map(|i| self.pumps[*i].poll_fd()));
             fds.extend(self.progress.as_ref().and_then(Progress::poll_fd));
             // Last, so that the others keep their places. Without an event: that it hangs up is told all the same.
+            let target = limits.target.filter(|_| !outcome.target_ended && self.are_outside());
+            fds.extend(target.map(|target| PollFd::new(target, PollFlags::POLLIN)));
             let client = limits.client.filter(|_| !outcome.hung_up);
             fds.extend(client.map(|client| PollFd::new(client, PollFlags::empty())));
             match poll(&mut fds, until_timeout(next)) {
@@ -288,6 +297,7 @@ impl Pipeline {
             }
             let mut ready: Vec<bool> = fds.iter().map(is_ready).collect();
             outcome.hung_up |= client.is_some() && ready.pop().unwrap_or(false);
+            outcome.target_ended |= target.is_some() && ready.pop().unwrap_or(false);
             if !has_input {
                 ready.insert(1, false);
             }

@@ -138,6 +138,11 @@ fn ends_within(process: BorrowedFd, limit: PollTimeout) -> bool {
 }
 
 impl Stage {
+    /// Whether it is in the container.
+    pub fn is_inside(&self) -> bool {
+        matches!(self.process, Process::Inside(_))
+    }
+
     fn new(name: &str, process: Process) -> Self {
         Self { name: name.to_owned(), status: None, auxiliary: false, feeds: false, process }
     }

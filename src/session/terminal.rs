@@ -138,6 +138,7 @@ pub fn ignore_interrupts() {
 }
 
 extern "C" fn put_back_and_end(signal: libc::c_int) {
+    discard_input();
     put_back();
     // After what was typed. A terminal that has hung up takes nothing.
     let message: &[u8] = match signal {
@@ -147,6 +148,13 @@ extern "C" fn put_back_and_end(signal: libc::c_int) {
     };
     let _ = nix::unistd::write(std::io::stderr(), message);
     crate::sys::syscall::exit_now(128u8.wrapping_add(signal as u8));
+}
+
+/// Throws away what was typed and not read: where a session ends by itself, that was meant for it, and the node's shell
+/// would run it.
+pub fn discard_input() {
+    // SAFETY: tcflush(3) takes a descriptor and a number, and is safe in a signal handler.
+    unsafe { libc::tcflush(libc::STDIN_FILENO, libc::TCIFLUSH) };
 }
 
 /// Puts the terminal's modes back as they were at our start.

@@ -25,8 +25,8 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
         .collect()
 }
 
-/// Opens the standard streams that are closed, so that no other file takes their numbers, and has writing to a closed
-/// pipe answer EPIPE.
+/// Opens the standard streams that are closed, so that no other file takes their numbers; output for reading alone, so that
+/// writing is EBADF all the same. Has writing to a closed pipe answer EPIPE.
 ///
 /// # Errors
 /// As open(2) and sigaction(2).
@@ -35,7 +35,7 @@ pub fn prepare() -> nix::Result<()> {
         // SAFETY: F_GETFD has no effect.
         if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
             // The lowest free number is this one.
-            let null = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
+            let null = open("/dev/null", OFlag::O_RDONLY, Mode::empty())?;
             let _ = std::os::fd::IntoRawFd::into_raw_fd(null);
         }
     }

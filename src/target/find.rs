@@ -32,7 +32,10 @@ pub fn one(
     typed: &str,
 ) -> Result<Target, Fault> {
     match all(listing, selector, filter)[..] {
-        [] => Err(nothing(listing, filter, typed)),
+        [] => match all(listing, selector, &Filter::default())[..] {
+            [first, ..] if selector.is_some() && filter.port.is_none() => Err(filtered_out(first, typed)),
+            _ => Err(nothing(listing, filter, typed)),
+        },
         [container] => open(container),
         [..] => Err(ambiguous(&all(listing, selector, filter), typed)),
     }
@@ -65,6 +68,17 @@ pub fn open(container: &Container) -> Result<Target, Fault> {
     target.container = Some(container.id.clone()).filter(|id| !id.is_empty());
     target.runtime = Some(container.runtime);
     Ok(target)
+}
+
+/// There is one of this name, and a filter does not match it.
+fn filtered_out(container: &Container, typed: &str) -> Fault {
+    let runtime = container.runtime.name();
+    Fault::text("find container", typed, "the filters do not match it")
+        .with_hint(format!(
+            "{} is in the list, with the runtime {runtime}: nsdbg --list",
+            container.full_name()
+        ))
+        .with_status(125)
 }
 
 fn nothing(listing: &Listing, filter: &Filter, typed: &str) -> Fault {
@@ -186,6 +200,10 @@ mod tests {
                 && text.contains("id:bbbb2222"),
             "{text}"
         );
+        let selector = Selector::parse("api").unwrap();
+        let filter = Filter { runtime: Some("docker".into()), ..Filter::default() };
+        let other = one(&listing, Some(&selector), &filter, "api").unwrap_err().to_string();
+        assert!(other.contains("the filters do not match it (prod/api/app is in the list"), "{other}");
         let none = fault("ap");
         assert!(none.status == 125 && none.to_string().contains("did you mean prod/api/app?"), "{none}");
         assert!(fault("zzz").to_string().contains("--list"));

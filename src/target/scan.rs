@@ -194,6 +194,10 @@ impl Pass<'_> {
         if spaces == self.node {
             return Ok(None);
         }
+        // kdevtmpfs has a mount namespace of its own.
+        if Stat::parse(self.reader.read(pid, "stat", 4096)?).is_some_and(|stat| stat.is_kernel()) {
+            return Ok(None);
+        }
         let cgroup = self.cgroup(pid)?;
         let is_contained = cgroup.is_container() || cgroup.claim.is_some();
         if cgroup.is_shim {

@@ -165,8 +165,7 @@ fn r30_the_supervisors_end_leaves_nothing_of_a_session() {
 fn r29_r31_the_targets_end_ends_a_session() {
     needs_root!();
     let before = own_mounts();
-    // A command outside goes on: it needs no target, and the end is told after it.
-    for at in ALL.into_iter().filter(|at| *at != At::Outside) {
+    for at in ALL {
         let mut target = sandbox().start();
         let mut session = Session::start(&target, at);
         target.kill();
@@ -175,6 +174,23 @@ fn r29_r31_the_targets_end_ends_a_session() {
         session.is_put_back(at);
     }
     assert_eq!(new_mounts(&before), Vec::<String>::new());
+}
+
+// Seen to fail with what was typed meanwhile left to the node's shell.
+#[test]
+fn what_was_typed_for_a_session_that_ended_by_itself_is_thrown_away() {
+    needs_root!();
+    let mut target = sandbox().start();
+    let mut prompt = Prompt::start(&target);
+    prompt.sees("web:/$ ");
+    prompt.type_in(b"sleep 30\r");
+    prompt.sees("\x1b[?2004l");
+    std::thread::sleep(Duration::from_millis(300));
+    prompt.type_in(b"rm -rf nothing\r");
+    target.kill();
+    assert!(wait(&mut prompt.nsdbg, SOON).is_some());
+    prompt.sees("the target has ended");
+    assert_eq!(prompt.left_to_read(), 0);
 }
 
 // Seen to fail where the launcher does not tell of a fork that failed.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -97,6 +97,15 @@ impl Prompt {
     pub fn type_in(&mut self, keys: &[u8]) {
         self.said.clear();
         self.master.write_all(keys).unwrap();
+    }
+
+    /// How many bytes wait for who reads the terminal next.
+    pub fn left_to_read(&self) -> i32 {
+        let mut count = 0;
+        // SAFETY: FIONREAD writes one number.
+        let read = unsafe { libc::ioctl(self.terminal.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+        assert_eq!(read, 0);
+        count
     }
 
     /// The terminal's modes.

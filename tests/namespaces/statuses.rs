@@ -236,3 +236,21 @@ fn the_containers_server_answers() {
     assert!(listening.contains("127.0.0.1:8080"), "{listening}");
     assert_ne!(target.run_with(&["--ns", "-net"], &["http", "get", "http://127.0.0.1:8080/"]).status, 0);
 }
+
+// Seen to succeed, and to print nothing.
+#[test]
+fn output_that_is_closed_is_an_error_for_who_writes() {
+    needs_root!();
+    let target = sandbox().start();
+    let with = |redirection: &str, command: &str| {
+        let line = format!("exec {NSDBG} --pid {} -- {command} {redirection}", target.pid);
+        run(Command::new("sh").args(["-c", &line]))
+    };
+    for command in ["ls /", "ps", "find /etc", "cat /etc/group"] {
+        let ran = with(">&-", command);
+        assert!(ran.status != 0 && ran.err.contains("bad file number"), "{command}: {ran:?}");
+    }
+    // Who does not use it is not disturbed.
+    assert_eq!(with("<&-", "echo here").ok(), "here\n");
+    assert_eq!(with("<&- 2>&-", "true").status, 0);
+}
