@@ -24,6 +24,8 @@ mod target;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use cli::{Asked, Wanted};
 use enter::image::{self, Startup};
@@ -34,6 +36,9 @@ use out::filter::filtered;
 use session::{Options, Session};
 use target::selector::Selector;
 use target::{Target, ask, find, host};
+
+/// Whether errors are printed as JSON.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Called by libc.
 #[cfg(not(test))]
@@ -54,8 +59,9 @@ fn end(result: Result<u8, Fault>) -> ! {
     let flushed = printed(std::io::stdout().flush());
     let result = result.and_then(|status| if status == 0 { flushed } else { Ok(status) });
     let status = result.unwrap_or_else(|fault| {
+        let line = if AS_JSON.load(Relaxed) { fault.json("nsdbg").to_string() } else { fault.line("nsdbg") };
         // It may name what others have named.
-        let line = filtered(fault.line("nsdbg").as_bytes());
+        let line = filtered(line.as_bytes());
         let _ = std::io::stderr().write_all(&[line.as_slice(), b"\n"].concat());
         fault.status
     });
@@ -69,6 +75,8 @@ fn start(args: Vec<OsString>) -> Result<u8, Fault> {
     host::leave_cgroup_namespace();
     let launcher = Launcher::fork(session::child::run)?;
     let startup = protected.startup()?;
+    // Also where the rest of the arguments is wrong.
+    AS_JSON.store(startup.args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json"), Relaxed);
     run(launcher, startup)
 }
 

@@ -254,3 +254,18 @@ fn output_that_is_closed_is_an_error_for_who_writes() {
     assert_eq!(with("<&-", "echo here").ok(), "here\n");
     assert_eq!(with("<&- 2>&-", "true").status, 0);
 }
+
+// Seen to print text.
+#[test]
+fn what_can_not_be_begun_is_an_object_of_json_where_that_is_asked_for() {
+    needs_root!();
+    for args in [
+        &["--json", "nsdbg-test-nobody", "--", "ls"][..],
+        &["--json", "--timeout", "x", "1", "--", "ls"],
+        &["--pid", "x", "--json", "--", "ls"],
+    ] {
+        let ran = run(Command::new(NSDBG).args(args));
+        let object: serde_json::Value = serde_json::from_str(&ran.err).unwrap_or_else(|_| panic!("{ran:?}"));
+        assert!(ran.status != 0 && object["error"].is_string(), "{object}");
+    }
+}

@@ -94,6 +94,9 @@ fn namespaces_that_nobody_known_has_made_are_listed() {
     // The node's own processes are none.
     let own = std::process::id();
     assert!(all.iter().all(|row| row["pid"] != own && row["pid"] != 1), "{all:?}");
+    // Nor are threads of the kernel, of which one may have a mount namespace of its own.
+    let is_program = |row: &Value| fs::read_link(format!("/proc/{}/exe", row["pid"])).is_ok();
+    assert!(all.iter().all(is_program), "{all:?}");
 }
 
 #[test]
