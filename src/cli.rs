@@ -42,7 +42,7 @@ struct Cli {
     #[arg(long, value_name = "PID", conflicts_with_all = ["pid", "target", "all", "line", "command"])]
     #[arg(add = Takes::Nothing)]
     who: Option<String>,
-    /// Run the command in every container that the filters let through
+    /// Run the command in every container that the filters match
     #[arg(long, conflicts_with = "pid")]
     all: bool,
     /// With --all: how many containers at once

@@ -64,7 +64,7 @@ pub fn decide(
     // In a user namespace of the target's own, ours are all there are; elsewhere, what we hold ourselves.
     let held = if plan.joins("user") { capability::known() } else { own & capability::known() };
     if added & !held != 0 {
-        let cause = format!("nsdbg does not hold it itself: {}", capability::names(added & !held));
+        let cause = format!("nsdbg itself lacks {}", capability::names(added & !held));
         return Err(Fault::of("--cap-add", cause).with_status(125));
     }
     plan.capabilities |= added;
@@ -101,7 +101,7 @@ fn namespaces(target: &Target, left_out: &[String]) -> Result<Vec<(usize, u64)>,
         match namespace::kind(name) {
             None => return fault("no namespace: one of cgroup, ipc, net, pid, time, uts"),
             Some(_) if matches!(name, "user" | "mnt") => {
-                return fault("is never left out: nsdbg would be root of the node");
+                return fault("can't be left out: nsdbg would be root of the node");
             }
             Some(_) if !word.starts_with('-') => {
                 return fault("only leaves namespaces out: write a - before it");
@@ -168,7 +168,7 @@ fn choose_user(
         let users = users()?;
         let found = users
             .user_named(uid)
-            .ok_or_else(|| fault("no such user in the container's /etc/passwd: use a number".into()))?;
+            .ok_or_else(|| fault("the container's /etc/passwd has no such user: give a number".into()))?;
         (found.uid, explicit.unwrap_or(found.gid), users.groups_of(uid))
     };
     let host_uid = plan.uid;
@@ -216,7 +216,7 @@ fn parse_capabilities(names: &[String]) -> Result<u64, Fault> {
         }
         let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
         let capability = Capability::from_str(&full).map_err(|_| {
-            Fault::text("--cap-add", name, "no capability: as in capabilities(7)").with_status(2)
+            Fault::text("--cap-add", name, "unknown capability (see capabilities(7))").with_status(2)
         })?;
         mask |= capability.bitmask();
     }

@@ -31,7 +31,7 @@ const LINE_LIMIT: usize = 1 << 20;
 /// Runs what the options ask for in each container, at most `at_once` at the same time. Returns the worst status.
 ///
 /// # Errors
-/// 125 where no container is meant, or no process can be made.
+/// 125 where no container matches, or no process can be made.
 pub fn run(
     containers: &[&Container],
     at_once: usize,
@@ -40,9 +40,7 @@ pub fn run(
     startup: &Startup,
 ) -> Result<u8, Fault> {
     if containers.is_empty() {
-        return Err(Fault::say("no container is meant")
-            .with_hint("nsdbg --list shows them")
-            .with_status(125));
+        return Err(Fault::say("no container matches").with_hint("nsdbg --list shows them").with_status(125));
     }
     // Ctrl-C is for the commands; we stay until they have ended.
     let mut interrupt = SigSet::empty();

@@ -256,7 +256,7 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
     nsdbg.args(all).args(["--", "ls", "/"]).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
     end(nsdbg.spawn().unwrap()).fails(1, "write standard output: no space left on device");
     root.run(&["--all", "--runtime", "podman", "--match", "nothing", "--", "ls"])
-        .fails(125, "no container is meant");
+        .fails(125, "no container matches");
     root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
 }
 
