@@ -454,7 +454,8 @@ pub fn execute(entry: &Entry, args: Vec<OsString>, cx: &mut Context, to: Box<dyn
         if invocation.json {
             (cx.format, cx.faults) = (Format::Json, Format::Json);
         }
-        cx.color = invocation.color.map_or(cx.color, |when| when.holds(cx.color));
+        // The filter in front of the terminal would show the colours of any other command as text.
+        cx.color = entry.colors && invocation.color.map_or(cx.color, |when| when.holds(cx.color));
         (entry.run)(&invocation.matches, cx, to)
     });
     match result {

@@ -395,6 +395,11 @@ fn each_cause_has_its_sentence() {
     symlink("loop", at("app/loop")).unwrap();
     symlink("/closed/in", at("app/to")).unwrap();
     symlink("gone", at("app/dangling")).unwrap();
+    // namei's own options.
+    let rows = target.run(&["namei", "-l", "/app/own"]).text();
+    assert_eq!(rows, target.run(&["why", "/app/own"]).text());
+    assert!(rows.contains("/app/own"), "{rows}");
+    assert_eq!(target.run(&["namei", "-mov", "/app/own"]).text(), rows);
     mount_tmpfs(&target, "/still", MsFlags::MS_NOEXEC, "mode=1777");
     fs::copy(at("server"), super::inside::seen(&target, "/still/run")).unwrap();
     mount_tmpfs(&target, "/fast", MsFlags::empty(), "mode=1777");

@@ -418,7 +418,7 @@ fn r25_names_survive_the_round_trip_one_row_each() {
 }
 
 /// Without colours.
-fn uncoloured(text: &str) -> String {
+pub fn uncoloured(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |all, part| all + part.split_once('m').map_or("", |(_, rest)| rest))

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::live::run;
 use crate::prompt::Prompt;
-use crate::shown::controls;
+use crate::shown::{controls, uncoloured};
 use crate::support::{NSDBG, needs_root, sandbox};
 
 /// What steers a terminal or hides text, and a word that only this test has.
@@ -97,6 +97,42 @@ fn colours_are_where_they_are_asked_for() {
     let never = |line: &str| target.run_with(&["--terminal", "stdout,color", "-c", line], &[]).text();
     assert!(never("ls -d /").contains("\x1b[") && !never("ls --color=never -d /").contains("\x1b["));
     target.line("ps --color=x").fails(2, "invalid value 'x'");
+}
+
+/// Commands that have colours, and lines whose output has some.
+const COLOURED: [&str; 4] = ["ls /", "grep foo /app/text", "doctor process security", "ip addr"];
+
+// Seen to fail with the doctor's process outside, which prints its report, not among those that have colours: they were
+// `^[[36mNOTE^[[0m`.
+#[test]
+fn every_commands_own_colours_reach_the_terminal() {
+    needs_root!();
+    let target = (0..30).fold(sandbox(), |made, at| made.file(&format!("app/file-{at}"), ""));
+    let target = target.file("app/text", "foo\n").start();
+    let shows = |no_color: bool, line: &str| {
+        let mut command = target.nsdbg();
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        run(command.args(["--terminal", "stdout,color,columns=60", "-c", line])).text()
+    };
+    for line in COLOURED.iter().copied().chain(["ls /app"]) {
+        let (coloured, plain) = (shows(false, line), shows(true, line));
+        assert!(!coloured.contains("^[") && !coloured.contains("\\x1b"), "{line}: {coloured}");
+        // What the colours take is no width.
+        assert_eq!(uncoloured(&coloured), plain, "{line}");
+        assert!(line == "ls /app" || coloured != plain, "{line}: {coloured}");
+    }
+    let mut prompt = Prompt::start(&target);
+    for line in COLOURED {
+        prompt.sees("web:/$ ");
+        prompt.type_in(format!("{line}; echo e\"\"nd\r").as_bytes());
+        prompt.sees("\nend\r\n");
+        let said = String::from_utf8(prompt.said().to_vec()).unwrap();
+        let (_, shown) = said.split_once('\n').unwrap();
+        let (shown, _) = shown.split_once("\nend\r\n").unwrap();
+        assert!(shown.contains("\x1b[") && !shown.contains("^["), "{line}: {shown}");
+    }
 }
 
 // Seen to fail with the rows of --list, its notes and the last word of nsdbg written as they are.

@@ -34,6 +34,7 @@ impl Command for Report {
     type Row = NoRow;
     const PLACE: Place = Place::Watch;
     const NEEDS: Needs = Needs { stdin: true, netlink: true, host: true, ..Needs::NONE };
+    const COLORS: bool = true;
     const EXAMPLES: &'static [Example] = &[];
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

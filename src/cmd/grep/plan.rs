@@ -1,8 +1,9 @@
 //! What a search is to do, made of the options.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::Grep;
 use super::matcher::How;
@@ -190,11 +191,7 @@ pub fn how(grep: &Grep) -> How {
 /// Where there is none, or a file of them can't be read.
 pub fn patterns(grep: &Grep) -> Result<(Vec<Vec<u8>>, Vec<OsString>)> {
     let mut operands = grep.operands.clone();
-    let mut patterns = Vec::new();
-    let lines = |text: &[u8]| text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<Vec<u8>>>();
-    for pattern in &grep.regexp {
-        patterns.extend(lines(pattern.as_bytes()));
-    }
+    let mut texts: Vec<Vec<u8>> = grep.regexp.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
     for path in &grep.file {
         let mut text = Vec::new();
         let mut input = Input::open(path).map_err(|fault| fault.with_status(2))?;
@@ -211,13 +208,17 @@ pub fn patterns(grep: &Grep) -> Result<(Vec<Vec<u8>>, Vec<OsString>)> {
         } else if text.is_empty() {
             continue;
         }
-        patterns.extend(lines(&text));
+        texts.push(text);
     }
     if grep.regexp.is_empty() && grep.file.is_empty() {
         if operands.is_empty() {
             return Err(Fault::usage("a pattern is missing").with_hint("grep PATTERN FILE"));
         }
-        patterns = lines(operands.remove(0).as_bytes());
+        texts.push(operands.remove(0).into_vec());
     }
+    // A pattern counts once: millions of equal ones would be compiled each.
+    let mut seen = HashSet::new();
+    let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n'));
+    let patterns = lines.filter(|line| seen.insert(*line)).map(<[u8]>::to_vec).collect();
     Ok((patterns, operands))
 }

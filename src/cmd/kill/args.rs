@@ -35,7 +35,12 @@ pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
                 has_signal = true;
                 options.push(format!("--signal={rest}").into());
             }
-            _ if rest.bytes().all(|b| b.is_ascii_digit()) => operands.push(arg),
+            _ if rest.bytes().all(|b| b.is_ascii_digit()) && has_signal => operands.push(arg),
+            // A process group only behind `--` or a signal: -99 for a signal must not send TERM to the PIDs beside it.
+            _ if rest.bytes().all(|b| b.is_ascii_digit()) => {
+                has_signal = true;
+                options.push(format!("--signal={rest}").into());
+            }
             _ => {
                 has_signal |= rest.starts_with('s') || rest.starts_with("-signal");
                 options.push(arg);
@@ -73,6 +78,14 @@ mod tests {
             ("--no-such-option", "--no-such-option"),
             ("-0 1", "--signal=0 -- 1"),
             ("-1", "--signal=1"),
+            ("-99 7", "--signal=99 -- 7"),
+            ("-65 7", "--signal=65 -- 7"),
+            ("7 -99", "--signal=99 -- 7"),
+            ("-9 -99 7", "--signal=9 -- -99 7"),
+            ("-s HUP -99", "-s HUP -- -99"),
+            ("-99 -- -5", "--signal=99 -- -5"),
+            ("-1 -- -5", "--signal=1 -- -5"),
+            ("-s 99 7", "-s 99 -- 7"),
         ] {
             let args = line.split(' ').map(OsString::from).collect();
             assert_eq!(rewrite(args).join(" ".as_ref()), rewritten, "{line}");

@@ -35,6 +35,10 @@ pub struct Why {
     #[arg(value_name = "read|write|exec", value_parser = wanted)]
     #[arg(add = Takes::Words(|| owned(["read", "write", "exec"])))]
     what: Option<What>,
+    /// Accepted and ignored, as -m, -o and -v: modes and owners always show
+    #[arg(short = 'l', long, short_aliases = ['m', 'o', 'v'], aliases = ["modes", "owners", "vertical"])]
+    #[arg(action = clap::ArgAction::Count)]
+    long: u8,
 }
 
 /// What is wanted.

@@ -464,7 +464,7 @@ fn a_line_of_10_mb_is_a_line() {
     assert_eq!(target.run(&["grep", "-ob", "needle", "/data/long"]).ok(), "5000000:needle\n");
 }
 
-// Seen to fail without the bound of a line's length.
+// Seen to fail without the bound of a line's length, and with equal patterns compiled each.
 #[test]
 fn memory_is_bounded_whatever_is_searched() {
     needs_root!();
@@ -482,6 +482,11 @@ fn memory_is_bounded_whatever_is_searched() {
     fs::write(target.root.join("data/long"), "ab".repeat(4_000_000)).unwrap();
     let (kib, status, _, said) = peak(&target, &["grep", "-cP", "(?:(a)(b))*\\2x", "/data/long"]);
     assert!(kib < 200 << 10 && status == 2 && said.contains("too many steps"), "{kib} {status} {said}");
+    // Each pattern counts once, however often it stands in a file.
+    fs::write(target.root.join("data/patterns"), "needle\n".repeat(700_000)).unwrap();
+    fs::write(target.root.join("data/text"), "needle\n").unwrap();
+    let (kib, status, length, said) = peak(&target, &["grep", "-cf", "/data/patterns", "/data/text"]);
+    assert!(kib < 64 << 10 && status == 0 && length == 2, "{kib} {status} {length} {said}");
     // As text it is one line of 10 GiB.
     file.set_len(1 << 30).unwrap();
     let (kib, status, _, said) = peak(&target, &["grep", "-a", "needle", "/data/sparse"]);

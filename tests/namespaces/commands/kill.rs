@@ -128,12 +128,14 @@ fn what_has_no_effect_is_told() {
     assert_eq!(states(&target, "a")[0].1, "S");
 }
 
-// Seen to fail without the list of nsdbg's own processes in lookup.rs (nsdbg signalled itself), and without
-// PidNamespace::LeftOut (the node's first process was signalled, and refused it).
+// Seen to fail without the list of nsdbg's own processes in lookup.rs (nsdbg signalled itself), without
+// PidNamespace::LeftOut (the node's first process was signalled, and refused it), and with -99 taken for a process group
+// (the PID beside it got TERM).
 #[test]
 fn what_must_not_be_signalled_is_not() {
     needs_root!();
     let target = family(sandbox(), &["child=a"]);
+    let pid = pid_of(&target, "a");
     for (args, status, words) in [
         (&["kill", "0"][..], 1, "signal 0: that would be nsdbg's own process group"),
         (&["kill", "--", "-1"], 1, "signal -1: that would be every process"),
@@ -144,6 +146,15 @@ fn what_must_not_be_signalled_is_not() {
         (&["kill", "-FOO", "1"], 1, "send FOO: no such signal (kill -l lists them)"),
         (&["kill", "-s", "FOO", "1"], 1, "send FOO: no such signal (kill -l lists them)"),
         (&["kill", "-s", "65", "1"], 1, "no such signal"),
+        (&["kill", "-99", "a"], 1, "send 99: no such signal"),
+        (&["kill", "-65", "a"], 1, "send 65: no such signal"),
+        (&["kill", "-99", &pid], 1, "send 99: no such signal"),
+        (&["kill", &pid, "-99"], 1, "send 99: no such signal"),
+        (&["kill", "-99999999999", &pid], 1, "send 99999999999: no such signal"),
+        (&["kill", "-s", "99", &pid], 1, "send 99: no such signal"),
+        (&["kill", "-99", "--", &format!("-{pid}")], 1, "send 99: no such signal"),
+        (&["kill", "-0", "--", "-4000000"], 1, "signal -4000000: no such process"),
+        (&["kill", "-0", "-4000000"], 1, "signal -4000000: no such process"),
         (&["kill"], 2, "wants a PID or the name of a process"),
         (&["kill", "nsdbg"], 1, "no such process"),
     ] {

@@ -170,6 +170,9 @@ fn a_trusted_chain_is_shown_with_what_was_agreed_on() {
     ] {
         assert!(shown.contains(words), "no {words}: {shown}");
     }
+    let on_terminal = ["--terminal", "stdout,color"];
+    let coloured = world.target.run_with(&on_terminal, &["tls", "web.test:8443"]).text();
+    assert!(coloured.contains("\n\x1b[32mtrusted\x1b[m      by ") && !coloured.contains("^["), "{coloured}");
     let rows = world.rows(&["127.0.0.1:8443"]);
     assert_eq!(rows.len(), 2);
     for (field, value) in [
