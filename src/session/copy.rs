@@ -5,6 +5,7 @@ use super::spawn::Prepared;
 use crate::cmd::copy::copied_name;
 use crate::cmd::{Accepts, Entry, NodeFiles, wants_next};
 use crate::out::Fault;
+use crate::out::name::escape;
 use crate::shell::Pattern;
 
 /// The processes that a command is, in the order of the pipe between them: itself, or it and its partner.
@@ -41,8 +42,10 @@ pub fn divide(command: Prepared, partner: &'static Entry) -> Result<Vec<Prepared
     if of_node.iter().any(|argument| matches!(argument, Argument::Pattern(_))) {
         return Err(Fault::usage("a glob matches files of the container: it can't name the node's"));
     }
-    if is_get && operands.len() == 1 && copied_of(&sources[0]) == Some(b".") {
-        let cause = "what is in a directory without a name of its own is copied into one that is named";
+    let is_empty = sources[0] == Argument::Word(Vec::new());
+    if is_get && operands.len() == 1 && !is_empty && copied_of(&sources[0]) == Some(b".") {
+        let Argument::Word(path) = &sources[0] else { return Ok(vec![command]) };
+        let cause = format!("{} has no name to copy under: give a destination", escape(path));
         return Err(Fault::usage(cause).with_hint("get PATH DEST"));
     }
     let with = |operands: &[Argument]| {

@@ -12,10 +12,13 @@ use crate::out::Fault;
 /// The processes that a command is, in the order of the pipe between them: itself, or it and its partner.
 ///
 /// # Errors
-/// Where what was typed can't be divided.
-pub fn divide(command: Prepared) -> Result<Vec<Prepared>, Fault> {
+/// Where what was typed can't be divided, and where several containers would write one file of the node.
+pub fn divide(command: Prepared, is_one_of_many: bool) -> Result<Vec<Prepared>, Fault> {
     match cmd::partner(command.entry) {
         None => Ok(vec![command]),
+        Some(partner) if is_one_of_many && partner.needs.files == NodeFiles::Write => Err(Fault::usage(
+            "with --all every container would write the same files: copy from one container at a time",
+        )),
         Some(partner) if partner.needs.files != NodeFiles::None => copy::divide(command, partner),
         // Both get all that was typed. Help, the list and a word about wrong ones need one alone.
         Some(partner) => {

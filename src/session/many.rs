@@ -129,7 +129,7 @@ impl Running {
             // The ends of pipes that others hold would keep these from ending.
             drop((out, err, stdin, stdout, stderr));
             // Its output goes to us, and by us to the terminal.
-            let options = Options { terminal: Vec::new(), ..options.clone() };
+            let options = Options { terminal: Vec::new(), is_one_of_many: true, ..options.clone() };
             let json = options.json;
             let opened =
                 find::open(container).and_then(|target| Session::open(target, own, options, startup.clone()));

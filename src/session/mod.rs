@@ -366,6 +366,10 @@ impl Session {
 
     /// A file of the node to write.
     fn node_output(&self, path: &OsStr, append: bool) -> Result<OwnedFd, Fault> {
+        if self.options.is_one_of_many && !append {
+            let cause = format!("with --all every container would write {}", shell_quoted(path.as_bytes()));
+            return Err(Fault::usage(cause).with_hint(">> appends"));
+        }
         let shared = Shared::of(self.target.mountinfo().as_deref());
         let file = shared::to_write(path, append, &shared);
         file.map(OwnedFd::from).map_err(|refused| cmd::refusal(path, refused))

@@ -74,6 +74,9 @@ pub struct Options {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::terminal::parse)]
     #[arg(add = Takes::Words(|| owned(["stdout", "stderr", "color", "columns="])))]
     pub terminal: Vec<super::terminal::Hint>,
+    /// Whether other containers run the same, for --all
+    #[arg(skip)]
+    pub is_one_of_many: bool,
 }
 
 /// The words of `--cap-add`.

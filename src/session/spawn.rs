@@ -92,7 +92,9 @@ impl Session {
         outcome: &mut Outcome,
     ) -> Result<Pipeline, Fault> {
         let mut pipeline = Pipeline::default();
-        let divided = commands.into_iter().map(super::divide::divide).collect::<Result<Vec<_>, _>>()?;
+        let divided =
+            commands.into_iter().map(|command| super::divide::divide(command, self.options.is_one_of_many));
+        let divided = divided.collect::<Result<Vec<_>, _>>()?;
         let commands: Vec<Prepared> = divided.into_iter().flatten().collect();
         let sources = sources_of_rows(&commands)?;
         pipeline.ends_with_last =

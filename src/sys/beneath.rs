@@ -18,7 +18,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
 use super::kept::{Keep, Kept, Lost};
-use super::open::special;
+use super::open::{irreplaceable, special};
 use super::random;
 
 /// Directories in one another.
@@ -318,6 +318,13 @@ impl Tree {
         super::dir::stat(Some(self.here()), &name, false, libc::STATX_TYPE).is_ok()
     }
 
+    /// What there is by this path that is never replaced: `a FIFO`.
+    pub fn obstacle(&mut self, path: &[&[u8]]) -> Option<&'static str> {
+        let (name, parents) = path.split_last()?;
+        self.enter(parents, false).ok()?;
+        obstacle_at(self.here(), &c_string(name).ok()?).ok()?
+    }
+
     /// Leaves all directories; those that were made are given their attributes. What came of all that were left since
     /// this was last asked.
     pub fn finish(&mut self) -> Vec<(Vec<u8>, Errno)> {
@@ -411,6 +418,10 @@ impl Tree {
     fn name(&self, from: &CString, path: &[&[u8]], replace: bool) -> nix::Result<()> {
         let (from, to) = (from.as_c_str(), c_string(path.last().copied().unwrap_or_default())?);
         if replace {
+            // Who may write to the directory could still make one before the next call; it would be that user's own.
+            if obstacle_at(self.here(), &to)?.is_some() {
+                return Err(Errno::EEXIST);
+            }
             return renameat(self.here(), from, self.here(), to.as_c_str());
         }
         linkat(self.here(), from, self.here(), to.as_c_str(), LinkatFlags::empty())?;
@@ -420,6 +431,13 @@ impl Tree {
     fn remove(&self, name: &CString) {
         // Where it is gone there is nothing to remove.
         let _ = unlinkat(self.here(), name.as_c_str(), UnlinkatFlags::NoRemoveDir);
+    }
+}
+
+fn obstacle_at(directory: BorrowedFd, name: &CStr) -> nix::Result<Option<&'static str>> {
+    match super::dir::stat(Some(directory), name, false, libc::STATX_TYPE) {
+        Err(Errno::ENOENT) => Ok(None),
+        stat => Ok(irreplaceable(stat?.mode)),
     }
 }
 

@@ -70,7 +70,19 @@ pub fn is_null(stat: &FileStat) -> bool {
 
 /// What a file is, where it is not a regular one.
 pub fn special(stat: &FileStat) -> Option<&'static str> {
-    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+    special_mode(stat.st_mode)
+}
+
+/// What a copy replaces no more than cp does: a FIFO, a socket, a device.
+pub fn irreplaceable(mode: u32) -> Option<&'static str> {
+    match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFDIR | SFlag::S_IFLNK => None,
+        _ => special_mode(mode),
+    }
+}
+
+fn special_mode(mode: u32) -> Option<&'static str> {
+    match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
         SFlag::S_IFREG => None,
         SFlag::S_IFDIR => Some("a directory"),
         SFlag::S_IFIFO => Some("a FIFO"),

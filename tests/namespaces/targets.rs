@@ -260,6 +260,41 @@ fn a_command_runs_in_all_that_the_filters_let_through() {
     root.run(&["--all", "--runtime", "docker"]).fails(2, "--all runs a command");
 }
 
+// Seen to fail without the refusal: both wrote the one file, and the tar had their names before its bytes.
+#[test]
+fn a_file_is_copied_from_one_container_at_a_time() {
+    needs_root!();
+    let (first, second) = (sandbox().file("app/a", "1").start(), sandbox().file("app/a", "2").start());
+    let root = Root::new();
+    root.docker(&id('a'), "solo-1", first.pid);
+    root.docker(&id('b'), "solo-2", second.pid);
+    let own = own();
+    let to = crate::support::new_directory("copies");
+    let words =
+        "get: with --all every container would write the same files: copy from one container at a time";
+    for arguments in [
+        &["--", "get", "/app/a", to.to_str().unwrap()][..],
+        &["--", "get", "/app/a", "-"],
+        &["-c", &format!("get /app/a {}/b", to.display())],
+    ] {
+        let ran = root.run(&[&["--all", "--runtime", "docker", &own], arguments].concat());
+        for name in ["solo-1", "solo-2"] {
+            ran.fails(2, &format!("{name}: {words}"));
+        }
+        assert_eq!(ran.text(), "");
+    }
+    // Redirections and options that write a file of the node do the same; lines can be appended.
+    let at = |line: &str| root.run(&["--all", "--runtime", "docker", &own, "-c", line]);
+    for line in ["cat /app/a > @host:DIR/c", "http get http://127.0.0.1:1/ -o @host:DIR/c"] {
+        let line = line.replace("DIR", to.to_str().unwrap());
+        at(&line).fails(2, "with --all every container would write ");
+    }
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 0);
+    at(&format!("cat /app/a >> @host:{}/d", to.display())).ok();
+    assert_eq!(fs::read(to.join("d")).unwrap().len(), 2);
+    fs::remove_dir_all(to).unwrap();
+}
+
 // Seen to fail with the container's name in a field `target`: then a link's own came after it, and was what a reader saw.
 #[test]
 fn r24_no_row_of_a_container_says_that_it_is_another_containers() {

@@ -11,9 +11,9 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::geteuid;
 
 use super::copied_name;
-use crate::cmd::{Result, refusal};
+use crate::cmd::{Fault, Result, refusal};
 use crate::sys::dir;
-use crate::sys::open::Refused;
+use crate::sys::open::{Refused, irreplaceable};
 use crate::sys::shared::{self, Shared};
 
 /// Links that are followed one after the other, as many as the kernel follows.
@@ -65,10 +65,33 @@ impl Destination {
         let parent =
             if before.is_empty() { OsString::from(".") } else { OsStr::from_bytes(before).to_owned() };
         let directory = open(&parent).map_err(|refused| refusal(&parent, refused))?;
+        if let Some(shared) = of_node {
+            Self::check_end(path, shared)?;
+        }
         if follow && let Some(end) = Self::behind(directory.as_fd(), name, before)? {
             return Ok(end);
         }
         Ok(Self { directory, name: Some(name.to_vec()), shown: before.to_vec() })
+    }
+
+    /// Refuses a path of the node that leads to what is no file: /dev/null, and /dev/stdout, a link.
+    fn check_end(path: &OsStr, shared: &Shared) -> Result<()> {
+        let missing =
+            |error: &std::io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
+        let place = match shared::resolve(path, true, shared) {
+            // A link to nothing is replaced.
+            Err(Refused::Io(error)) if missing(&error) => return Ok(()),
+            place => place.map_err(|refused| refusal(path, refused))?,
+        };
+        if place.follow {
+            return Err(Fault::text("create", path, "it is a link of procfs")
+                .with_hint("get PATH - writes a tar to standard output"));
+        }
+        let kind = match place.open(OFlag::O_PATH).and_then(fstat) {
+            Err(Errno::ENOENT) => None,
+            stat => irreplaceable(stat.map_err(|errno| refusal(path, errno.into()))?.st_mode),
+        };
+        kind.map_or(Ok(()), |kind| Err(Fault::text("create", path, format!("it is {kind}"))))
     }
 
     /// Where a link leads, in the root that this process is in: the directory and the name at its end, where there may be

@@ -58,6 +58,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// What is copied of a mode.
+    fn mode_bits(&self) -> u32 {
+        if self.setuid { 0o7777 } else { 0o1777 }
+    }
+
     /// Whether files are given to others than who makes them.
     fn gives_away(&self) -> bool {
         self.archive || self.owner.is_some()
@@ -224,7 +229,7 @@ impl Command for Put {
         let destination = self.paths.pop().unwrap_or_default();
         let is_tar = !cx.is_partnered;
         if is_tar && self.paths != ["-"] {
-            return Err(Fault::usage("from where, and to where? PATH... DEST, or - DEST"));
+            return Err(Fault::usage("source or destination missing: PATH... DEST, or - DEST"));
         }
         cx.writes("open", &destination)?;
         let destination = Destination::open(&destination, None, !self.options.no_dereference)?;

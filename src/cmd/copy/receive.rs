@@ -115,6 +115,7 @@ impl Receiver<'_> {
     fn run(&mut self, reader: &mut Reader<File>) -> Result<Status> {
         loop {
             let member = match reader.next() {
+                Ok(_) if self.name.is_some() && reader.sources > 1 => return Err(self.not_a_directory()),
                 Ok(Some(member)) => member,
                 Ok(None) => return Ok(Status::OK),
                 Err(broken) => return self.broken(broken),
@@ -145,11 +146,17 @@ impl Receiver<'_> {
         }
     }
 
+    /// Of several sources none is copied then.
+    fn not_a_directory(&self) -> Fault {
+        let path = [&self.shown[..], self.name.as_deref().unwrap_or_default()].concat();
+        Fault::text("open", OsString::from_vec(path), "several sources need a directory as their destination")
+    }
+
     fn tell(&mut self, fault: &Fault) {
         self.told += 1;
         match self.told {
             ..MAX_TOLD => self.cx.report(fault),
-            MAX_TOLD => self.cx.report(&Fault::say("too many faults: further ones are not told")),
+            MAX_TOLD => self.cx.report(&Fault::say("too many errors: further ones are not shown")),
             _ => {}
         }
     }
@@ -158,18 +165,18 @@ impl Receiver<'_> {
         let name = self.name.clone();
         let path = match self.path(&member.path) {
             Ok(path) => [name.as_deref().into_iter().collect(), path].concat(),
-            Err(cause) => return Err(left_out(&member.path, cause)),
+            Err(cause) => return Err(skipped(&member.path, cause)),
         };
         if let Kind::Other(what) = member.kind {
-            return Err(left_out(&member.path, what));
+            return Err(skipped(&member.path, what));
         }
         if member.is_sparse && self.source != Source::Tar {
-            return Err(left_out(&member.path, "a file with holes, which our own side sends whole"));
+            return Err(skipped(&member.path, "a file with holes, which our own side sends whole"));
         }
         if path.is_empty() {
             // The destination itself keeps what it has.
             let is_directory = member.kind == Kind::Directory;
-            return if is_directory { Ok(()) } else { Err(left_out(&member.path, "without a name")) };
+            return if is_directory { Ok(()) } else { Err(skipped(&member.path, "nameless")) };
         }
         if self.options.no_clobber && member.kind != Kind::Directory && self.tree.exists(&path) {
             return Ok(());
@@ -177,6 +184,9 @@ impl Receiver<'_> {
         let attributes = self.attributes(member);
         let replace = !self.options.no_clobber;
         let shown = [&self.shown[..], &path.join(&b'/')].concat();
+        if matches!(member.kind, Kind::Link | Kind::HardLink) {
+            self.check_end(&path, &shown)?;
+        }
         let made = match member.kind {
             Kind::Directory => self.tree.directory(&path, attributes).map_err(|errno| ("mkdir", errno)),
             Kind::Link => {
@@ -194,12 +204,11 @@ impl Receiver<'_> {
 
     /// What a new file or directory is given.
     fn attributes(&self, member: &Member) -> Attributes {
-        let kept = if self.options.setuid { 0o7777 } else { 0o1777 };
         let mode = self.options.mode.filter(|_| member.kind == Kind::File);
         let (uid, gid) = self.owner;
         let archived = |id| self.options.archive.then_some(id);
         Attributes {
-            mode: mode.unwrap_or(member.mode & kept),
+            mode: mode.unwrap_or(member.mode & self.options.mode_bits()),
             uid: uid.or(archived(member.uid)),
             gid: gid.or(archived(member.gid)),
             seconds: member.seconds,
@@ -229,15 +238,15 @@ impl Receiver<'_> {
         }
         let mut components = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
         if components.clone().any(|part| part == b"..") {
-            return Err("with ..");
+            return Err("..");
         }
-        let Some(top) = components.peek().copied() else { return Err("without a name") };
+        let Some(top) = components.peek().copied() else { return Err("nameless") };
         if self.cx.accepts.as_ref().is_some_and(|accepts| !accepts(top)) {
             return Err("not what was asked for");
         }
         if self.name.is_some() {
             if self.top.get_or_insert_with(|| top.to_vec()) != top {
-                return Err("one of several, and the destination is no directory");
+                return Err("one of several, and the destination is not a directory");
             }
             components.next();
         }
@@ -251,11 +260,16 @@ impl Receiver<'_> {
         replace: bool,
     ) -> std::result::Result<nix::Result<()>, Failed> {
         if self.source != Source::Tar {
-            return Err(left_out(&member.path, "a hard link"));
+            return Err(skipped(&member.path, "a hard link"));
         }
         let name = self.name.clone();
         let of = self.path(&member.target).map_err(|cause| {
-            let cause = format!("left out: a hard link to a name {cause}");
+            let cause = match cause {
+                "absolute" => "skipped: a hard link to an absolute path".to_owned(),
+                ".." => "skipped: a hard link to a path with ..".to_owned(),
+                "nameless" => "skipped: a hard link to nothing".to_owned(),
+                cause => format!("skipped: a hard link to {cause}"),
+            };
             Failed::One(Fault::text("copy", OsString::from_vec(member.path.clone()), cause))
         })?;
         let of = [name.as_deref().into_iter().collect(), of].concat();
@@ -296,6 +310,7 @@ impl Receiver<'_> {
         attributes: Attributes,
         reader: &mut Reader<File>,
     ) -> std::result::Result<(), Failed> {
+        self.check_end(path, &shown)?;
         let existing = self.existing();
         let written = if self.options.in_place { self.tree.in_place(path) } else { Ok(None) };
         let created = written.and_then(|file| file.map_or_else(|| self.tree.file(path), Ok));
@@ -357,6 +372,14 @@ impl Receiver<'_> {
         }
     }
 
+    /// Refuses to replace a device, a FIFO or a socket.
+    fn check_end(&mut self, path: &[&[u8]], shown: &[u8]) -> std::result::Result<(), Failed> {
+        self.tree.obstacle(path).map_or(Ok(()), |kind| {
+            let shown = OsString::from_vec(shown.to_vec());
+            Err(Failed::One(Fault::text("create", shown, format!("it is {kind}"))))
+        })
+    }
+
     /// Why a file could not be made or replaced, and whether it could be written into.
     fn refused(&mut self, op: &'static str, path: &[&[u8]], shown: Vec<u8>, errno: Errno) -> Fault {
         const HINT: &str = "--in-place writes into the file that is there";
@@ -414,10 +437,12 @@ impl Receiver<'_> {
     }
 }
 
-fn left_out(path: &[u8], cause: &'static str) -> Failed {
+fn skipped(path: &[u8], cause: &'static str) -> Failed {
     let cause = match cause {
-        "absolute" | "with .." | "without a name" => format!("left out: the name is {cause}"),
-        cause => format!("left out: it is {cause}"),
+        "absolute" => "skipped: the name is absolute".to_owned(),
+        ".." => "skipped: the name contains ..".to_owned(),
+        "nameless" => "skipped: it has no name".to_owned(),
+        cause => format!("skipped: it is {cause}"),
     };
     Failed::One(Fault::text("copy", OsString::from_vec(path.to_vec()), cause))
 }

@@ -1,5 +1,6 @@
 //! The side that reads files and writes a tar to standard output.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -15,6 +16,7 @@ use nix::sys::stat::{FileStat, SFlag, fstat};
 use super::meter::Meter;
 use super::{Options, copied_name, holes};
 use crate::cmd::{Context, Fault, Result, Status, refusal};
+use crate::out::name::escape;
 use crate::out::units;
 use crate::sys::open::{Refused, special};
 use crate::sys::shared::{self, Shared};
@@ -64,11 +66,13 @@ pub fn send(
         pending: Vec::with_capacity(2 * BUFFER),
         small: vec![0; SMALL],
         most_held,
+        members: 0,
+        sent: BTreeMap::new(),
     };
-    if sender.cx.is_partnered && sender.cx.watched {
-        let total = sender.look(paths);
+    if sender.cx.is_partnered {
+        let total = if sender.cx.watched { sender.look(paths) } else { 0 };
         sender.meter.expect(total);
-        tar::total(total, &mut sender.pending);
+        tar::announce(total, paths.len(), &mut sender.pending);
     }
     for path in paths {
         sender.tree(path)?;
@@ -91,6 +95,9 @@ struct Sender<'a> {
     /// How much of a file that does not say its size is held.
     most_held: u64,
     meter: Meter,
+    members: u64,
+    /// The names under which sources were sent, and whether they are directories.
+    sent: BTreeMap<Vec<u8>, bool>,
 }
 
 /// A file that was opened.
@@ -170,7 +177,19 @@ impl Sender<'_> {
                         name.push(b'/');
                         name.extend_from_slice(below);
                     }
+                    let before = self.members;
+                    let is_directory = walk.kind() == libc::DT_DIR;
+                    let is_source = name == top;
+                    // Directories are merged, as cp does.
+                    if is_source && self.sent.get(&top).is_some_and(|first| !(*first && is_directory)) {
+                        let cause = format!("will not overwrite the just-created {}", escape(&top));
+                        self.cx.report(&Fault::text("copy", path, cause));
+                        return Ok(());
+                    }
                     self.found(&mut walk, name)?;
+                    if is_source && self.members > before {
+                        self.sent.insert(top.clone(), is_directory);
+                    }
                 }
             }
         }
@@ -181,9 +200,9 @@ impl Sender<'_> {
         self.cx.report(&Fault::errno(op, OsString::from_vec(path.to_vec()), errno));
     }
 
-    fn left_out(&mut self, path: &[u8], what: &'static str) {
+    fn skipped(&mut self, path: &[u8], what: &'static str) {
         let path = OsString::from_vec(path.to_vec());
-        self.cx.report(&Fault::text("copy", path, format!("left out: it is {what}")));
+        self.cx.report(&Fault::text("copy", path, format!("skipped: it is {what}")));
     }
 
     fn found(&mut self, walk: &mut Walk, name: Vec<u8>) -> Result<()> {
@@ -198,7 +217,7 @@ impl Sender<'_> {
                     libc::DT_BLK => "a block device",
                     _ => "of a kind that is not known",
                 };
-                self.left_out(walk.path(), what);
+                self.skipped(walk.path(), what);
                 return Ok(());
             }
         }
@@ -213,7 +232,7 @@ impl Sender<'_> {
         let mut member = Member {
             path: name,
             kind: Kind::Directory,
-            mode: facts.mode & 0o7777,
+            mode: facts.mode & self.options.mode_bits(),
             uid: facts.uid,
             gid: facts.gid,
             seconds: facts.seconds,
@@ -236,6 +255,7 @@ impl Sender<'_> {
         } else {
             member.path.push(b'/');
         }
+        self.members += 1;
         tar::header(&member, &mut self.pending);
         self.flush_if_much()
     }
@@ -259,7 +279,7 @@ impl Sender<'_> {
             Ok((stat, Some(fd))) if special(&stat).is_none() => Opened::File(fd.into(), stat),
             Ok((stat, _)) => {
                 let what = special(&stat).unwrap_or("a file that was swapped while it was opened");
-                self.left_out(walk.path(), what);
+                self.skipped(walk.path(), what);
                 Opened::Not
             }
             Err(errno) => {
@@ -274,7 +294,7 @@ impl Sender<'_> {
         let mut member = Member {
             path: name,
             kind: Kind::File,
-            mode: stat.st_mode & 0o7777,
+            mode: stat.st_mode & self.options.mode_bits(),
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
@@ -302,6 +322,7 @@ impl Sender<'_> {
         if let Some(extents) = extents {
             return self.sparse(&mut file, walk.path(), &member, &extents);
         }
+        self.members += 1;
         tar::header(&member, &mut self.pending);
         self.pending.extend_from_slice(self.small.get(..held.head).unwrap_or_default());
         if !held.rest.is_empty() {
@@ -345,6 +366,7 @@ impl Sender<'_> {
 
     /// Writes a file with holes into a tar: without them.
     fn sparse(&mut self, file: &mut File, path: &[u8], member: &Member, extents: &[Extent]) -> Result<()> {
+        self.members += 1;
         tar::sparse_header(member, extents, &mut self.pending);
         let mut is_short = false;
         let mut stored = 0;

@@ -8,13 +8,16 @@ mod sparse;
 mod write;
 
 pub use read::{Broken, Reader};
-pub use write::{END, header, padding, sparse_header, total};
+pub use write::{END, announce, header, padding, sparse_header};
 
 /// Everything in a stream is a multiple of this.
 pub const BLOCK: usize = 512;
 
 /// The record of a global header in which our own sender tells how many bytes of files will come.
 const TOTAL: &[u8] = b"NSDBG.total";
+
+/// The same, of the paths that it is a copy of.
+const SOURCES: &[u8] = b"NSDBG.sources";
 
 /// The most stretches of data that a file with holes has.
 pub const MAX_EXTENTS: usize = 1 << 17;

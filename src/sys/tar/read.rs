@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::super::interrupt;
 use super::sparse::{self, Lines, Sparse};
 use super::write::padding;
-use super::{BLOCK, Extent, Kind, Member, TOTAL, field, sum};
+use super::{BLOCK, Extent, Kind, Member, SOURCES, TOTAL, field, sum};
 
 /// What is read at once.
 const BUFFER: usize = 256 << 10;
@@ -53,6 +53,8 @@ pub struct Reader<R> {
     started: bool,
     /// How many bytes of files will come, where the stream says so.
     pub total: Option<u64>,
+    /// How many paths it is a copy of, where the stream says so; else 0.
+    pub sources: u64,
 }
 
 /// What extended headers say of the member after them.
@@ -84,6 +86,7 @@ impl<R: Read> Reader<R> {
             within: 0,
             started: false,
             total: None,
+            sources: 0,
         }
     }
 
@@ -102,7 +105,7 @@ impl<R: Read> Reader<R> {
                 return Ok(None);
             }
             if number(&block[field::SUM]) != Some(sum(&block) as i64) {
-                return Err(Broken::Malformed("it is no tar, or it is damaged"));
+                return Err(Broken::Malformed(not_a_tar(&block)));
             }
             let size = number(&block[field::SIZE]).and_then(|size| u64::try_from(size).ok());
             let size = size.ok_or(Broken::Malformed("a size that is no number"))?;
@@ -113,6 +116,8 @@ impl<R: Read> Reader<R> {
                     each_record(&records, |key, value| {
                         if key == TOTAL {
                             self.total = decimal(value);
+                        } else if key == SOURCES {
+                            self.sources = decimal(value).unwrap_or(0);
                         }
                         Ok(())
                     })?;
@@ -283,7 +288,12 @@ impl<R: Read> Reader<R> {
         let mut block = [0; BLOCK];
         let mut filled = 0;
         while filled < BLOCK {
-            self.need()?;
+            match self.need() {
+                Err(Broken::Ended { .. }) if compressed(&block[..filled]).is_some() => {
+                    return Err(Broken::Malformed(not_a_tar(&block)));
+                }
+                needed => needed?,
+            }
             let count = (BLOCK - filled).min(self.end - self.at);
             block[filled..filled + count].copy_from_slice(&self.buffer[self.at..self.at + count]);
             self.at += count;
@@ -319,6 +329,21 @@ impl<R: Read> Reader<R> {
         }
         Ok(())
     }
+}
+
+/// How a stream is compressed, by its first bytes, as file(1) knows them.
+fn compressed(bytes: &[u8]) -> Option<&'static str> {
+    let by: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b", "compressed by gzip: decompress it first"),
+        (b"BZh", "compressed by bzip2: decompress it first"),
+        (b"\xfd7zXZ\0", "compressed by xz: decompress it first"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd: decompress it first"),
+    ];
+    by.into_iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, how)| how)
+}
+
+fn not_a_tar(block: &[u8]) -> &'static str {
+    compressed(block).unwrap_or("not a tar archive, or a damaged one")
 }
 
 impl Extension {

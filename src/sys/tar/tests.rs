@@ -48,11 +48,11 @@ fn what_is_written_is_read() {
         assert_eq!((member, &bytes[..]), (wanted, *data));
     }
     let mut told = Vec::new();
-    total(12_345, &mut told);
+    announce(12_345, 3, &mut told);
     told.extend(END);
     let mut reader = Reader::new(&told[..]);
     assert!(reader.next().unwrap().is_none());
-    assert_eq!(reader.total, Some(12_345));
+    assert_eq!((reader.total, reader.sources), (Some(12_345), 3));
 }
 
 #[test]

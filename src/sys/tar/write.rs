@@ -1,6 +1,6 @@
 //! Headers of members, as bytes.
 
-use super::{BLOCK, Extent, Kind, Member, TOTAL, field, sum};
+use super::{BLOCK, Extent, Kind, Member, SOURCES, TOTAL, field, sum};
 
 /// The end of a stream.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
@@ -75,10 +75,16 @@ fn whole_header(member: &Member, mut records: Vec<u8>, to: &mut Vec<u8>) {
     block(kind, member, to);
 }
 
-/// A global header that tells how many bytes of files will come.
-pub fn total(bytes: u64, to: &mut Vec<u8>) {
+/// A global header that says how many bytes of files will come, where that is known, and of how many sources, where
+/// there are several.
+pub fn announce(bytes: u64, sources: usize, to: &mut Vec<u8>) {
     let mut records = Vec::new();
-    record(TOTAL, bytes.to_string().as_bytes(), &mut records);
+    if bytes > 0 {
+        record(TOTAL, bytes.to_string().as_bytes(), &mut records);
+    }
+    if sources > 1 {
+        record(SOURCES, sources.to_string().as_bytes(), &mut records);
+    }
     extended(b'g', &records, to);
 }
 

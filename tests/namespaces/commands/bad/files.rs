@@ -55,8 +55,8 @@ fn refused(takes: Takes, bad: &str) -> Option<(Option<&'static str>, &'static st
         ("dir", ReadsOption) => "it is a directory",
         ("fifo", ReadsOption) => "it is a FIFO",
         ("zero", ReadsOption) => "it is a character device",
-        ("fifo", Copies) => return Some((Some("copy"), "left out: it is a FIFO")),
-        ("zero", Copies) => return Some((Some("copy"), "left out: it is a character device")),
+        ("fifo", Copies) => return Some((Some("copy"), "skipped: it is a FIFO")),
+        ("zero", Copies) => return Some((Some("copy"), "skipped: it is a character device")),
         _ => return None,
     };
     Some((None, cause))
@@ -158,8 +158,8 @@ fn bad_files_of_the_node_are_named_too() {
         ("dir", Some("is a directory"), None),
         ("broken", link, link),
         ("loop", link, link),
-        ("fifo", Some("a FIFO"), Some("left out: it is a FIFO")),
-        ("zero", Some("a character device"), Some("left out: it is a character device")),
+        ("fifo", Some("a FIFO"), Some("skipped: it is a FIFO")),
+        ("zero", Some("a character device"), Some("skipped: it is a character device")),
     ] {
         let ran = target.run(&["put", &format!("{data}/{bad}"), &format!("{data}/few"), "/tmp"]);
         let operation = if bad == "fifo" || bad == "zero" { "copy" } else { "open" };

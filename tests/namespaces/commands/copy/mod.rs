@@ -2,7 +2,9 @@
 
 mod existing;
 mod hostile;
+mod irreplaceable;
 mod links;
+mod many_sources;
 mod shared;
 mod sizes;
 mod sparse;
@@ -132,7 +134,7 @@ fn destinations_are_as_cp_has_them() {
     for file in ["new", "tree/b", "tree/d/b", "tree/a", "named"] {
         assert!(at(file).is_file(), "{file}");
     }
-    get(&["/app/a", "/app/d", "tree/b"]).fails(1, "the destination is no directory");
+    get(&["/app/a", "/app/d", "tree/b"]).fails(1, "several sources need a directory as their destination");
     get(&["/app/a", "none/new"]).fails(1, "get: open none/: no such file or directory");
     get(&["/app/a", "none/"]).fails(1, "get: open none/: no such file or directory");
     get(&["/app/d", "new"]).fails(1, "get: mkdir new");
@@ -156,7 +158,11 @@ fn destinations_are_as_cp_has_them() {
     target.line(&line).ok();
     target.line("get /app/a x*").fails(2, "a glob matches files of the container");
     target.line("put x* /tmp").fails(2, "a glob matches files of the container");
-    target.run(&["get", "/"]).fails(2, "get PATH DEST");
+    target.run(&["get", "/"]).fails(2, "/ has no name to copy under: give a destination (get PATH DEST)");
+    for empty in [&["get", ""][..], &["get", "", node.text()], &["put", "", "/tmp"]] {
+        target.run(empty).fails(1, "open '': no such file or directory");
+    }
+    target.run(&["put", "x"]).fails(2, "source or destination missing");
     target.run(&["get", "/app/a", "-", "x"]).fails(2, "- is a stream");
     assert_eq!(get(&["-v", "/app/d", "v"]).text(), "v\nv/b\n");
     assert!(get(&["-v", "/app/d", "v"]).err.starts_with("1 file, 3 in 0."));
@@ -197,6 +203,18 @@ fn rows_say_what_was_copied() {
     assert_eq!(fs::metadata(format!("{to}/a")).unwrap().uid(), 0);
     let line = format!("get /app {} | where type eq file | count", node.text());
     assert_eq!(target.line(&line).ok(), "1\n");
+    // A tar, too, has none of these bits unasked: 2755 of a directory, and 6755.
+    fs::create_dir(target.root.join("app/d")).unwrap();
+    fs::set_permissions(target.root.join("app/d"), fs::Permissions::from_mode(0o2755)).unwrap();
+    fs::set_permissions(target.root.join("app/a"), fs::Permissions::from_mode(0o6755)).unwrap();
+    for (options, modes) in
+        [(&["get"][..], ["drwxr-xr-x", "-rwxr-xr-x"]), (&["get", "--setuid"], ["drwxr-sr-x", "-rwsr-sr-x"])]
+    {
+        let ran = target.run(&[options, &["/app/d", "/app/a", "-"]].concat());
+        let listed = String::from_utf8(tar(&["tvf", "-"], &ran.out)).unwrap();
+        let is: Vec<_> = listed.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(is, modes, "{options:?}");
+    }
     target.run_with(&["--json"], &["get", "/app", "-"]).fails(2, "a tar is bytes, not rows");
 }
 
@@ -212,8 +230,8 @@ fn what_can_not_be_copied_is_told_and_the_rest_is_copied() {
     let ran = target.run(&["get", "/app", "/none", "/app/loop", "/proc/1/status", node.text()]);
     for words in [
         "get: open /app/secret: permission denied (why /app/secret, or --cap-add DAC_OVERRIDE)\n",
-        "get: copy /app/fifo: left out: it is a FIFO\n",
-        "get: copy /app/socket: left out: it is a socket\n",
+        "get: copy /app/fifo: skipped: it is a FIFO\n",
+        "get: copy /app/socket: skipped: it is a socket\n",
         "get: open /none: no such file or directory\n",
         "get: open /app/loop: too many",
     ] {
@@ -230,7 +248,13 @@ fn what_can_not_be_copied_is_told_and_the_rest_is_copied() {
     target.run_with(&["--read-only"], &["put", "/etc/passwd", "/tmp/y"]).fails(1, "--read-only");
     target.run_with(&["--read-only"], &["get", "/app/a", node.text()]).ok();
     run_with_input(target.nsdbg().args(["--", "put", "-", "/tmp"]), b"no tar").fails(1, "the stream ended");
-    run_with_input(target.nsdbg().args(["--", "put", "-", "/tmp"]), &[7; 2048]).fails(1, "it is no tar");
+    run_with_input(target.nsdbg().args(["--", "put", "-", "/tmp"]), &[7; 2048])
+        .fails(1, "not a tar archive, or a damaged one");
+    for (compress, bytes) in [("gzip", 2048), ("gzip", 9), ("bzip2", 9), ("xz", 9)] {
+        let compressed = run_with_input(Command::new(compress).arg("-c"), &vec![7; bytes]).out;
+        run_with_input(target.nsdbg().args(["--", "put", "-", "/tmp"]), &compressed)
+            .fails(1, &format!("compressed by {compress}: decompress it first"));
+    }
     run_with_input(target.nsdbg().args(["--", "put", "-", "/none"]), b"")
         .fails(1, "open /none: no such file");
     // A reader that goes early is quiet.
