@@ -300,6 +300,14 @@ fn r34_a_container_chooses_no_name_and_no_place_on_this_machine() {
         // A directory that is there is not given to the container.
         let ran = laptop.sent(&members, &["get", "/x/app"]);
         assert!(ran.status == 2 && ran.err.contains("there is a directory"), "{ran:?}");
+        // Nor is a device or a FIFO replaced, or a link to one. Seen to fail: both became files.
+        nix::unistd::mkfifo(&laptop.home.join("odd"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/null", laptop.home.join("null")).unwrap();
+        for name in ["odd", "null"] {
+            let ran = laptop.sent(&[file("app", "x")], &["get", "/x/app", name]);
+            assert!(ran.status == 1 && ran.err.contains(&format!("{name} is not a file")), "{ran:?}");
+        }
+        assert!(laptop.home.join("null").is_symlink());
         // The container's files with holes, as a tar that does not know them unpacks them: the tree would lack them.
         let laptop = Laptop::new(&cluster);
         let ran = laptop.sent(&[directory.clone(), file("GNUSparseFile.0/app", "x")], &["get", "/x/app"]);

@@ -50,7 +50,9 @@ pub fn receive(
         && let Some(name) = &destination.name
     {
         let path = [&destination.shown[..], name].concat();
-        return Err(Fault::errno("open", OsString::from_vec(path), Errno::ENOENT));
+        let exists = new_tree(destination.directory)?.exists(&[name]);
+        let errno = if exists { Errno::ENOTDIR } else { Errno::ENOENT };
+        return Err(Fault::errno("open", OsString::from_vec(path), errno));
     }
     interrupt::watch().map_err(|errno| Fault::of("sigaction", errno))?;
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Fault::of("dup", &error))?;

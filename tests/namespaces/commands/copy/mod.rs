@@ -257,6 +257,8 @@ fn what_can_not_be_copied_is_told_and_the_rest_is_copied() {
     }
     run_with_input(target.nsdbg().args(["--", "put", "-", "/none"]), b"")
         .fails(1, "open /none: no such file");
+    run_with_input(target.nsdbg().args(["--", "put", "-", "/app/a"]), b"")
+        .fails(1, "open /app/a: not a directory");
     // A reader that goes early is quiet.
     let line = format!("{NSDBG} --pid {} -- get /server - | head -c 10 | wc -c", target.pid);
     let ran = run(Command::new("sh").args(["-c", &line]));
