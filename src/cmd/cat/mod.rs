@@ -52,7 +52,7 @@ pub struct Cat {
     /// As -vT.
     #[arg(short = 't')]
     nonprinting_and_tabs: bool,
-    /// Taken and ignored: nothing is held back anyway.
+    /// Accepted and ignored.
     #[arg(short = 'u')]
     unbuffered: bool,
     /// Open FIFOs and devices too: that may wait, or act on a device.
