@@ -75,7 +75,7 @@ impl Command for Cat {
     ];
 
     fn reads_stdin(&self) -> bool {
-        self.files.is_empty() || self.files.iter().any(|file| file == "-")
+        self.files.is_empty() || self.files.iter().any(|file| file == "-" || file == "/dev/stdin")
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
