@@ -205,3 +205,16 @@ fn certificates(file: &OsStr) -> Result<Vec<Vec<u8>>> {
     }
     if all.is_empty() { Err(Fault::text("read", file, "no certificate in it")) } else { Ok(all) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_certificate_has_no_days() {
+        let row = CertificateRow::new("broken".as_ref(), b"\x30\x00", 0);
+        let days = CertificateRow::COLUMNS.iter().find(|column| column.header == "DAYS").unwrap();
+        assert!(row.error.is_some());
+        assert_eq!((days.cell)(&row), "-");
+    }
+}
