@@ -195,9 +195,24 @@ pub fn slot<'a>(parser: &'a clap::Command, before: &[String], word: &str) -> Slo
     Slot { arg, operands, is_operand: true, ..Slot::default() }
 }
 
+/// What is wrong with a value that std did not take for a number.
+fn not_a_number(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    if let Some(error) = error.downcast_ref::<std::num::ParseIntError>() {
+        let is_number = matches!(error.kind(), PosOverflow | NegOverflow);
+        return Some(if is_number { "out of range" } else { "not a number" });
+    }
+    error.is::<std::num::ParseFloatError>().then_some("not a number")
+}
+
 /// The sentence of a clap error, on one line, with its tip: `unexpected argument '-x' found; tip: …`.
 pub fn sentence(error: &clap::Error) -> String {
     let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(error)
+        && let Some(cause) = not_a_number(source)
+    {
+        text = text.replace(&source.to_string(), cause);
+    }
     for (_, value) in error.context() {
         if let ContextValue::String(typed) = value {
             text = text.replace(typed, &escape(typed.as_bytes()));

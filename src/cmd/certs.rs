@@ -56,7 +56,7 @@ impl Row for CertificateRow {
             header: "DAYS",
             align: Align::Right,
             narrow: Narrow::WHOLE,
-            cell: |row| row.days.to_string(),
+            cell: |row| if row.error.is_none() { row.days.to_string() } else { "-".to_owned() },
         },
         Column {
             header: "UNTIL",
@@ -200,8 +200,21 @@ fn certificates(file: &OsStr) -> Result<Vec<Vec<u8>>> {
     for item in CertificateDer::pem_slice_iter(&bytes) {
         match item {
             Ok(der) => all.push(der.to_vec()),
-            Err(error) => return Err(Fault::text("read", file, format!("it is no PEM: {error}"))),
+            Err(error) => return Err(Fault::text("read", file, format!("not PEM: {error}"))),
         }
     }
     if all.is_empty() { Err(Fault::text("read", file, "no certificate in it")) } else { Ok(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_certificate_has_no_days() {
+        let row = CertificateRow::new("broken".as_ref(), b"\x30\x00", 0);
+        let days = CertificateRow::COLUMNS.iter().find(|column| column.header == "DAYS").unwrap();
+        assert!(row.error.is_some());
+        assert_eq!((days.cell)(&row), "-");
+    }
 }

@@ -19,12 +19,12 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a regular file; `-` is stdin. A FIFO, a device or a socket is named and not opened.
+    /// Opens a regular file; `-` and `/dev/stdin` are stdin. A FIFO, a device or a socket is named and not opened.
     ///
     /// # Errors
     /// What the kernel says, or what the file is.
     pub fn open(path: &OsStr) -> Result<Self> {
-        if path == "-" {
+        if path == "-" || path == "/dev/stdin" {
             return Ok(Self { file: None, name: "standard input".into() });
         }
         let (file, _) = regular(path).map_err(|refused| refusal(path, refused))?;

@@ -23,7 +23,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
         &["which", "whereis", "type", "command"],
         "help NAME for nsdbg's commands; find / -name NAME for the container's files",
     ),
-    (&["getfacl", "lsattr", "test", "["], "why PATH says who may do what; stat PATH shows the rest"),
+    (&["getfacl", "lsattr", "test", "["], "why PATH explains access; stat PATH shows the rest"),
     (&["less", "more", "most", "bat", "view"], "cat FILE, head FILE, tail FILE"),
     (
         &["vi", "vim", "nvim", "nano", "emacs", "ed"],
@@ -104,7 +104,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
     ),
     (&["ssh"], "tcp HOST 22"),
     // The system
-    (&["id", "whoami", "groups"], "users: * is the session's"),
+    (&["id", "whoami", "groups"], "users marks the session's user with *"),
     (&["getfattr"], "on the node: getfattr -d -m - /proc/{pid}/root/PATH"),
     (&["passwd", "useradd", "adduser"], "users lists them; cat /etc/passwd"),
     (&["hostname", "hostnamectl"], "cat /proc/sys/kernel/hostname"),

@@ -144,7 +144,7 @@ impl Command for Ldd {
                 continue;
             }
             let Some(loaded) = loader.load(&absolute(&file)) else {
-                cx.report(&Fault::text("read", &file, "it is no ELF file"));
+                cx.report(&Fault::text("read", &file, "not an ELF file"));
                 continue;
             };
             if !loaded.object.is_dynamic

@@ -8,6 +8,7 @@ use crate::out::field::{field, more};
 use crate::out::table::Table;
 use crate::out::{Align, Column, Field, Kind, Name, Narrow, Output, Row};
 use crate::sys::mounts::{Mount, parse, visible};
+use crate::takes::owned;
 
 /// List what is mounted in the container.
 ///
@@ -17,7 +18,7 @@ use crate::sys::mounts::{Mount, parse, visible};
 #[command(args_override_self = true)]
 pub struct Mounts {
     /// These types of file systems, as `tmpfs,overlay`; `noproc,sysfs` is all but these.
-    #[arg(short = 't', long = "types", value_name = "LIST", add = Takes::Nothing)]
+    #[arg(short = 't', long = "types", value_name = "LIST", add = Takes::List(&Takes::Words(usual_types)))]
     types: Option<String>,
     /// Mounts with these options, as `ro` or `nosuid,nodev`.
     #[arg(short = 'O', long, value_name = "LIST", add = Takes::Nothing)]
@@ -130,6 +131,12 @@ const CHOICE: &[Column<MountRow>] = &[
     },
     Column { header: "MAJ:MIN", align: Align::Left, narrow: Narrow::WHOLE, cell: |row| row.device.clone() },
 ];
+
+/// Types that containers and nodes usually have.
+fn usual_types() -> Vec<String> {
+    let types = "overlay ext4 xfs btrfs tmpfs proc sysfs devpts mqueue cgroup2 cgroup nfs nfs4 cifs fuse vfat squashfs";
+    owned(types.split(' '))
+}
 
 fn names_of_columns() -> Vec<String> {
     CHOICE.iter().map(|column| column.header.to_owned()).collect()

@@ -92,7 +92,7 @@ impl Command for Readlink {
                     if self.verbose {
                         let fault = match errno {
                             Errno::EINVAL if exists.is_none() => {
-                                Fault::text("read link", path, "it is no symbolic link")
+                                Fault::text("read link", path, "not a symbolic link")
                             }
                             _ => Fault::errno("read link", path, errno),
                         };

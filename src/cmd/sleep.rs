@@ -34,10 +34,10 @@ fn parse(text: &str) -> std::result::Result<Duration, String> {
         "m" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        unit => return Err(format!("no unit of time: {unit}")),
+        _ => return Err("not a time".to_owned()),
     };
     let seconds = number.parse::<f64>().map_err(|_| "not a time".to_owned())? * scale;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited for".to_owned())
+    Duration::try_from_secs_f64(seconds).map_err(|_| "out of range".to_owned())
 }
 
 #[cfg(test)]

@@ -503,8 +503,8 @@ fn ldd_takes_pids_and_says_what_is_no_dynamic_program() {
     assert_eq!((ran.status, ran.text().as_str()), (0, ""), "{ran:?}");
     assert!(ran.err.contains("/server: statically linked"), "{ran:?}");
     for (operand, words) in [
-        ("/script", "it is no ELF file"),
-        ("/empty", "it is no ELF file"),
+        ("/script", "not an ELF file"),
+        ("/empty", "not an ELF file"),
         ("/nothing", "no such file or directory"),
         ("/usr", "directory"),
         ("4000", "no such process"),

@@ -205,7 +205,7 @@ fn hosts_file() {
     let path = "/etc/hosts";
     for (lines, status, words) in [
         ("10.0.0.1 web\n", "warn", "it does not know localhost"),
-        ("10.0.0.1 localhost\n", "warn", "no address of the loopback interface"),
+        ("10.0.0.1 localhost\n", "warn", "localhost is not a loopback address"),
         ("10.0.0.1 localhost\n::1 localhost\n", "ok", "nothing is wrong"),
         ("127.0.0.1 localhost\nweb 10.0.0.1\n", "note", "a line is passed over"),
         ("# x\n\n127.0.0.1 web localhost # y\nfe80::1%eth0 router\n", "ok", "nothing is wrong"),

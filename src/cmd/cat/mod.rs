@@ -52,7 +52,7 @@ pub struct Cat {
     /// As -vT.
     #[arg(short = 't')]
     nonprinting_and_tabs: bool,
-    /// Taken and ignored: nothing is held back anyway.
+    /// Accepted and ignored.
     #[arg(short = 'u')]
     unbuffered: bool,
     /// Open FIFOs and devices too: that may wait, or act on a device.
@@ -75,7 +75,7 @@ impl Command for Cat {
     ];
 
     fn reads_stdin(&self) -> bool {
-        self.files.is_empty() || self.files.iter().any(|file| file == "-")
+        self.files.is_empty() || self.files.iter().any(|file| file == "-" || file == "/dev/stdin")
     }
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {

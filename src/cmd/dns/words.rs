@@ -122,7 +122,7 @@ impl Wanted {
             }
             match (Kind::parse(word), typed.last_mut()) {
                 (None, Some(_)) if is_like_a_type(word) => {
-                    return Err(Fault::usage(format!("{word} is no record type"))
+                    return Err(Fault::usage(format!("{word} is not a record type"))
                         .with_hint(format!("TYPEn takes any number; -q {word} asks for a name like that")));
                 }
                 (Some(kind), Some((_, own @ None))) => *own = Some(kind),
@@ -236,7 +236,7 @@ fn reversed(address: &str) -> Result<String> {
         Some(parts) if (1..=4).contains(&parts.len()) => {
             Ok(parts.iter().rev().map(|part| format!("{part}.")).collect::<String>() + "in-addr.arpa.")
         }
-        _ => Err(Fault::usage(format!("-x {}: it is no address", escape(address.as_bytes())))),
+        _ => Err(Fault::usage(format!("-x {}: not an address", escape(address.as_bytes())))),
     }
 }
 
@@ -291,7 +291,10 @@ mod tests {
             ("a +time=x", "+time=N takes a number from 1 to 300"),
             ("a +tries=0", "+tries=N takes a number from 1 to 10"),
             ("a +short=1", "+short takes no value"),
-            ("web FOO", "FOO is no record type (TYPEn takes any number; -q FOO asks for a name like that)"),
+            (
+                "web FOO",
+                "FOO is not a record type (TYPEn takes any number; -q FOO asks for a name like that)",
+            ),
             ("a axfr", "AXFR and IXFR are not supported"),
         ] {
             let fault = parse(line).unwrap_err();

@@ -16,6 +16,19 @@ use crate::out::field::{field, more};
 use crate::out::table::NoRow;
 use crate::out::{Field, Kind, Output};
 
+/// The expression, as help shows it.
+const EXPRESSION: &str = "\
+Tests:
+  names    -name -iname GLOB, -path -ipath GLOB, -lname -ilname GLOB, -regex -iregex PATTERN
+  kind     -type -xtype f|d|l|p|s|b|c, -size [+-]N[cwbkMG], -empty, -links N, -inum N, -samefile FILE
+  times    -mtime -atime -ctime [+-]DAYS, -mmin -amin -cmin [+-]MINUTES, -newer FILE, -newermt TIME
+  owners   -user -group NAME, -uid -gid N, -nouser, -nogroup
+  modes    -perm [-/]MODE, -readable, -writable, -executable
+  others   -true, -false
+Operators: ( ) ! -not -a -and -o -or ,
+Global:    -maxdepth N, -mindepth N, -depth, -xdev, -daystart, -regextype TYPE; -H -L -P before paths
+Actions:   -print, -print0, -printf FORMAT, -ls, -prune, -quit";
+
 /// Find files.
 ///
 /// Paths, then an expression as in GNU find: tests -name -iname -path -ipath -lname -regex -type -xtype -size -empty
@@ -23,6 +36,7 @@ use crate::out::{Field, Kind, Output};
 /// -samefile -readable -writable -executable -true -false; -daystart -maxdepth -mindepth -depth -xdev -prune -quit;
 /// actions -print -print0 -printf -ls; operators ! -not -a -and -o -or , ( ). -H follows links that are named, -L all. Nothing is run and nothing deleted. Times are UTC.
 #[derive(clap::Parser)]
+#[command(after_help = EXPRESSION)]
 pub struct Find {
     /// Paths and the expression.
     #[arg(value_name = "PATH|EXPRESSION", add = Takes::Path)]
@@ -85,5 +99,20 @@ impl Command for Find {
 
     fn run(self, cx: &mut Context, out: &mut Output<NoRow>) -> Result<Status> {
         run::run(&self.words, cx, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_what_there_is() {
+        let known = parse::takes(&[], "-").words();
+        let words = EXPRESSION.split_whitespace().map(|word| word.trim_end_matches([',', ';']));
+        for word in words.filter(|word| word.starts_with('-') && !["-H", "-L", "-P"].contains(word)) {
+            assert!(known.iter().any(|name| name == word), "{word}");
+        }
+        assert!(known.len() > 50, "{known:?}");
     }
 }

@@ -337,7 +337,7 @@ impl<'a> Parser<'a> {
         }
         let name = shown(word);
         if let Some(why) = refused(word) {
-            return Err(format!("{name} is not supported: {why}"));
+            return Err(format!("{name} is not supported{why}"));
         }
         if !takes_value(word) {
             if word.first() != Some(&b'-') {
@@ -475,9 +475,9 @@ impl<'a> Parser<'a> {
 /// Why a predicate that find has is not there.
 fn refused(word: &[u8]) -> Option<&'static str> {
     Some(match word {
-        b"-exec" | b"-execdir" | b"-ok" | b"-okdir" | b"-delete" => "not yet",
-        b"-fprint" | b"-fprint0" | b"-fprintf" | b"-fls" => "redirect the output",
-        b"-fstype" | b"-context" | b"-used" | b"-files0-from" => "it is not among what nsdbg's find has",
+        b"-exec" | b"-execdir" | b"-ok" | b"-okdir" | b"-delete" => " yet",
+        b"-fprint" | b"-fprint0" | b"-fprintf" | b"-fls" => ": redirect the output",
+        b"-fstype" | b"-context" | b"-used" | b"-files0-from" => "",
         _ => return None,
     })
 }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use fancy_regex::{BytesMode, Regex, RegexBuilder};
+use fancy_regex::{BytesMode, CompileError, Error, ParseError, Regex, RegexBuilder};
 use memchr::memchr;
 
 use super::matcher::{How, SIZE};
@@ -108,7 +108,39 @@ fn build(pattern: &[u8], how: How) -> Result<Regex, String> {
         .backtrack_limit(STEPS)
         .delegate_size_limit(SIZE)
         .max_prog_size(INSTRUCTIONS);
-    builder.build().map_err(|error| crate::out::name::escape(error.to_string().as_bytes()))
+    builder.build().map_err(|error| sentence(&error))
+}
+
+/// What is wrong with a pattern, in the words of who wrote it.
+fn sentence(error: &Error) -> String {
+    let text = match error {
+        Error::ParseError(_, cause) => match cause {
+            ParseError::UnclosedOpenParen => "unmatched (".to_owned(),
+            ParseError::GeneralParseError(cause) => cause.clone(),
+            ParseError::TargetNotRepeatable => "nothing to repeat".to_owned(),
+            cause => lower(&cause.to_string()),
+        },
+        Error::CompileError(cause) => match cause.as_ref() {
+            CompileError::InnerError(cause) => match cause.syntax_error() {
+                Some(cause) => cause.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+                None => "the regular expression is too big".to_owned(),
+            },
+            CompileError::PatternTooComplex => "the regular expression is too big".to_owned(),
+            CompileError::LookBehindNotConst | CompileError::VariableLookBehindRequiresFeature => {
+                "a look-behind matches text of one length".to_owned()
+            }
+            CompileError::FeatureNotYetSupported(what) => format!("{what} is not supported"),
+            cause => lower(&cause.to_string()),
+        },
+        cause => lower(&cause.to_string()),
+    };
+    crate::out::name::escape(text.trim_start_matches("error: ").as_bytes())
+}
+
+/// A sentence of another program as one of ours begins.
+fn lower(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 #[cfg(test)]
@@ -119,6 +151,21 @@ mod tests {
     const PERL: How =
         How { syntax: Syntax::Basic, perl: true, ignore_case: false, word: false, line: false, end: b'\n' };
     const BASIC: How = How { perl: false, ..PERL };
+
+    #[test]
+    fn a_wrong_pattern_is_told_in_plain_words() {
+        for (pattern, words) in [
+            ("(", "unmatched ("),
+            ("*a", "nothing to repeat"),
+            ("[z", "invalid character class"),
+            ("(?<=a+)b", "a look-behind matches text of one length"),
+            ("(?<x", "could not parse group name"),
+        ] {
+            let said = build(pattern.as_bytes(), PERL).unwrap_err();
+            assert!(said.contains(words) && !said.contains("position"), "{pattern}: {said}");
+            assert!(!said.contains("Regex") && !said.contains("rror"), "{pattern}: {said}");
+        }
+    }
 
     #[test]
     fn back_references_and_patterns_of_perl_match() {

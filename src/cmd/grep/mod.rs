@@ -129,7 +129,7 @@ pub struct Grep {
     /// Take all files for text.
     #[arg(short = 'a', long)]
     text: bool,
-    /// Take files that are no text for such as do not match.
+    /// Treat binary files as not matching.
     #[arg(short = 'I')]
     no_binary: bool,
     /// What is done with files that are no text.

@@ -37,7 +37,7 @@ impl Override {
         let (host, port) = host_and_port(text.get(..address).unwrap_or_default().as_bytes())?;
         let addresses = text.get(address + 1..).unwrap_or_default().split(',').map(|word| {
             let bare = word.strip_prefix('[').and_then(|w| w.strip_suffix(']')).unwrap_or(word);
-            bare.parse().map_err(|_| format!("{bare} is no address"))
+            bare.parse().map_err(|_| format!("{bare} is not an address"))
         });
         Ok(Self {
             host,

@@ -83,6 +83,11 @@ struct Answer {
     first_byte: Duration,
 }
 
+/// Whether a status leads to another URL, RFC 9110 section 15.4.
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
 impl<'a> Fetch<'a> {
     /// Checks the options and reads the data.
     ///
@@ -173,6 +178,8 @@ impl<'a> Fetch<'a> {
             let text = escape(text.trim_end().as_bytes());
             Fault::text(self.method.to_ascii_lowercase(), self.url.to_string(), text)
         });
+        let redirect = self.left_redirect(&answer.head);
+        let is_seen = out.is_json() || self.shows_head() || self.http.verbose || self.http.silent;
         if out.is_json() {
             let report = Report {
                 status: answer.head.status,
@@ -192,14 +199,24 @@ impl<'a> Fetch<'a> {
             if failed {
                 return Err(fault.with_status(status::HTTP));
             }
-            let is_seen = out.is_json() || self.shows_head() || self.http.verbose;
             if !is_seen {
                 // Behind the body, which may look like any other.
                 out.bytes().flush().map_err(Fault::output)?;
                 cx.note(&format!("{fault} (-f to fail)"));
             }
+        } else if let Some(note) = redirect.filter(|_| !is_seen) {
+            out.bytes().flush().map_err(Fault::output)?;
+            cx.note(&note);
         }
         Ok(Status::OK)
+    }
+
+    /// What is said of a redirect that is not followed.
+    fn left_redirect(&self, head: &Head) -> Option<String> {
+        let location = head.first("location").filter(|_| is_redirect(head.status))?;
+        let (method, status) = (self.method.to_ascii_lowercase(), head.status);
+        let reason = escape(format!("{status} {}", head.reason).trim_end().as_bytes());
+        Some(format!("{method} {}: {reason}, to {} (-L follows)", self.url, escape(location)))
     }
 
     fn shows_head(&self) -> bool {
@@ -300,7 +317,7 @@ impl<'a> Fetch<'a> {
     /// Whether the response leads elsewhere and is to be followed; then the next request is made ready.
     fn redirected(&mut self, head: &Head) -> Result<bool> {
         let Some(location) = head.first("location") else { return Ok(false) };
-        if !self.http.location || !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+        if !self.http.location || !is_redirect(head.status) {
             return Ok(false);
         }
         if self.redirects >= self.http.max_redirs {

@@ -187,7 +187,7 @@ impl Head {
         let digits = first.bytes().all(|b| b.is_ascii_digit()) && lengths.iter().all(|other| other == first);
         match first.parse() {
             Ok(length) if digits => Ok(Framing::Length(length)),
-            _ => wrong(format!("content-length {} is no length", escape(lengths.join(", ").as_bytes()))),
+            _ => wrong(format!("content-length {} is not a length", escape(lengths.join(", ").as_bytes()))),
         }
     }
 

@@ -44,6 +44,15 @@ pub struct Http {
     /// URL.
     #[arg(value_name = "URL", add = Takes::Nothing)]
     url: Option<OsString>,
+    /// As the method does, in curl's words.
+    #[arg(short = 'X', long, value_name = "METHOD", add = Takes::Words(|| owned(METHODS)))]
+    request: Option<OsString>,
+    /// Ask for the head alone, as the method head.
+    #[arg(short = 'I', long, conflicts_with_all = ["request", "data", "data_binary"])]
+    head: bool,
+    /// Leave out notes on a redirect and a status of 400 or more.
+    #[arg(short, long)]
+    silent: bool,
     /// Send a header; `Name:` removes one, `Name;` sends it empty.
     #[arg(short = 'H', long, value_name = "NAME: VALUE", add = Takes::Nothing)]
     header: Vec<OsString>,
@@ -132,9 +141,15 @@ pub(crate) fn size(text: &str) -> std::result::Result<u64, String> {
 impl Http {
     /// Method in capitals, and URL.
     fn what(&self) -> Result<(String, OsString)> {
-        let first = self.method.to_string_lossy().to_ascii_lowercase();
+        let option = self.request.as_deref().or(self.head.then_some("head".as_ref()));
+        let (word, url) = match (option, &self.url) {
+            (Some(option), None) => (option, Some(&self.method)),
+            (Some(_), Some(_)) => return Err(Fault::usage("takes one method: -X, -I or the first word")),
+            (None, url) => (self.method.as_os_str(), url.as_ref()),
+        };
+        let first = word.to_string_lossy().to_ascii_lowercase();
         let known = METHODS.contains(&first.as_str());
-        match (&self.url, known) {
+        match (url, known) {
             (Some(url), true) => Ok((first.to_ascii_uppercase(), url.clone())),
             (Some(_), false) => Err(Fault::usage(format!(
                 "unknown method '{}': it is {}",

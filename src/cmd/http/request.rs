@@ -193,7 +193,7 @@ impl Header {
         };
         let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
         if name.is_empty() || !name.iter().all(token) {
-            return wrong("this is no name of a header");
+            return wrong("not a header name");
         }
         if value.as_ref().is_some_and(|value| value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))) {
             return wrong("a value has no line ends");

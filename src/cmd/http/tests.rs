@@ -184,7 +184,7 @@ fn wrong_answers_are_told_apart() {
         (format!("{head}{}", "x: y\r\n".repeat(40_000)), 56, "64 KiB"),
         (format!("{head}X: {}", "y".repeat(200_000)), 56, "64 KiB"),
         ("HTTP/1.1 100 x\r\n\r\n".repeat(50), 56, "interim"),
-        (format!("{head}Content-Length: 1\r\nContent-Length: 2\r\n\r\n"), 56, "no length"),
+        (format!("{head}Content-Length: 1\r\nContent-Length: 2\r\n\r\n"), 56, "not a length"),
         (format!("{head}Content-Encoding: gzip\r\n\r\nnot gzip at all"), 61, "unpacked"),
     ] {
         let fault = fault(&["get", &sends(answer)]);

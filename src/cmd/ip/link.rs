@@ -53,7 +53,7 @@ impl Filter {
                 "type" => filter.kind = Some(value()?.clone()),
                 "scope" if addresses => {
                     let scope = value()?;
-                    let wrong = || Fault::usage(format!("'{}' is no scope", escape(scope.as_bytes())));
+                    let wrong = || Fault::usage(format!("'{}' is not a scope", escape(scope.as_bytes())));
                     filter.scope = Some(number(SCOPES, scope).ok_or_else(wrong)?);
                 }
                 _ => {

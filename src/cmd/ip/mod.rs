@@ -67,6 +67,12 @@ pub struct Ip {
     words: Vec<OsString>,
 }
 
+/// Whether the words are about interfaces, or what each of them has.
+fn is_of_devices(words: &[String]) -> bool {
+    let object = words.iter().find(|word| !word.starts_with('-'));
+    object.is_some_and(|object| ["a", "l", "n"].iter().any(|first| object.starts_with(first)))
+}
+
 /// How it is shown.
 struct Show {
     /// AF_INET or AF_INET6, where one was asked for.
@@ -176,6 +182,10 @@ impl Command for Ip {
             (0, _) => Takes::Words(|| owned(["addr", "link", "route", "rule", "neigh"])),
             (_, Some("dev" | "master" | "oif" | "iif")) => Takes::Interface,
             (_, Some("table" | "scope" | "proto" | "get" | "via" | "from" | "to")) => Takes::Nothing,
+            // `ip link show NAME`, and neighbours alike; a route takes a prefix there.
+            (_, Some("show" | "list" | "ls")) if is_of_devices(at.words) => {
+                Takes::Any(&[Takes::Interface, Takes::Words(|| owned(["dev", "up", "master"]))])
+            }
             (1, _) => Takes::Words(|| owned(["show", "get"])),
             _ => Takes::Words(|| owned(["dev", "table", "up", "master", "scope", "proto"])),
         })

@@ -64,7 +64,7 @@ fn state(word: &str) -> Result<u16> {
             .iter()
             .find(|(_, name)| name.eq_ignore_ascii_case(word))
             .map(|(bit, _)| *bit as u16)
-            .ok_or_else(|| Fault::usage(format!("'{}' is no state of a neighbour", escape(word.as_bytes())))),
+            .ok_or_else(|| Fault::usage(format!("'{}' is not a neighbour state", escape(word.as_bytes())))),
     }
 }
 

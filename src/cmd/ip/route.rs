@@ -66,7 +66,7 @@ impl Filter {
             let missing = || Fault::usage(format!("a word is missing behind '{}'", escape(word.as_bytes())));
             let mut value = || words.next().ok_or_else(missing);
             let known = |names, value: &String| {
-                let wrong = || Fault::usage(format!("'{}' is no {word}", escape(value.as_bytes())));
+                let wrong = || Fault::usage(format!("'{}' is not a {word}", escape(value.as_bytes())));
                 number(names, value).ok_or_else(wrong)
             };
             match word.as_str() {
@@ -136,11 +136,12 @@ fn address_is(route: &Route, wanted: Option<IpAddr>) -> bool {
 }
 
 fn address(word: &str) -> Result<IpAddr> {
-    word.parse().map_err(|_| Fault::usage(format!("'{}' is no address", escape(word.as_bytes()))))
+    word.parse().map_err(|_| Fault::usage(format!("'{}' is not an address", escape(word.as_bytes()))))
 }
 
 fn destination(how: Match, word: &str) -> Result<(Match, Option<IpAddr>, u8)> {
-    let wrong = || Fault::usage(format!("'{}' is no prefix, address or default", escape(word.as_bytes())));
+    let wrong =
+        || Fault::usage(format!("'{}' is not a prefix, an address or default", escape(word.as_bytes())));
     prefix(word).map(|(address, bits)| (how, address, bits)).ok_or_else(wrong)
 }
 
@@ -211,7 +212,7 @@ pub fn get(show: &Show, words: &[String], cx: &Context, out: &mut Output<NoRow>)
         let missing = || Fault::usage(format!("a word is missing behind '{}'", escape(word.as_bytes())));
         let mut value = || words.next().ok_or_else(missing);
         let digits = |value: &String| {
-            let wrong = || Fault::usage(format!("'{}' is no number", escape(value.as_bytes())));
+            let wrong = || Fault::usage(format!("'{}' is not a number", escape(value.as_bytes())));
             value.parse().map(Some).map_err(|_| wrong())
         };
         match word.as_str() {

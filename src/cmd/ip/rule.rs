@@ -44,7 +44,7 @@ impl Filter {
         while let Some(word) = words.next() {
             let missing = || Fault::usage(format!("a word is missing behind '{}'", escape(word.as_bytes())));
             let mut value = || words.next().ok_or_else(missing);
-            let wrong = |value: &str| Fault::usage(format!("'{}' is no {word}", escape(value.as_bytes())));
+            let wrong = |value: &str| Fault::usage(format!("'{}' is not a {word}", escape(value.as_bytes())));
             match word.as_str() {
                 "pref" | "preference" | "priority" | "order" => {
                     let value = value()?;

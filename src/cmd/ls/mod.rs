@@ -154,7 +154,7 @@ pub struct Ls {
     /// `?` for characters that can't be printed.
     #[arg(short = 'q', long)]
     hide_control_chars: bool,
-    /// Turn the order round.
+    /// Reverse the order.
     #[arg(short, long)]
     reverse: bool,
     /// Newest first.

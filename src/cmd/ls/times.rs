@@ -88,9 +88,9 @@ fn known(format: &[u8]) -> Result<(), String> {
             Some(b'%' | b'N' | b'z') => {}
             Some(letter) if date::PARTS.contains(letter) && *letter != b'@' => {}
             Some(letter) => {
-                return Err(format!("%{} is no part of a time", char::from(*letter).escape_default()));
+                return Err(format!("%{} is not part of a time", char::from(*letter).escape_default()));
             }
-            None => return Err("% is no part of a time".into()),
+            None => return Err("% is not part of a time".into()),
         }
     }
     Ok(())

@@ -39,7 +39,7 @@ impl Fd {
     fn parse(word: &str) -> Result<Self> {
         let wrong = || {
             Fault::usage(format!(
-                "'{}' is no descriptor: a number, 3-9, cwd, rtd, txt, mem",
+                "'{}' is not a descriptor: a number, 3-9, cwd, rtd, txt, mem",
                 escape(word.as_bytes())
             ))
         };
@@ -137,7 +137,7 @@ impl Selection {
     pub fn of(options: &Lsof, users: &Users) -> Result<Self> {
         let pid = |word: &str| {
             let pid = word.parse().ok().filter(|pid| *pid > 0);
-            pid.ok_or_else(|| Fault::usage(format!("'{}' is no PID", escape(word.as_bytes()))))
+            pid.ok_or_else(|| Fault::usage(format!("'{}' is not a PID", escape(word.as_bytes()))))
         };
         let user = |word: &str| match word.parse() {
             Ok(uid) => Ok(uid),

@@ -49,9 +49,7 @@ impl Names {
     /// 6 where there are none, 28 where the time was up.
     pub fn look_up(&self, host: &str, families: Families, limit: Instant) -> Result<Vec<IpAddr>> {
         if host.is_empty() || host.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) {
-            return Err(
-                Fault::text("resolve", host, "that is no name of a host").with_status(status::RESOLVE)
-            );
+            return Err(Fault::text("resolve", host, "not a host name").with_status(status::RESOLVE));
         }
         let wanted = |ip: &IpAddr| families.take(ip);
         let mut asked = Vec::new();

@@ -9,7 +9,7 @@ use crate::out::name::escape;
 /// A usage fault: a port is 1 to 65535.
 pub fn ports(text: &str) -> Result<Vec<u16>> {
     let port = |word: &str| {
-        let wrong = || Fault::usage(format!("'{}' is no port: it is 1 to 65535", escape(word.as_bytes())));
+        let wrong = || Fault::usage(format!("'{}' is not a port: it is 1 to 65535", escape(word.as_bytes())));
         if !word.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }

@@ -271,9 +271,9 @@ pub fn parse(list: &str, to: &mut Vec<Chosen>) -> Result<()> {
 
 fn width_of(text: &str) -> Result<usize> {
     let width = text.parse::<u16>().ok().filter(|width| *width > 0);
-    width
-        .map(usize::from)
-        .ok_or_else(|| Fault::usage(format!("'{}' is no width", crate::out::name::escape(text.as_bytes()))))
+    width.map(usize::from).ok_or_else(|| {
+        Fault::usage(format!("'{}' is not a width", crate::out::name::escape(text.as_bytes())))
+    })
 }
 
 /// How a column orders.
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(headers, ["", "P", "COMMAND", "RSS"]);
         parse("cmd:50=X", &mut all).unwrap();
         assert_eq!(all.last().map(|c| (c.header.as_str(), c.width)), Some(("X", Some(50))));
-        assert_eq!(parse("cmd:0", &mut all).unwrap_err().to_string(), "'0' is no width");
+        assert_eq!(parse("cmd:0", &mut all).unwrap_err().to_string(), "'0' is not a width");
         let fault = parse("pidd", &mut all).unwrap_err().to_string();
         assert_eq!(fault, "unknown column 'pidd'; the nearest is 'pid'");
         assert_eq!(sorting("-rss,+pid").unwrap(), [(Column::Rss, Sorting::Down), (Column::Pid, Sorting::Up)]);

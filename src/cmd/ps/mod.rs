@@ -280,8 +280,9 @@ fn words(lists: &[String]) -> impl Iterator<Item = &str> {
 
 fn number(word: &str, what: &str) -> Result<i32> {
     let number = word.parse().ok().filter(|n| *n > 0);
-    number
-        .ok_or_else(|| Fault::usage(format!("'{}' is no {what}", crate::out::name::escape(word.as_bytes()))))
+    number.ok_or_else(|| {
+        Fault::usage(format!("'{}' is not a {what}", crate::out::name::escape(word.as_bytes())))
+    })
 }
 
 /// Which processes are asked for: any that one of the sets names; all where all are empty.

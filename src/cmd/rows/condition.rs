@@ -214,12 +214,13 @@ impl<E: From<String>> Parser<'_, E> {
                 self.at += 1;
                 let pattern = self.word("a pattern")?;
                 let regex = regex::RegexBuilder::new(&pattern).size_limit(1 << 20).build();
-                let regex = regex.map_err(|_| format!("'{}' is no regular expression", shown(&pattern)))?;
+                let regex =
+                    regex.map_err(|_| format!("'{}' is not a regular expression", shown(&pattern)))?;
                 return Ok(Condition::Matches(field, regex));
             }
             other => {
                 let known: Vec<&str> = OPERATORS.iter().map(|operator| operator.0).collect();
-                return Err(format!("'{}' is no operator: {}", shown(other), known.join(", ")).into());
+                return Err(format!("'{}' is not an operator: {}", shown(other), known.join(", ")).into());
             }
         };
         self.at += 1;
@@ -285,11 +286,11 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (line, words) in [
             ("rss gt", "a value is missing"),
-            ("rss > 1", "'>' is no operator: eq, ne"),
+            ("rss > 1", "'>' is not an operator: eq, ne"),
             ("rss gt lots", "rss is compared with a number of bytes"),
             ("( pid", "not closed"),
             ("pid eq 1 2", "'2' is not expected here"),
-            ("user matches (", "no regular expression"),
+            ("user matches (", "not a regular expression"),
             ("pid and", "a field is missing"),
         ] {
             let said = condition(line).unwrap_err();

@@ -64,7 +64,7 @@ impl Rows {
                 Ok(Value::Object(fields)) => Ok(Some(fields)),
                 Ok(_) => Err(self.broken("a row is a JSON object")),
                 Err(_) if count as u64 == MAX_ROW => Err(self.broken("the row is longer than 64 MiB")),
-                Err(_) => Err(self.broken("the row is no JSON")),
+                Err(_) => Err(self.broken("the row is not JSON")),
             };
         }
     }

@@ -61,13 +61,13 @@ pub struct Sort {
     /// Numbers.
     #[arg(short, long)]
     numeric_sort: bool,
-    /// In an order by chance, the same for lines or keys that are the same.
+    /// Random order; equal lines or keys stay together.
     #[arg(short = 'R', long)]
     random_sort: bool,
     /// Versions: 1.9 before 1.10.
     #[arg(short = 'V', long)]
     version_sort: bool,
-    /// Turn the order round.
+    /// Reverse the order.
     #[arg(short, long)]
     reverse: bool,
     /// What to compare: F[.C][OPTIONS][,F[.C][OPTIONS]], fields and bytes counted from 1.

@@ -97,7 +97,9 @@ impl Format {
                         let cause = match letter {
                             b'C' => "%C: security contexts are not shown; info shows the target's label"
                                 .to_owned(),
-                            _ => format!("'{}' is no directive", crate::out::name::escape(shown.as_bytes())),
+                            _ => {
+                                format!("'{}' is not a directive", crate::out::name::escape(shown.as_bytes()))
+                            }
                         };
                         return Err(Fault::usage(cause).with_hint("help stat lists them"));
                     }

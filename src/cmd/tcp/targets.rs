@@ -64,7 +64,7 @@ fn require(host: &Option<String>, has_ports: bool) -> Result<()> {
 /// `HOST:PORTS`, `[ADDRESS]:PORTS`, or a host alone; an IPv6 address without brackets has no port.
 fn split(word: &str) -> Result<(String, Option<Vec<u16>>)> {
     if let Some(rest) = word.strip_prefix('[') {
-        let wrong = || Fault::usage(format!("'{}' is no [ADDRESS]:PORT", escape(word.as_bytes())));
+        let wrong = || Fault::usage(format!("'{}' is not [ADDRESS]:PORT", escape(word.as_bytes())));
         let (address, rest) = rest.split_once(']').ok_or_else(wrong)?;
         return match rest.strip_prefix(':') {
             Some(list) => Ok((address.to_owned(), Some(ports(list)?))),
@@ -109,12 +109,12 @@ mod tests {
             ("web db 80", "the port of web is missing"),
             ("a:1 db", "the port of db is missing"),
             ("80", "the host of port 80 is missing"),
-            ("web:0", "'0' is no port: it is 1 to 65535"),
-            ("web:65536", "'65536' is no port"),
-            ("web 65536", "'65536' is no port"),
-            ("web:http", "'http' is no port"),
-            ("web:", "'' is no port"),
-            ("[::1", "is no [ADDRESS]:PORT"),
+            ("web:0", "'0' is not a port: it is 1 to 65535"),
+            ("web:65536", "'65536' is not a port"),
+            ("web 65536", "'65536' is not a port"),
+            ("web:http", "'http' is not a port"),
+            ("web:", "'' is not a port"),
+            ("[::1", "is not [ADDRESS]:PORT"),
             ("a:1-65535 b:1-65535 c:1-65535 d:1-65535", "more than 200000 ports"),
         ] {
             assert!(parsed(line).unwrap_err().to_string().contains(words), "{line}");

@@ -53,12 +53,12 @@ fn multiplier(suffix: &str) -> Result<u64, String> {
         Some('t' | 'T') => 4,
         Some('P') => 5,
         Some('E') => 6,
-        Some(_) => return Err(format!("'{suffix}' is no suffix: b, K, M, G, kB, MB")),
+        Some(_) => return Err(format!("'{suffix}' is not a suffix: b, K, M, G, kB, MB")),
     };
     match letters.as_str() {
         "" | "iB" => Ok(1024_u64.pow(power)),
         "B" => Ok(1000_u64.pow(power)),
-        _ => Err(format!("'{suffix}' is no suffix: b, K, M, G, kB, MB")),
+        _ => Err(format!("'{suffix}' is not a suffix: b, K, M, G, kB, MB")),
     }
 }
 

@@ -294,12 +294,12 @@ fn wrong_words_are_told() {
         (&["dns", "a", "-t", "FOO"], "it is A, AAAA, ANY"),
         (
             &["dns", "all.test", "FOO"],
-            "FOO is no record type (TYPEn takes any number; -q FOO asks for a name",
+            "FOO is not a record type (TYPEn takes any number; -q FOO asks for a name",
         ),
         (&["dns", "all.test", "AXFR"], "AXFR and IXFR are not supported"),
         (&["dns", "a..b"], "ask for a..b: it has an empty label"),
         (&["dns", "é.test"], "go as xn--"),
-        (&["dns", "-x", "web"], "-x web: it is no address"),
+        (&["dns", "-x", "web"], "-x web: not an address"),
         (&["dns", "a", "-p", "0"], "0 is not in 1..=65535"),
         (&["dns", "--explain", "x", "y"], "--explain takes one name"),
     ] {

@@ -107,7 +107,7 @@ fn stat_says_what_coreutils_says() {
     }
     target.run(&["stat", "/none", "/app/plain"]).fails(1, "stat: stat /none: no such file or directory");
     target.run(&["stat", "-L", "/app/loop"]).fails(1, "stat: stat /app/loop: too many symbolic links");
-    target.run(&["stat", "-c", "%q", "/app"]).fails(2, "'%q' is no directive");
+    target.run(&["stat", "-c", "%q", "/app"]).fails(2, "'%q' is not a directive");
     let row: Value = serde_json::from_str(&target.run(&["stat", "--json", "/app/link"]).ok()).unwrap();
     assert_eq!(
         (&row["type"], &row["target"], &row["user"]),
@@ -153,7 +153,7 @@ fn readlink_follows_as_coreutils_does() {
             assert_eq!((ours.status, ours.out.clone()), theirs, "{option} {path:?}: {ours:?}");
         }
     }
-    target.run(&["readlink", "-v", "/app/plain"]).fails(1, "read link /app/plain: it is no symbolic link");
+    target.run(&["readlink", "-v", "/app/plain"]).fails(1, "read link /app/plain: not a symbolic link");
     assert_eq!(target.run(&["readlink", "-z", "/app/link"]).out, b"plain\0");
     assert_eq!(target.run(&["readlink", "-nz", "/app/link"]).out, b"plain");
     assert_eq!(target.run(&["readlink", "-nz", "/app/link", "/app/link"]).out, b"plain\0plain\0");

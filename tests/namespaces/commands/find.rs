@@ -416,9 +416,9 @@ fn what_is_wrong_is_said() {
     needs_root!();
     let target = files();
     for (line, said) in [
-        ("-exec rm x", "-exec is not supported: not yet"),
-        ("-ok x", "-ok is not supported: not yet"),
-        ("/data -delete", "-delete is not supported: not yet"),
+        ("-exec rm x", "-exec is not supported yet"),
+        ("-ok x", "-ok is not supported yet"),
+        ("/data -delete", "-delete is not supported yet"),
         ("-nam x", "unknown predicate '-nam' (did you mean -name?)"),
         ("-mxdepth 1", "unknown predicate '-mxdepth' (did you mean -maxdepth?)"),
         ("-name", "missing argument to '-name'"),

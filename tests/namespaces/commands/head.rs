@@ -73,7 +73,7 @@ fn head_says_what_it_can_not_do() {
     let target = data();
     names_what_it_can_not_read(&target, "head", 1);
     for (line, words) in
-        [("head -n x /data/few", "invalid value 'x'"), ("head -n 1x /data/few", "'x' is no suffix")]
+        [("head -n x /data/few", "invalid value 'x'"), ("head -n 1x /data/few", "'x' is not a suffix")]
     {
         target.line(line).fails(2, words);
     }

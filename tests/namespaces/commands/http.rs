@@ -47,6 +47,31 @@ fn a_status_of_400_or_more_is_told_beside_the_body() {
     assert!(ran.status == 0 && !ran.err.contains("-f to fail"), "{ran:?}");
 }
 
+// Seen to fail without the note, and without the options.
+#[test]
+fn a_redirect_that_is_not_followed_is_told_and_curls_options_are_taken() {
+    needs_root!();
+    let target = sandbox().start();
+    script(&target, "ip link set lo up");
+    answers(&target, "HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n", 6);
+    let url = "http://127.0.0.1:8099/";
+    let told = |words: &[&str]| {
+        let ran = target.run(&[&["http"], words].concat());
+        assert_eq!(ran.status, 0, "{words:?}: {ran:?}");
+        (ran.text(), ran.err)
+    };
+    let note = |method: &str| format!("http: {method} {url}: 302 Found, to /there (-L follows)\n");
+    assert_eq!(told(&["get", url]), (String::new(), note("get")));
+    assert_eq!(told(&["-X", "DELETE", url]), (String::new(), note("delete")));
+    assert_eq!(told(&["-s", url]), (String::new(), String::new()));
+    for words in [&["-I", url][..], &["--head", url], &["get", "-i", url]] {
+        let (out, err) = told(words);
+        assert!(out.starts_with("HTTP/1.1 302 Found\r\n") && err.is_empty(), "{words:?}: {out} {err}");
+    }
+    target.run(&["http", "-X", "BREW", url]).fails(2, "unknown method 'brew'");
+    target.run(&["http", "-I", "get", url]).fails(2, "takes one method");
+}
+
 // Seen to fail with variables that nobody hears of.
 #[test]
 fn a_proxy_that_is_not_used_is_mentioned() {

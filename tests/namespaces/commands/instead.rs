@@ -2,6 +2,7 @@
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
+use crate::live::run_with_input;
 use crate::support::{needs_root, sandbox};
 
 #[test]
@@ -82,6 +83,19 @@ fn env_prints_what_is_named_and_leaves_out_what_is_unset() {
     let unset = line("env -u A").ok();
     assert!(unset.contains("B=2\n") && !unset.contains("A=1"), "{unset}");
     line("env X=3 ls").fails(2, "it runs no command (export NAME=VALUE, then the command)");
+}
+
+// Seen to fail with /dev/stdin opened by its path: it is a FIFO.
+#[test]
+fn dev_stdin_is_standard_input() {
+    needs_root!();
+    let target = sandbox().start();
+    for line in ["echo a | cat -n /dev/stdin", "echo a | cat /dev/stdin | cat -n"] {
+        assert_eq!(target.line(line).ok(), "     1\ta\n", "{line}");
+    }
+    assert_eq!(target.line("echo a | grep -c a /dev/stdin").ok(), "1\n");
+    let typed = run_with_input(target.nsdbg().args(["--", "cat", "-n", "/dev/stdin"]), b"b\n");
+    assert_eq!(typed.ok(), "     1\tb\n");
 }
 
 #[test]

@@ -204,12 +204,12 @@ fn wrong_operands_are_said_and_the_rest_goes_on() {
     target.line("lsof tmp").fails(1, "a path must begin with '/'");
     target.line("lsof -p 99").fails(1, "");
     for (line, words) in [
-        ("lsof -p x", "'x' is no PID"),
+        ("lsof -p x", "'x' is not a PID"),
         ("lsof -u nobody", "the container has no user nobody"),
         ("lsof -i :http", "a port is a number"),
         ("lsof -i @example.com", "names are not looked up"),
         ("lsof -s LISTEN", "-s takes a protocol and its states"),
-        ("lsof -d x", "'x' is no descriptor"),
+        ("lsof -d x", "'x' is not a descriptor"),
         ("lsof +L", "a value is required"),
     ] {
         target.line(line).fails(2, words);

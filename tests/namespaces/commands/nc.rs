@@ -254,9 +254,9 @@ fn wrong_words_and_hosts() {
     for (words, status, said) in [
         (&["nc"][..], 2, "takes a host and a port (nc HOST PORT)"),
         (&["nc", "web"], 2, "the port of web is missing: nc web PORT"),
-        (&["nc", "web", "0"], 2, "'0' is no port: it is 1 to 65535"),
-        (&["nc", "web", "65536"], 2, "'65536' is no port"),
-        (&["nc", "-l", "0"], 2, "'0' is no port"),
+        (&["nc", "web", "0"], 2, "'0' is not a port: it is 1 to 65535"),
+        (&["nc", "web", "65536"], 2, "'65536' is not a port"),
+        (&["nc", "-l", "0"], 2, "'0' is not a port"),
         (&["nc", "-p", "0", "web", "1"], 2, "a port is 1 to 65535"),
         (&["nc", "-k", "web", "1"], 2, "-l"),
         (&["nc", "-U", "a", "b"], 2, "-U takes one path"),

@@ -274,7 +274,7 @@ fn wrong_words_and_hosts() {
         (&["ping", "-W", "nan", "127.0.0.1"], "it is a positive number of seconds"),
         (&["ping", "-4", "::1"], "ping: resolve ::1: no IPv4 address"),
         (&["ping", "no.such.name"], "ping: resolve no.such.name: "),
-        (&["ping", ""], "that is no name of a host"),
+        (&["ping", ""], "not a host name"),
         (&["ping", "192.0.2.1"], "ping: connect 192.0.2.1: network is unreachable"),
     ] {
         let ran = one.run(words);

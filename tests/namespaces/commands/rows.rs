@@ -57,7 +57,7 @@ fn rows_are_json_where_that_is_asked_for_or_read_from_a_file() {
     let ran = run_with_input(&mut target.nsdbg(), b"ls / | count\necho on\nps | where pid eq 1 | count\n");
     assert_eq!(ran.ok(), "7\non\n1\n");
     run_with_input(target.nsdbg().args(["--", "count"]), b"{\"a\":1}\nnothing\n")
-        .fails(1, "read line 2: the row is no JSON");
+        .fails(1, "read line 2: the row is not JSON");
     run_with_input(target.nsdbg().args(["--", "count"]), b"[1]\n").fails(1, "a row is a JSON object");
 }
 
@@ -70,9 +70,13 @@ fn what_can_not_be_done_with_rows_is_said() {
         ("ps | where rsss gt 1", "the rows of ps have no field 'rsss' (did you mean rss?)"),
         ("ps | select pid,nothing", "have no field 'nothing' (user, pid,"),
         ("ps | where rss gt lots", "rss is compared with a number of bytes: 512, 100M, 1.5G, not 'lots'"),
-        ("ps | where rss bigger 1", "'bigger' is no operator: eq, ne"),
+        ("ps | where rss bigger 1", "'bigger' is not an operator: eq, ne"),
         ("ps | sort-by ''", "a field is missing"),
-        ("ps | first x", "invalid value 'x'"),
+        (
+            "ps | first 99999999999999999999",
+            "invalid value '99999999999999999999' for '[COUNT]': out of range",
+        ),
+        ("ps | first x", "invalid value 'x' for '[COUNT]': not a number"),
     ] {
         target.line(line).fails(2, words);
     }

@@ -172,13 +172,13 @@ fn names_and_wrong_words() {
     assert!(rows[0]["error"].as_str().unwrap().contains("(asked 127.0.0.1: "), "{rows:?}");
     assert!(rows[0]["address"].is_null() && rows[0]["time"].is_null());
     assert_eq!((&rows[1]["result"], &rows[1]["error"]), (&"refused".into(), &Value::Null));
-    assert_eq!(rows[2]["error"], "that is no name of a host");
+    assert_eq!(rows[2]["error"], "not a host name");
     for (words, said) in [
         (&["tcp"][..], "required"),
         (&["tcp", "web"], "the port of web is missing: web:PORT, or web PORT"),
-        (&["tcp", "web:0"], "'0' is no port: it is 1 to 65535"),
-        (&["tcp", "web:65536"], "'65536' is no port"),
-        (&["tcp", "web:http"], "'http' is no port"),
+        (&["tcp", "web:0"], "'0' is not a port: it is 1 to 65535"),
+        (&["tcp", "web:65536"], "'65536' is not a port"),
+        (&["tcp", "web:http"], "'http' is not a port"),
         (&["tcp", "-w", "0", "web:1"], "it is a positive number of seconds"),
         (&["tcp", "-w", "x", "web:1"], "it is a positive number of seconds"),
         (&["tcp", "a:1-65535", "b:1-65535", "c:1-65535", "d:1-65535"], "more than 200000 ports at once"),

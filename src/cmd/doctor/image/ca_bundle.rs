@@ -14,7 +14,7 @@ use crate::sys::permission::ask;
 pub const CHECK: Check = Check {
     id: "ca-bundle",
     group: Group::Image,
-    question: "Are there certificate authorities, so that TLS clients can trust a server?",
+    question: "Are there CA certificates, so that TLS clients can trust a server?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -13,7 +13,7 @@ use crate::sys::open::regular;
 pub const CHECK: Check = Check {
     id: "elf-interpreter",
     group: Group::Image,
-    question: "Is the loader there that the programs were linked for?",
+    question: "Does the loader that the programs were linked for exist?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -6,7 +6,7 @@ use crate::cmd::doctor::container::Container;
 pub const CHECK: Check = Check {
     id: "group-entry",
     group: Group::Image,
-    question: "Has the user's group an entry in /etc/group?",
+    question: "Does the user's group have an entry in /etc/group?",
     is_slow: false,
     run: Run::Inside(run),
 };

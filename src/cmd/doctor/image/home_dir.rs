@@ -12,7 +12,7 @@ use crate::sys::permission::ask;
 pub const CHECK: Check = Check {
     id: "home-dir",
     group: Group::Image,
-    question: "Is the user's home directory there?",
+    question: "Does the user's home directory exist?",
     is_slow: false,
     run: Run::Inside(run),
 };
@@ -48,7 +48,7 @@ fn run(container: &Container) -> Vec<Found> {
         Ok(facts) if facts.is_dir() => {}
         Ok(_) => {
             return vec![
-                Found::warn("the home directory is no directory")
+                Found::warn("the home directory is not a directory")
                     .about(home)
                     .seen(format!("{by} names it"))
                     .fix(fix),

@@ -6,7 +6,7 @@ use crate::cmd::doctor::container::Container;
 pub const CHECK: Check = Check {
     id: "passwd-entry",
     group: Group::Image,
-    question: "Has the user an entry in /etc/passwd?",
+    question: "Does the user have an entry in /etc/passwd?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -11,7 +11,7 @@ use crate::cmd::loader::shown;
 pub const CHECK: Check = Check {
     id: "script-interpreter",
     group: Group::Image,
-    question: "Are the interpreters there that scripts in PATH name in their first lines?",
+    question: "Do the interpreters named by scripts in PATH exist?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -11,7 +11,7 @@ use crate::cmd::loader::{Library, Loader, shown};
 pub const CHECK: Check = Check {
     id: "shared-libraries",
     group: Group::Image,
-    question: "Does the loader find every library, in the version that is wanted?",
+    question: "Does the loader find every library, in the version it needs?",
     is_slow: true,
     run: Run::Inside(run),
 };

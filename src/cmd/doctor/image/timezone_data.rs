@@ -11,7 +11,7 @@ use crate::out::Name;
 pub const CHECK: Check = Check {
     id: "timezone-data",
     group: Group::Image,
-    question: "Is the time zone there that TZ or /etc/localtime names?",
+    question: "Does the time zone in TZ or /etc/localtime exist?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -12,7 +12,7 @@ use crate::sys::permission::ask;
 pub const CHECK: Check = Check {
     id: "tmp-dir",
     group: Group::Image,
-    question: "Is there a directory for temporary files that the user can write to?",
+    question: "Is there a writable directory for temporary files?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -9,7 +9,7 @@ use crate::cmd::doctor::facts::Facts;
 pub const CHECK: Check = Check {
     id: "close-wait",
     group: Group::Network,
-    question: "Does the program leave connections open that its peers have closed?",
+    question: "Does the program leave connections open after its peers closed them?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -8,7 +8,7 @@ use crate::sys::netlink::{self, route};
 pub const CHECK: Check = Check {
     id: "default-route",
     group: Group::Network,
-    question: "Is there a way to addresses outside of the container's own network?",
+    question: "Is there a route out of the container's own network?",
     is_slow: false,
     run: Run::Outside(run),
 };

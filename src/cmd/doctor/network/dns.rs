@@ -13,7 +13,7 @@ use crate::sys::resolv::{self, Config};
 pub const CHECK: Check = Check {
     id: "dns",
     group: Group::Network,
-    question: "Does every name server answer, and what does a name outside cost?",
+    question: "Does every name server answer, and how many queries does an external name cost?",
     is_slow: true,
     run: Run::Inside(run),
 };

@@ -13,7 +13,7 @@ use crate::sys::resolv;
 pub const CHECK: Check = Check {
     id: "hosts-file",
     group: Group::Network,
-    question: "Does /etc/hosts know localhost, and has it no lines that are passed over?",
+    question: "Does /etc/hosts have localhost, and is every line valid?",
     is_slow: false,
     run: Run::Inside(run),
 };
@@ -57,7 +57,7 @@ fn run(_: &Container) -> Vec<Found> {
                 .fix(fix),
         ),
         Some(ip) if !ip.is_loopback() => found.push(
-            Found::warn("localhost is no address of the loopback interface")
+            Found::warn("localhost is not a loopback address")
                 .about(PATH)
                 .seen(format!("{ip} localhost"))
                 .fix(fix),

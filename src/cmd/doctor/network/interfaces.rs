@@ -9,7 +9,7 @@ use crate::sys::netlink::route::Link;
 pub const CHECK: Check = Check {
     id: "interfaces",
     group: Group::Network,
-    question: "Are the network interfaces up, and do they carry what they are given?",
+    question: "Are the network interfaces up, and free of errors?",
     is_slow: false,
     run: Run::Outside(run),
 };

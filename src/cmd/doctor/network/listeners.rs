@@ -7,7 +7,7 @@ use crate::cmd::doctor::facts::Facts;
 pub const CHECK: Check = Check {
     id: "listeners",
     group: Group::Network,
-    question: "Does somebody listen, can it be reached from outside, does it accept in time?",
+    question: "Is anything listening, reachable from outside, and accepting in time?",
     is_slow: false,
     run: Run::Outside(run),
 };

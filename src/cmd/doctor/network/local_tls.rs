@@ -19,7 +19,7 @@ use crate::sys::socket;
 pub const CHECK: Check = Check {
     id: "local-tls",
     group: Group::Network,
-    question: "Are the certificates of the container's own TLS ports valid, and for which names?",
+    question: "Are the certificates on the container's own TLS ports valid, and for which names?",
     is_slow: true,
     run: Run::Inside(run),
 };

@@ -13,7 +13,7 @@ use crate::sys::resolv::{self, Config};
 pub const CHECK: Check = Check {
     id: "resolv-conf",
     group: Group::Network,
-    question: "Do resolvers find name servers in /etc/resolv.conf, and take all that it says?",
+    question: "Does /etc/resolv.conf name servers, and do resolvers understand every line?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -9,7 +9,7 @@ use crate::cmd::doctor::facts::Facts;
 pub const CHECK: Check = Check {
     id: "unanswered-peers",
     group: Group::Network,
-    question: "Does the program try to connect to somebody who does not answer?",
+    question: "Is the program trying to connect to a peer that does not answer?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -11,7 +11,7 @@ use crate::sys::proc::files::DELETED;
 pub const CHECK: Check = Check {
     id: "deleted-exe",
     group: Group::Process,
-    question: "Does a process run a program whose file was replaced or removed?",
+    question: "Does a process run a program whose file was replaced or deleted?",
     is_slow: false,
     run: Run::Outside(run),
 };

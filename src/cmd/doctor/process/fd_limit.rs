@@ -9,7 +9,7 @@ use crate::cmd::proc::limits::{self, Used};
 pub const CHECK: Check = Check {
     id: "fd-limit",
     group: Group::Process,
-    question: "Has a process nearly as many files open as it may?",
+    question: "Is a process close to its open-file limit?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -12,7 +12,7 @@ use crate::sys::proc::Status;
 pub const CHECK: Check = Check {
     id: "nproc-limit",
     group: Group::Process,
-    question: "Has the user nearly as many processes on the node as RLIMIT_NPROC allows?",
+    question: "Is the user close to RLIMIT_NPROC, counted over the node?",
     is_slow: false,
     run: Run::Outside(run),
 };

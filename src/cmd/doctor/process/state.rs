@@ -6,7 +6,7 @@ use crate::cmd::doctor::facts::{Facts, Process};
 pub const CHECK: Check = Check {
     id: "state",
     group: Group::Process,
-    question: "Is a process held back from outside: frozen, stopped, traced?",
+    question: "Is a process frozen, stopped or traced?",
     is_slow: false,
     run: Run::Outside(run),
 };

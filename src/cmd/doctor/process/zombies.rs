@@ -10,7 +10,7 @@ use crate::sys::proc::Stat;
 pub const CHECK: Check = Check {
     id: "zombies",
     group: Group::Process,
-    question: "Are there ended processes that nobody reaps?",
+    question: "Are there zombies that nobody reaps?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -7,7 +7,7 @@ use crate::cmd::doctor::facts::Facts;
 pub const CHECK: Check = Check {
     id: "cpu-throttling",
     group: Group::Resources,
-    question: "Is the container held back by its limit of processor time?",
+    question: "Is the container throttled by its CPU limit?",
     is_slow: false,
     run: Run::Outside(run),
 };

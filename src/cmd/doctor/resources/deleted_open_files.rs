@@ -11,7 +11,7 @@ use crate::sys::proc::files::DELETED;
 pub const CHECK: Check = Check {
     id: "deleted-open-files",
     group: Group::Resources,
-    question: "Do deleted files that are still open or mapped hold space?",
+    question: "Do deleted files that are still open or mapped take up space?",
     is_slow: false,
     run: Run::Outside(run),
 };

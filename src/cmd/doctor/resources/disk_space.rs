@@ -11,7 +11,7 @@ use crate::out::units::bytes;
 pub const CHECK: Check = Check {
     id: "disk-space",
     group: Group::Resources,
-    question: "Is a file system that the container writes to nearly full, or one dead?",
+    question: "Is a file system that the container writes to nearly full or not answering?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -10,7 +10,7 @@ use crate::cmd::doctor::container::Container;
 pub const CHECK: Check = Check {
     id: "inodes",
     group: Group::Resources,
-    question: "Can a file system that the container writes to take further files?",
+    question: "Is a file system that the container writes to out of inodes?",
     is_slow: false,
     run: Run::Inside(run),
 };

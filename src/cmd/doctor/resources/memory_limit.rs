@@ -8,7 +8,7 @@ use crate::out::units::bytes;
 pub const CHECK: Check = Check {
     id: "memory-limit",
     group: Group::Resources,
-    question: "Is the memory that the container may have nearly used up?",
+    question: "Is the container close to its memory limit?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -8,7 +8,7 @@ use crate::out::units::bytes;
 pub const CHECK: Check = Check {
     id: "oom-kills",
     group: Group::Resources,
-    question: "Has the kernel killed processes of the container for want of memory?",
+    question: "Has the kernel OOM-killed processes of the container?",
     is_slow: false,
     run: Run::Outside(run),
 };

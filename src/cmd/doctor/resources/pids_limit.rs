@@ -7,7 +7,7 @@ use crate::cmd::doctor::facts::Facts;
 pub const CHECK: Check = Check {
     id: "pids-limit",
     group: Group::Resources,
-    question: "Has the container nearly as many processes and threads as it may?",
+    question: "Is the container close to its limit of processes and threads?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -13,7 +13,7 @@ use crate::sys::permission::ask;
 pub const CHECK: Check = Check {
     id: "read-only-paths",
     group: Group::Resources,
-    question: "Are places where programs write by custom on a read-only file system?",
+    question: "Are the usual places to write to on a read-only file system?",
     is_slow: false,
     run: Run::Inside(run),
 };

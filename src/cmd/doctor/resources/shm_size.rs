@@ -11,7 +11,7 @@ use crate::out::units::bytes;
 pub const CHECK: Check = Check {
     id: "shm-size",
     group: Group::Resources,
-    question: "Is the file system of POSIX shared memory there, and is there room in it?",
+    question: "Is /dev/shm mounted, and does it have room?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -13,7 +13,7 @@ use crate::sys::mounts::{self, Mount};
 pub const CHECK: Check = Check {
     id: "host-mounts",
     group: Group::Security,
-    question: "Which files of the node are mounted, and is a runtime's socket among them?",
+    question: "Which of the node's files are mounted, and is a runtime's socket among them?",
     is_slow: false,
     run: Run::Inside(run),
 };

@@ -6,7 +6,7 @@ use crate::cmd::doctor::facts::Facts;
 pub const CHECK: Check = Check {
     id: "host-namespaces",
     group: Group::Security,
-    question: "Which namespaces are the node's?",
+    question: "Which namespaces are shared with the node?",
     is_slow: false,
     run: Run::Outside(run),
 };

@@ -8,7 +8,7 @@ use crate::sys::capability;
 pub const CHECK: Check = Check {
     id: "privileged",
     group: Group::Security,
-    question: "Is the container privileged: every capability, and nothing that confines it?",
+    question: "Is the container privileged: every capability and no confinement?",
     is_slow: false,
     run: Run::Outside(run),
 };

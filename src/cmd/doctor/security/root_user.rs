@@ -21,7 +21,7 @@ fn run(facts: &Facts) -> Vec<Found> {
         0 if powers.is_mapped => {
             Found::ok("it is root of a user namespace of its own, and nobody on the node").about(subject)
         }
-        0 => Found::note("it runs as root: whoever takes it over needs one hole of the kernel or runtime less")
+        0 => Found::note("it runs as root: an attacker who takes it over is one exploit closer to the node")
             .about(subject)
             .fix("USER 65532 in the image, runAsNonRoot and runAsUser, or a user namespace (hostUsers: false, podman --userns)"),
         _ => Found::ok(format!("it runs as uid {uid}")).about(subject),

@@ -11,7 +11,7 @@ use crate::sys::statx::mode_text;
 pub const CHECK: Check = Check {
     id: "setuid-files",
     group: Group::Security,
-    question: "Are there programs that give their caller another user's or group's rights?",
+    question: "Are there setuid or setgid programs?",
     is_slow: true,
     run: Run::Inside(run),
 };

@@ -78,7 +78,7 @@ fn what_can_not_be_reached_is_told_with_its_cause() {
     let no_name = format!("resolve no.test: {nobody}");
     let no_row = format!("no-name: {nobody}");
     let (v4, v6, refused) = ("192.0.2.1", "2001:db8::1", "127.0.0.1");
-    let is_no_name = "that is no name of a host";
+    let is_no_name = "not a host name";
     for (host, said) in [
         (
             v4,
@@ -146,10 +146,10 @@ fn what_can_not_be_reached_is_told_with_its_cause() {
         (
             "x\ny",
             [
-                (2, "resolve x\\ny: that is no name of a host"),
-                (1, "no-name: that is no name of a host"),
-                (1, "resolve x\\ny: that is no name of a host"),
-                (9, "resolve x\\ny: that is no name of a host"),
+                (2, "resolve x\\ny: not a host name"),
+                (1, "no-name: not a host name"),
+                (1, "resolve x\\ny: not a host name"),
+                (9, "resolve x\\ny: not a host name"),
                 (2, "x\\ny:1: the host holds '\\n'"),
                 (2, "URL http://x\\ny:1/: the host holds '\\n'"),
                 (2, "URL https://x\\ny:1/: the host holds '\\n'"),

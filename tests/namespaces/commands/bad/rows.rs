@@ -72,7 +72,7 @@ fn a_line_of_ten_megabytes_is_a_line() {
         let ran = run_with_input(target.nsdbg().args(["--json", "--"]).args(words(line)), &rows);
         assert_eq!((ran.status, ran.out.len(), ran.err.as_str()), (0, *length, ""), "{line}");
         let ran = run_with_input(target.nsdbg().arg("--").args(words(line)), &huge);
-        is(line, &ran, 1, &format!("{}: read line 1: the row is no JSON\n", command(line)));
+        is(line, &ran, 1, &format!("{}: read line 1: the row is not JSON\n", command(line)));
     }
     // A line of the session is no such thing, and nothing after it is run.
     let ran = run_with_input(&mut target.nsdbg(), &[&huge[..], b"echo on\n"].concat());
