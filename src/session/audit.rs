@@ -159,7 +159,7 @@ fn file(path: &Path) -> io::Result<File> {
     let own = nix::unistd::geteuid().as_raw();
     match () {
         // Nobody reads a FIFO for ever, and a device keeps nothing.
-        () if !facts.is_file() => Err(io::Error::other("it is no regular file")),
+        () if !facts.is_file() => Err(io::Error::other("it is not a regular file")),
         () if facts.uid() != own => Err(io::Error::other(format!("it belongs to the user {}", facts.uid()))),
         () if facts.mode() & 0o022 != 0 => Err(io::Error::other("others may write to it")),
         () if facts.nlink() != 1 => Err(io::Error::other("it has other names (hard links)")),

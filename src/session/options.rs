@@ -101,7 +101,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        unit => return Err(format!("no unit of time: {unit} (ms, s, m, h)")),
+        unit => return Err(format!("'{unit}' is not a unit of time (ms, s, m, h)")),
     };
     match digits.parse::<f64>() {
         Ok(number) if number > 0.0 && number * scale <= 31_536_000.0 => {
