@@ -46,11 +46,13 @@ fn run(facts: &Facts) -> Vec<Found> {
         return vec![Found::ok(format!("the limit is {soft}: the whole node has fewer"))];
     }
     let Some(uid) = uid else { return vec![Found::skip("the kernel does not show the target's user")] };
-    let of = |pid: i32| threads(&facts.status(pid)?, uid);
-    let inside: u64 = facts.processes().iter().filter_map(|process| of(process.pid)).sum();
-    // Our own process inside has this user as well.
-    let ours: u64 = facts.watch().own.iter().filter_map(|pid| of(*pid)).sum();
-    let count = threads_of(uid, own.as_deref()).saturating_sub(ours);
+    let all = Counted {
+        uid,
+        ours: &facts.watch().own,
+        user_namespace: own,
+        pid_namespace: facts.link(target, "ns/pid").ok().map(PathBuf::from),
+    };
+    let (count, inside) = all.threads();
     let detail = match count {
         _ if count >= soft => "its user can start no further process or thread: fork fails with EAGAIN",
         _ if count.saturating_mul(10) >= soft.saturating_mul(9) => {
@@ -76,22 +78,44 @@ fn of_node() -> Option<u64> {
     text.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }
 
-/// How many threads a user has in a user namespace: since 5.14 each is counted for itself.
-fn threads_of(uid: u32, namespace: Option<&Path>) -> u64 {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten().take(PROCESSES);
-    let processes =
-        entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    let of = |place: &Path| {
-        let mut text = Vec::new();
-        File::open(place.join("status")).ok()?.take(STATUS).read_to_end(&mut text).ok()?;
-        let threads = threads(&Status::new(text), uid)?;
-        let is_other = |own| std::fs::read_link(place.join("ns/user")).is_ok_and(|other| other != own);
-        (!namespace.is_some_and(is_other)).then_some(threads)
-    };
-    processes.filter_map(|entry| of(&entry.path())).sum()
+/// A user's processes. Since 5.14 the kernel counts those of each user namespace for itself.
+struct Counted<'a> {
+    uid: u32,
+    user_namespace: Option<PathBuf>,
+    /// The target's.
+    pid_namespace: Option<PathBuf>,
+    /// PIDs in there that are nsdbg's own, which has the target's user as well.
+    ours: &'a [i32],
 }
 
-/// The threads of a process, if its real user is this one.
-fn threads(status: &Status, uid: u32) -> Option<u64> {
-    (status.numbers("Uid").first() == Some(&uid)).then(|| status.field("Threads")?.parse().ok()).flatten()
+impl Counted<'_> {
+    /// How many threads they have: on the whole node, and those in the target's PID namespace.
+    fn threads(&self) -> (u64, u64) {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten().take(PROCESSES);
+        let processes =
+            entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        let found = processes.filter_map(|entry| self.look(&entry.path()));
+        found.fold((0, 0), |(all, inside), (threads, is_inside)| {
+            (all + threads, inside + if is_inside { threads } else { 0 })
+        })
+    }
+
+    /// The threads of a process that counts, and whether it is in the target's PID namespace.
+    fn look(&self, place: &Path) -> Option<(u64, bool)> {
+        let mut text = Vec::new();
+        File::open(place.join("status")).ok()?.take(STATUS).read_to_end(&mut text).ok()?;
+        let status = Status::new(text);
+        if status.numbers("Uid").first() != Some(&self.uid) {
+            return None;
+        }
+        let threads = status.field("Threads")?.parse().ok()?;
+        let link = |name: &str| std::fs::read_link(place.join("ns").join(name)).ok();
+        if self.user_namespace.as_ref().is_some_and(|own| link("user").is_some_and(|other| other != *own)) {
+            return None;
+        }
+        let is_inside = self.pid_namespace.is_some() && link("pid") == self.pid_namespace;
+        let pid = status.numbers("NSpid").last().and_then(|pid| i32::try_from(*pid).ok());
+        let is_ours = is_inside && pid.is_some_and(|pid| self.ours.contains(&pid));
+        (!is_ours).then_some((threads, is_inside))
+    }
 }
