@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::live::{Ran, run};
-use crate::support::{NSDBG, helper, needs_root, skip};
+use crate::support::{NSDBG, helper, needs_root, new_directory, skip};
 
 const IMAGE: &str = "nsdbg-test-scratch";
 
@@ -134,12 +134,17 @@ fn the_commands_look_into_an_image_from_scratch_and_change_nothing() {
 fn every_command_runs_as_the_images_own_user_on_a_read_only_root() {
     needs_root!();
     let container = container!("every", &["--read-only"]);
+    let node = new_directory("examples");
     let before = container.changes();
     let said = text(&container.run(&["help", "--json"]));
     let mut count = 0;
     for command in said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
         for example in command["examples"].as_array().unwrap() {
             let line = example["line"].as_str().unwrap();
+            // What is written on the node is written into a directory of the test's own.
+            let (of_node, prefix) =
+                if line.starts_with("get ") { ("/tmp", "") } else { ("@host:/tmp", "@host:") };
+            let line = &line.replace(of_node, &format!("{prefix}{}", node.display()));
             let ran = run(Command::new(NSDBG).args(["--pid", &container.pid, "--timeout", "15", "-c", line]));
             // A fault of the command is its own status and a message; no other end is one.
             assert!(ran.status < 124 && !ran.err.contains("internal error"), "{line}: {ran:?}");
@@ -154,6 +159,7 @@ fn every_command_runs_as_the_images_own_user_on_a_read_only_root() {
     assert!(text(&run(Command::new(NSDBG).args(ping))).contains("1 received"));
     container.run(&["put", "/etc/hostname", "/here"]).fails(1, "read-only file system");
     assert_eq!(container.changes(), before);
+    fs::remove_dir_all(node).unwrap();
 }
 
 /// Starts a container so, and compares what a command is inside with what the target is.

@@ -19,6 +19,9 @@ fn bash_zsh_and_fish_complete_targets_commands_and_values() {
     // Whoever completes this and presses Enter would run it. Seen to fail without the filter of names.
     root.docker(&id('b'), "evil$(id)", second.pid);
     let host = root.0.display();
+    // fish makes it for root, whatever it is told.
+    let fishs = std::path::Path::new("/tmp/fish.root");
+    let was_there = fishs.exists();
     for (shell, options) in SHELLS {
         if Command::new(shell).arg("--version").output().is_err() {
             count_skip(&format!("no {shell}: apt-get install {shell}"));
@@ -26,8 +29,7 @@ fn bash_zsh_and_fish_complete_targets_commands_and_values() {
         }
         let home = new_directory("home");
         let mut command = Command::new("env");
-        // fish makes a directory of its own for what is at run time, else below /tmp.
-        command.args(["HOME", "XDG_RUNTIME_DIR"].map(|name| format!("{name}={}", home.display())));
+        command.arg(format!("HOME={}", home.display()));
         command.arg("PATH=/usr/bin:/bin").arg(shell).args(options);
         let mut prompt = Prompt::with_doctor(command);
         let load = match shell {
@@ -57,5 +59,8 @@ fn bash_zsh_and_fish_complete_targets_commands_and_values() {
             prompt.sees(&format!("{begin} {wanted} .\r\n"));
         }
         let _ = std::fs::remove_dir_all(home);
+    }
+    if !was_there {
+        let _ = std::fs::remove_dir_all(fishs);
     }
 }
