@@ -237,14 +237,12 @@ fn converse(session: &Rc<RefCell<Session>>) -> u8 {
         if let Some(status) = session.leave {
             break status;
         }
-        if session.target_ended || session.target.has_ended() {
+        let is_reported = session.target_ended;
+        if is_reported || session.target.has_ended() {
             terminal::discard_input();
-        }
-        if session.target_ended {
-            break 125;
-        }
-        if session.target.has_ended() {
-            session.report(&Fault::say(format!("the target has ended: process {}", session.target.pid)));
+            if !is_reported {
+                session.report(&Fault::say(format!("the target has ended: process {}", session.target.pid)));
+            }
             break 125;
         }
     }

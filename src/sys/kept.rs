@@ -188,7 +188,9 @@ impl Kept {
         if let Err(errno) = self.pass_on_acl(file, mode, has_group) {
             lost.push(Lost { what: b"ACL".to_vec(), errno });
             // Its lines may have kept somebody out whom the mode alone lets in.
-            mode &= if keep.mode { 0o7700 } else { 0o7777 };
+            if keep.mode {
+                mode &= 0o7700;
+            }
         }
         for (name, value) in &self.others {
             if name.as_c_str() == CAPABILITY && !keep.privileges {
